@@ -11,6 +11,10 @@
 )]
 
 pub mod crypto;
+pub mod devices;
+pub mod pairing;
+pub mod session;
 pub mod time;
+pub mod trust;
 
 pub use time::Timestamp;

@@ -63,64 +63,98 @@ pub trait Wire: Sized {
 }
 
 /// Where fields are written; writing to memory cannot fail.
-pub(crate) struct Sink(Encoder<Vec<u8>>);
+pub struct Sink(Encoder<Vec<u8>>);
+
+impl Default for Sink {
+    fn default() -> Self {
+        Self::new()
+    }
+}
 
 impl Sink {
-    pub(crate) fn new() -> Self {
+    /// An empty sink.
+    #[must_use]
+    pub fn new() -> Self {
         Self(Encoder::new(Vec::new()))
     }
 
-    pub(crate) fn into_bytes(self) -> Vec<u8> {
+    /// What was written.
+    #[must_use]
+    pub fn into_bytes(self) -> Vec<u8> {
         self.0.into_writer()
     }
 
-    pub(crate) fn array(&mut self, items: usize) {
+    /// Writes the head of an array.
+    pub fn array(&mut self, items: usize) {
         let _ = self.0.array(items as u64);
     }
 
-    pub(crate) fn uint(&mut self, value: u64) {
+    /// Writes an unsigned integer in its shortest form.
+    pub fn uint(&mut self, value: u64) {
         let _ = self.0.u64(value);
     }
 }
 
 /// Where fields are read from, with the name of the record for errors.
-pub(crate) struct Source<'b> {
+pub struct Source<'b> {
     decoder: Decoder<'b>,
-    pub(crate) record: &'static str,
+    /// The record being read, for errors.
+    pub record: &'static str,
 }
 
 impl<'b> Source<'b> {
-    pub(crate) fn new(bytes: &'b [u8], record: &'static str) -> Self {
+    /// Reads from `bytes`.
+    #[must_use]
+    pub fn new(bytes: &'b [u8], record: &'static str) -> Self {
         Self { decoder: Decoder::new(bytes), record }
     }
 
-    pub(crate) fn malformed(&self) -> DecodeError {
+    /// The error for another shape, here.
+    #[must_use]
+    pub fn malformed(&self) -> DecodeError {
         DecodeError::Malformed { record: self.record, position: self.decoder.position() }
     }
 
-    pub(crate) fn over(&self, limit: usize) -> DecodeError {
+    /// The error for an item over `limit`.
+    #[must_use]
+    pub fn over(&self, limit: usize) -> DecodeError {
         DecodeError::OverLimit { record: self.record, limit }
     }
 
     /// Length of an array that must be definite and at most `limit` items long.
-    pub(crate) fn array(&mut self, limit: usize) -> Result<usize, DecodeError> {
+    ///
+    /// # Errors
+    /// [`DecodeError`] for an indefinite or longer one.
+    pub fn array(&mut self, limit: usize) -> Result<usize, DecodeError> {
         let items = self.decoder.array().map_err(|_| self.malformed())?;
         let items = usize::try_from(items.ok_or_else(|| self.malformed())?).map_err(|_| self.over(limit))?;
         if items > limit { Err(self.over(limit)) } else { Ok(items) }
     }
 
-    pub(crate) fn exact_array(&mut self, items: usize) -> Result<(), DecodeError> {
+    /// Reads the head of an array of exactly `items`.
+    ///
+    /// # Errors
+    /// [`DecodeError::Malformed`] for any other length.
+    pub fn exact_array(&mut self, items: usize) -> Result<(), DecodeError> {
         match self.decoder.array() {
             Ok(Some(found)) if found == items as u64 => Ok(()),
             _ => Err(self.malformed()),
         }
     }
 
-    pub(crate) fn uint(&mut self) -> Result<u64, DecodeError> {
+    /// Reads an unsigned integer.
+    ///
+    /// # Errors
+    /// [`DecodeError::Malformed`] for anything else.
+    pub fn uint(&mut self) -> Result<u64, DecodeError> {
         self.decoder.u64().map_err(|_| self.malformed())
     }
 
-    pub(crate) fn expect_tag(&mut self, expected: u64) -> Result<(), DecodeError> {
+    /// Reads the fixed first item of a record.
+    ///
+    /// # Errors
+    /// [`DecodeError::Tag`] for another number.
+    pub fn expect_tag(&mut self, expected: u64) -> Result<(), DecodeError> {
         let found = self.uint()?;
         let record = self.record;
         if found == expected { Ok(()) } else { Err(DecodeError::Tag { record, expected, found }) }
@@ -136,7 +170,7 @@ impl<'b> Source<'b> {
 }
 
 /// One position of a record.
-pub(crate) trait Field: Sized {
+pub trait Field: Sized {
     /// Writes the value.
     fn put(&self, sink: &mut Sink);
     /// Reads a value of at most its limit.
@@ -147,14 +181,14 @@ pub(crate) trait Field: Sized {
 }
 
 /// Encodes one field as a whole message.
-pub(crate) fn encode_whole<T: Field>(value: &T) -> Vec<u8> {
+pub fn encode_whole<T: Field>(value: &T) -> Vec<u8> {
     let mut sink = Sink::new();
     value.put(&mut sink);
     sink.into_bytes()
 }
 
 /// Decodes one field that fills `bytes`, refusing every encoding but the one that [`encode_whole`] gives.
-pub(crate) fn decode_whole<T: Field>(bytes: &[u8], record: &'static str) -> Result<T, DecodeError> {
+pub fn decode_whole<T: Field>(bytes: &[u8], record: &'static str) -> Result<T, DecodeError> {
     let mut source = Source::new(bytes, record);
     let value = T::take(&mut source)?;
     if source.is_finished() && encode_whole(&value) == bytes {
@@ -348,13 +382,14 @@ impl<T: Field, const MAX: usize> Field for List<T, MAX> {
 }
 
 /// Declares a record: a struct, its CBOR array and [`Wire`]. `[n]` is the fixed first item, `[]` means there is none.
+#[macro_export]
 macro_rules! record {
-    ($(#[$meta:meta])* pub struct $name:ident [$($tag:literal)?] {
-        $($(#[$field_meta:meta])* pub $field:ident: $type:ty),* $(,)?
+    ($(#[$meta:meta])* $vis:vis struct $name:ident [$($tag:literal)?] {
+        $($(#[$field_meta:meta])* $field_vis:vis $field:ident: $type:ty),* $(,)?
     }) => {
         $(#[$meta])*
-        pub struct $name {
-            $($(#[$field_meta])* pub $field: $type),*
+        $vis struct $name {
+            $($(#[$field_meta])* $field_vis $field: $type),*
         }
 
         impl $crate::codec::Field for $name {
@@ -384,6 +419,7 @@ macro_rules! record {
 }
 
 /// Declares an enum that travels as a small unsigned integer; unknown numbers are refused.
+#[macro_export]
 macro_rules! coded {
     ($(#[$meta:meta])* pub enum $name:ident { $($(#[$vmeta:meta])* $variant:ident = $code:literal),* $(,)? }) => {
         $(#[$meta])*
@@ -438,4 +474,5 @@ macro_rules! choice {
     };
 }
 
-pub(crate) use {choice, coded, record};
+pub use {coded, record};
+pub(crate) use choice;

@@ -37,7 +37,7 @@
 )]
 
 pub mod base10;
-mod codec;
+pub mod codec;
 pub mod context;
 pub mod device;
 pub mod envelope;

@@ -168,6 +168,8 @@ record! {
         pub list: Signed,
         /// [`crate::device::Lease`], by the ops key.
         pub lease: Signed,
+        /// Key under which the device labels in the list are sealed.
+        pub label_key: [u8; 32],
         /// Curve25519 identity key of the primary device's fresh ratchet account.
         pub olm_ik: [u8; 32],
         /// First ratchet message; its plaintext is th2.
@@ -194,7 +196,5 @@ record! {
         pub mailbox: [u8; 16],
         /// Where blobs are fetched, relative to the relay.
         pub blob_base: Text<128>,
-        /// Key under which the device labels in the list are sealed.
-        pub label_key: [u8; 32],
     }
 }

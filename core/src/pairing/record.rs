@@ -1,0 +1,273 @@
+//! What the two machines keep on disk, and the checks that a linked device makes before it believes an account.
+
+use pairlight_wire::device::{Certificate, Role, open_lease};
+use pairlight_wire::hash::sha256;
+use pairlight_wire::id::{AccountId, DeviceId};
+use pairlight_wire::list::{Entry, VerifiedList};
+use pairlight_wire::pairing::M3Body;
+use pairlight_wire::relay::ListChain;
+use pairlight_wire::sign::{Signed, SigningContext};
+use pairlight_wire::{Bytes, Wire, record};
+use zeroize::{Zeroize, Zeroizing};
+
+use crate::Timestamp;
+use crate::crypto::CryptoError;
+use crate::crypto::sign::SigningKey;
+use crate::devices::LabelKey;
+
+record! {
+    /// A linked device's account as it lies in the sealed store.
+    struct StoredLinkedAccount [1] {
+        device_seed: [u8; 32],
+        root_pk: [u8; 32],
+        cert: Signed,
+        ops: Signed,
+        list: Signed,
+        lease: Signed,
+        label_key: [u8; 32],
+        created: u64,
+        committed: bool,
+        session: Bytes<{ 257 * 1024 }>,
+    }
+}
+
+impl Drop for StoredLinkedAccount {
+    fn drop(&mut self) {
+        self.device_seed.zeroize();
+        self.label_key.zeroize();
+    }
+}
+
+/// What a linked device knows about its account, every signature checked.
+#[derive(Clone)]
+pub struct LinkedAccount {
+    device: SigningKey,
+    cert: Signed,
+    ops: Signed,
+    list: VerifiedList,
+    lease: Signed,
+    label_key: Zeroizing<LabelKey>,
+    created: Timestamp,
+    committed: bool,
+    session: Zeroizing<Vec<u8>>,
+}
+
+impl LinkedAccount {
+    /// Checks everything that M3 says: the certificate is by the account's root, for this key and this pairing, follows
+    /// from the list, and the lease is by an ops key that the root certified.
+    pub(super) fn verify(m3: &M3Body, device: SigningKey, th2: &[u8; 32], now: Timestamp) -> Result<Self, CryptoError> {
+        let payload = m3.cert.open(&m3.root_pk, SigningContext::DeviceCert).map_err(|_| CryptoError)?;
+        let cert = Certificate::decode(payload).map_err(|_| CryptoError)?;
+        let list = VerifiedList::anchor(&m3.list, Some(&m3.ops)).map_err(|_| CryptoError)?;
+        let lease = open_lease(&m3.lease, &m3.ops, &m3.root_pk).map_err(|_| CryptoError)?;
+        let own = DeviceId::of(&device.public());
+        let for_us = cert.device_pk == device.public() && cert.device == own && cert.role == Role::Linked;
+        let of_account = cert.account == AccountId::of(&m3.root_pk) && list.list().root_pk == m3.root_pk;
+        let in_chain = cert.prev_list == *list.hash() && Some(cert.epoch) == list.list().epoch.checked_add(1);
+        let leased = lease.device == own && lease.not_after > lease.not_before && lease.list_hash == *list.hash();
+        if !(for_us && of_account && in_chain && leased && cert.link_th == *th2) {
+            return Err(CryptoError);
+        }
+        Ok(Self {
+            device,
+            cert: m3.cert.clone(),
+            ops: m3.ops.clone(),
+            list,
+            lease: m3.lease.clone(),
+            label_key: Zeroizing::new(m3.label_key),
+            created: now,
+            committed: false,
+            session: Zeroizing::new(Vec::new()),
+        })
+    }
+
+    /// Reads [`LinkedAccount::encode`] back.
+    ///
+    /// # Errors
+    /// [`CryptoError`] when it is something else.
+    pub fn decode(bytes: &[u8]) -> Result<Self, CryptoError> {
+        let stored = StoredLinkedAccount::decode(bytes).map_err(|_| CryptoError)?;
+        let list = VerifiedList::anchor(&stored.list, Some(&stored.ops)).map_err(|_| CryptoError)?;
+        Ok(Self {
+            device: SigningKey::from_seed(&stored.device_seed),
+            cert: stored.cert.clone(),
+            ops: stored.ops.clone(),
+            list,
+            lease: stored.lease.clone(),
+            label_key: Zeroizing::new(stored.label_key),
+            created: Timestamp::from_unix_ms(stored.created),
+            committed: stored.committed,
+            session: Zeroizing::new(stored.session.as_slice().to_vec()),
+        })
+    }
+
+    /// Everything, for the sealed store. Secret.
+    ///
+    /// # Errors
+    /// [`CryptoError`] when the session is larger than any session.
+    pub fn encode(&self) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
+        let stored = StoredLinkedAccount {
+            device_seed: *self.device.to_seed(),
+            root_pk: self.list.list().root_pk,
+            cert: self.cert.clone(),
+            ops: self.ops.clone(),
+            list: self.list.signed().clone(),
+            lease: self.lease.clone(),
+            label_key: *self.label_key,
+            created: self.created.unix_ms(),
+            committed: self.committed,
+            session: Bytes::new(self.session.to_vec()).map_err(|_| CryptoError)?,
+        };
+        Ok(Zeroizing::new(stored.encode()))
+    }
+
+    pub(super) fn accept_signature(&self) -> [u8; 64] {
+        self.device.sign(SigningContext::DeviceAccept, &self.cert.digest())
+    }
+
+    pub(super) fn set_session(&mut self, session: Zeroizing<Vec<u8>>) {
+        self.session = session;
+    }
+
+    /// Follows the chain of lists; commits the link once this device is on it.
+    ///
+    /// # Errors
+    /// [`CryptoError`] when a list does not follow, or the certificate on it is another.
+    pub fn follow(&mut self, chain: &ListChain) -> Result<(), CryptoError> {
+        let ops = chain.ops.as_ref().or(Some(&self.ops)).cloned();
+        for signed in chain.lists.as_slice() {
+            if sha256(&[signed.payload.as_slice()]) == *self.list.hash() {
+                continue;
+            }
+            self.advance(signed, ops.as_ref())?;
+        }
+        Ok(())
+    }
+
+    /// Takes the next list.
+    ///
+    /// # Errors
+    /// As [`LinkedAccount::follow`].
+    pub fn advance(&mut self, signed: &Signed, ops: Option<&Signed>) -> Result<(), CryptoError> {
+        let next = self.list.successor(signed, ops.or(Some(&self.ops))).map_err(|_| CryptoError)?;
+        if let Some(entry) = next.entry(&self.device_id()) {
+            if entry.cert_digest != self.cert.digest() {
+                return Err(CryptoError);
+            }
+            self.committed = true;
+        }
+        self.list = next;
+        Ok(())
+    }
+
+    /// Whether this device is on its account's list.
+    #[must_use]
+    pub fn is_listed(&self) -> bool {
+        self.list.entry(&self.device_id()).is_some()
+    }
+
+    /// Whether the link was ever completed; `false` = pending.
+    #[must_use]
+    pub fn is_committed(&self) -> bool {
+        self.committed
+    }
+
+    /// When the pairing reached the certificate.
+    #[must_use]
+    pub fn created(&self) -> Timestamp {
+        self.created
+    }
+
+    /// This device.
+    #[must_use]
+    pub fn device_id(&self) -> DeviceId {
+        DeviceId::of(&self.device.public())
+    }
+
+    /// This device's key, for logging in at the relay.
+    #[must_use]
+    pub fn device_key(&self) -> &SigningKey {
+        &self.device
+    }
+
+    /// The account.
+    #[must_use]
+    pub fn id(&self) -> AccountId {
+        self.list.list().account
+    }
+
+    /// The primary device that holds the account: the first on the list.
+    #[must_use]
+    pub fn primary(&self) -> Option<DeviceId> {
+        let mut entries = self.list.list().entries.as_slice().iter();
+        entries.find(|entry| entry.role == Role::Primary).map(|entry| entry.device)
+    }
+
+    /// The newest known list.
+    #[must_use]
+    pub fn list(&self) -> &VerifiedList {
+        &self.list
+    }
+
+    /// The current lease.
+    #[must_use]
+    pub fn lease(&self) -> &Signed {
+        &self.lease
+    }
+
+    /// Key of the device names.
+    #[must_use]
+    pub fn label_key(&self) -> &LabelKey {
+        &self.label_key
+    }
+
+    /// The encoded session with the primary device as it stood at linking.
+    #[must_use]
+    pub fn first_session(&self) -> &[u8] {
+        &self.session
+    }
+}
+
+impl core::fmt::Debug for LinkedAccount {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("LinkedAccount")
+            .field("epoch", &self.list.list().epoch)
+            .field("committed", &self.committed)
+            .finish_non_exhaustive()
+    }
+}
+
+pairlight_wire::codec::coded! {
+    /// How far a link got on the primary device.
+    pub enum LinkStage {
+        /// The certificate was made; it may have left. Nothing is published: abandon after a restart.
+        Certified = 0,
+        /// The device accepted and the list is signed; it may be published. Publish again after a restart.
+        Publishing = 1,
+    }
+}
+
+record! {
+    /// A link that is not finished, as it lies in the primary device's sealed store.
+    #[derive(Clone, PartialEq, Eq)]
+    pub struct PendingLink [1] {
+        /// The new device.
+        pub device: DeviceId,
+        /// How far it got.
+        pub stage: LinkStage,
+        /// When it was certified, ms since 1970.
+        pub created: u64,
+        /// Its entry; without the acceptance at [`LinkStage::Certified`].
+        pub entry: Entry,
+        /// The signed list with the device in it.
+        pub list: Option<Signed>,
+        /// The encoded session with the device; secret.
+        pub session: Bytes<{ 257 * 1024 }>,
+    }
+}
+
+impl core::fmt::Debug for PendingLink {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("PendingLink").field("stage", &self.stage).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,5 @@
+//! Machine against machine, with an adversary between them and a clock that the test owns.
+
+mod harness;
+mod story;
+mod vectors;
