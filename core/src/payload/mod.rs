@@ -20,8 +20,12 @@ mod network;
 mod payment;
 mod personal;
 mod safe_text;
+#[cfg(test)]
+mod samples;
 mod secret;
 mod service;
+#[cfg(test)]
+mod tests;
 mod uri;
 mod web;
 mod wifi;

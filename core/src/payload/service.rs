@@ -231,7 +231,7 @@ pub(super) fn from_scheme(scheme: &str, rest: &str) -> Option<OtherService> {
 
 /// CTAP 2.2 hybrid transport: decimal digits of a CBOR map with at least a 33 byte key and a 16 byte secret.
 fn is_fido(digits: &str) -> bool {
-    digits.len() >= 120 && digits.bytes().all(|b| b.is_ascii_digit())
+    digits.len() >= 100 && digits.bytes().all(|b| b.is_ascii_digit())
 }
 
 /// Recognises the codes that are neither an address nor a scheme.
