@@ -137,6 +137,7 @@ impl Payload {
             Self::AppLink { scheme, .. } => format!("A link for an app that opens \"{scheme}\" links. What the app does with it is not known here."),
             Self::WebLink(link) => explain_link(link),
             Self::Text { characters: 0 } => "The code is empty.".into(),
+            Self::Text { characters: 1 } => "Plain text of one character. Not a linking code.".into(),
             Self::Text { characters } => format!("Plain text of {characters} characters. Not a linking code."),
             Self::Bytes { length } => format!("{length} bytes that are not text. Not a linking code of this app."),
         }

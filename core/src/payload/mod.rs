@@ -19,6 +19,7 @@ mod field;
 mod network;
 mod payment;
 mod personal;
+mod punycode;
 mod safe_text;
 #[cfg(test)]
 mod samples;
@@ -177,6 +178,7 @@ impl Classifier {
         }
         None.or_else(|| secret::from_text(text).map(Payload::Secret))
             .or_else(|| service::from_text(text).map(Payload::OtherService))
+            .or_else(|| service::from_bare_address(text).map(Payload::OtherService))
             .or_else(|| network::from_text(text).map(Payload::Setup))
             .or_else(|| payment::from_text(text).map(Payload::Payment))
     }

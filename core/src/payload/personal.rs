@@ -50,7 +50,7 @@ fn shown(text: &str) -> SafeText {
 /// Recognises the codes that begin with a scheme. `rest` is what follows `scheme:`.
 pub(super) fn from_scheme(scheme: &str, rest: &str) -> Option<Personal> {
     let before_query = rest.split_once('?').map_or(rest, |(before, _)| before).trim_start_matches('/');
-    Some(match scheme.to_ascii_lowercase().as_str() {
+    let personal = match scheme.to_ascii_lowercase().as_str() {
         "tel" | "telprompt" | "facetime" | "facetime-audio" => {
             let number = percent_decode(before_query);
             Personal::Phone { number: shown(&number), is_network_command: number.contains(['*', '#']) }
@@ -73,7 +73,13 @@ pub(super) fn from_scheme(scheme: &str, rest: &str) -> Option<Personal> {
         }
         "begin" => return from_begin(rest),
         _ => return None,
-    })
+    };
+    let reaches_nobody = match &personal {
+        Personal::Phone { number, .. } | Personal::Sms { number } => number.is_empty(),
+        Personal::Email { to } => to.is_empty(),
+        Personal::Contact { .. } | Personal::Event { .. } | Personal::Location => false,
+    };
+    (!reaches_nobody).then_some(personal)
 }
 
 /// `BEGIN:VCARD`, `BEGIN:VCALENDAR` and the lines after it.

@@ -5,10 +5,12 @@
 //! the services' own programs and documentation show; a contact or group link of the same service is not among them.
 
 use super::safe_text::SafeText;
-use super::uri::{Address, parameter, strip_prefix_ignore_case};
+use super::uri::{Address, parameter, percent_decode, split_scheme, strip_prefix_ignore_case};
 
 /// Shown hosts are cut here, in characters.
 const HOST_CHARS: usize = 60;
+/// Parameters of a web address that are searched for a linking code.
+const MAX_PARAMETERS: usize = 20;
 
 /// What approving the code would do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -129,7 +131,7 @@ const WEB_RULES: &[WebRule] = &[
     ("wechat", "WeChat", Login, "login.weixin.qq.com", Begins("/l/"), None),
     ("wechat", "WeChat", Login, "login.wx.qq.com", Begins("/l/"), None),
     ("wechat", "WeChat", Login, "weixin.qq.com", Begins("/x/"), None),
-    ("wechat", "WeChat", Login, "open.weixin.qq.com", Begins("/connect/"), None),
+    ("wechat", "WeChat", Login, "open.weixin.qq.com", Is("/connect/confirm"), None),
     ("qq", "QQ", Login, "txz.qq.com", Is("/p"), Some("k")),
     ("jd", "JD", Login, "qr.m.jd.com", Is("/p"), Some("k")),
     ("bilibili", "Bilibili", Login, ".bilibili.com", BeginsAndHas("/h5", "login/scan"), None),
@@ -148,7 +150,9 @@ const WEB_RULES: &[WebRule] = &[
     ("youtube", "YouTube", DeviceSignIn, "yt.be", Is("/activate"), None),
     ("github", "GitHub", DeviceSignIn, "github.com", Is("/login/device"), None),
     ("spotify", "Spotify", DeviceSignIn, ".spotify.com", Is("/pair"), None),
-    ("netflix", "Netflix", DeviceSignIn, "netflix.com", Begins("/tv"), None),
+    ("netflix", "Netflix", DeviceSignIn, "netflix.com", Is("/tv2"), None),
+    ("netflix", "Netflix", DeviceSignIn, "netflix.com", Is("/tv8"), None),
+    ("netflix", "Netflix", DeviceSignIn, "netflix.com", Is("/tv9"), None),
     ("disney_plus", "Disney+", DeviceSignIn, "disneyplus.com", Is("/begin"), None),
     ("amazon", "Amazon", DeviceSignIn, "amazon.com", Is("/code"), None),
     ("amazon", "Amazon", DeviceSignIn, "amazon.com", Is("/us/code"), None),
@@ -161,7 +165,6 @@ const WEB_RULES: &[WebRule] = &[
     ("epic_games", "Epic Games", DeviceSignIn, "epicgames.com", Is("/activate"), None),
     ("docker", "Docker", DeviceSignIn, "login.docker.com", Is("/activate"), None),
     ("alipay", "Alipay", Login, "qr.alipay.com", Is("/_d"), Some("securityId")),
-    ("walletconnect", "WalletConnect", WalletSession, "walletconnect.com", Is("/wc"), Some("uri")),
 ];
 
 /// The domains whose names are imitated; used to tell a look-alike host (`wa.me.evil.example`) from the real one.
@@ -178,10 +181,27 @@ pub(super) fn from_web(address: &Address) -> Option<OtherService> {
     let mut service = match known {
         Some(&(key, name, purpose, ..)) => OtherService::new(key, name, purpose),
         None if is_device_grant(address) => OtherService::new("unnamed_site", "another service", DeviceSignIn),
-        None => return None,
+        None => carried(&address.query)?,
     };
     service.host = super::web::shown_host(address, HOST_CHARS);
     Some(service)
+}
+
+/// A linking code in the parameters of a page that passes it on to its app: `https://wallet.example/wc?uri=wc%3A..`, and
+/// the way in which such codes are smuggled past a scanner.
+fn carried(query: &str) -> Option<OtherService> {
+    query.split('&').take(MAX_PARAMETERS).find_map(|pair| {
+        let value = percent_decode(pair.split_once('=')?.1);
+        let (scheme, rest) = split_scheme(&value)?;
+        from_scheme(scheme, rest)
+    })
+}
+
+/// A sign-in page whose address stands in the code without `https://`, as some cameras open it all the same.
+pub(super) fn from_bare_address(text: &str) -> Option<OtherService> {
+    let is_bare = text.contains('/') && !text.starts_with('/') && !text.contains(char::is_whitespace);
+    let address = is_bare.then(|| Address::parse(text)).flatten()?;
+    address.host.contains('.').then(|| from_web(&address)).flatten()
 }
 
 /// The page of an OAuth device grant on a site that is not in the table: RFC 8628 section 3.3.1 puts the code into the

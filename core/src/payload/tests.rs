@@ -178,6 +178,25 @@ fn a_code_in_an_old_encoding_keeps_its_meaning() {
 }
 
 #[test]
+fn no_explanation_is_cut_however_long_its_words_are() {
+    let long = "w".repeat(300);
+    for code in [
+        format!("https://{long}.example/?user_code=1"),
+        format!("https://x@{long}.wa.me.example:99/a.apk?u=http://x"),
+        format!("WIFI:S:{long};T:WEP;P:x;;"),
+        format!("upi://pay?pn={long}&am={long}&cu=INR"),
+        format!("otpauth://totp/x?issuer={long}"),
+        format!("LPA:1${long}$x"),
+        format!("tel:*{long}"),
+        format!("sms:{long}"),
+        format!("BEGIN:VCARD\nFN:{long}\nEND:VCARD"),
+    ] {
+        let explanation = Payload::classify(code.as_bytes()).explain();
+        assert!(explanation.ends_with('.') && explanation.contains('…'), "{explanation}");
+    }
+}
+
+#[test]
 fn hostile_input_of_100_kb_takes_no_time_to_speak_of() {
     let patterns = [
         "https://",

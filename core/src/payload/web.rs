@@ -1,5 +1,6 @@
 //! Web links: where one leads, and what about it should make a person look twice.
 
+use super::punycode;
 use super::safe_text::SafeText;
 use super::service;
 use super::uri::{Address, ascii_host, percent_decode};
@@ -113,7 +114,7 @@ impl WebLink {
         let checks = [
             (Caution::NameBeforeHost, address.has_user),
             (Caution::ImitatesKnownService, imitates_known(&address.host)),
-            (Caution::MixedScriptHost, address.host.split('.').any(is_mixed_script)),
+            (Caution::MixedScriptHost, address.host.split('.').any(is_mixed_label)),
             (Caution::PairingLinkOfUnknownHost, looks_like_offer(address)),
             (Caution::OddAddress, address.is_odd),
             (Caution::IpAddressHost, ip),
@@ -242,12 +243,22 @@ fn imitates_known(host: &str) -> bool {
         // `amazon.com.br` and its like are the services' own: nobody else gets a `.com.br` of that name.
         let goes_on = |after: &str| {
             let is_country = after.strip_prefix('.').is_some_and(|country| country.len() == 2);
-            after.starts_with(['.', '-']) && !(is_country && domain.ends_with(".com"))
+            // `s.team-building.example` is nobody's imitation, `discord.com-login.example` is.
+            let is_com = domain.ends_with(".com");
+            (after.starts_with('.') && !(is_country && is_com)) || (after.starts_with('-') && is_com)
         };
         let in_front = bare.strip_prefix(domain).is_some_and(goes_on);
         let inside = bare.split_once('.').and_then(|(_, rest)| rest.strip_prefix(domain)).is_some_and(goes_on);
         !owned && (in_front || inside)
     })
+}
+
+/// [`is_mixed_script`], of a label in either form.
+fn is_mixed_label(label: &str) -> bool {
+    match label.strip_prefix("xn--") {
+        Some(code) => punycode::decode(code).is_some_and(|plain| is_mixed_script(&plain)),
+        None => is_mixed_script(label),
+    }
 }
 
 /// Latin beside Cyrillic or Greek in one label, or a label whose Cyrillic letters all look Latin.
