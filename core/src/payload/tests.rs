@@ -266,7 +266,7 @@ proptest! {
     ) {
         let mut chars: Vec<char> = code.chars().collect();
         let from = at.index(chars.len());
-        let to = (from + removed).min(chars.len());
+        let to = from.saturating_add(removed).min(chars.len());
         chars.splice(from..to, inserted.chars());
         let damaged: String = chars.into_iter().collect();
         let payload = Classifier::new(["link.example.com"]).classify(damaged.as_bytes());
