@@ -1,3 +1,17 @@
-//! Skeleton.
+//! Pairlight: link a device by scanning a code. Scan, pair, store, sync.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects
+    )
+)]
 
+pub mod crypto;
 pub mod payload;
+pub mod time;
+
+pub use time::Timestamp;

@@ -1,0 +1,61 @@
+//! Ed25519 keys that sign only with a context (`pairlight_wire::sign`).
+
+use ed25519_dalek::{Signer, SigningKey as DalekKey};
+use pairlight_wire::Bytes;
+use pairlight_wire::sign::{Signed, SigningContext, key_id};
+use rand_core::CryptoRng;
+use zeroize::Zeroizing;
+
+use super::{CryptoError, random};
+
+/// An Ed25519 signing key; zeroized on drop, redacted in `Debug`.
+#[derive(Clone)]
+pub struct SigningKey(DalekKey);
+
+impl SigningKey {
+    /// A new random key.
+    #[must_use]
+    pub fn generate(rng: &mut impl CryptoRng) -> Self {
+        Self::from_seed(&Zeroizing::new(random(rng)))
+    }
+
+    /// The key of a 32 byte seed (RFC 8032 section 5.1.5).
+    #[must_use]
+    pub fn from_seed(seed: &[u8; 32]) -> Self {
+        Self(DalekKey::from_bytes(seed))
+    }
+
+    /// The seed, for the sealed store.
+    #[must_use]
+    pub fn to_seed(&self) -> Zeroizing<[u8; 32]> {
+        Zeroizing::new(self.0.to_bytes())
+    }
+
+    /// The public key.
+    #[must_use]
+    pub fn public(&self) -> [u8; 32] {
+        self.0.verifying_key().to_bytes()
+    }
+
+    /// Signs `message` under a context.
+    #[must_use]
+    pub fn sign(&self, context: SigningContext, message: &[u8]) -> [u8; 64] {
+        self.0.sign(&context.input(message)).to_bytes()
+    }
+
+    /// Signs a payload and keeps both together.
+    ///
+    /// # Errors
+    /// [`CryptoError`] when the payload is over the wire's limit.
+    pub fn sign_payload(&self, context: SigningContext, payload: Vec<u8>) -> Result<Signed, CryptoError> {
+        let sig = self.sign(context, &payload);
+        let payload = Bytes::new(payload).map_err(|_| CryptoError)?;
+        Ok(Signed { kid: key_id(&self.public()), payload, sig })
+    }
+}
+
+impl core::fmt::Debug for SigningKey {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("SigningKey(..)")
+    }
+}
