@@ -100,6 +100,7 @@ pub(super) const SAMPLES: &[Sample] = &[
     ("FIDO:/12", "app_link", Caution, "fido", ""),
     ("MATRIX", "text", Info, "6", ""),
     ("2@abc,def,ghi,jkl", "text", Info, "", "abc"),
+    ("2@Zq8Vt1mR0aXy,AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=,ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8=,short", "text", Info, "", "Zq8Vt1"),
 
     // Web links.
     ("https://example.com/a?token=s3cr3t#frag", "web_link", Info, "example.com", "s3cr3t"),
