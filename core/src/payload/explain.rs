@@ -154,7 +154,7 @@ fn explain_service(service: &OtherService) -> String {
         Purpose::Login => format!("This code signs in to {place}. If you approve it in that app, whoever shows the code is in your account; never scan one that somebody sent you."),
         Purpose::DeviceLink => format!("This code links a device to {place}. If you scan it with that app, whoever shows the code can read and write as you; never scan one that somebody sent you."),
         Purpose::DeviceSignIn => format!("This code approves a sign-in to {place} that was begun on another device. If that was not you, somebody else gets into your account."),
-        Purpose::AccountTransfer => format!("This code holds or moves a whole account of {place}. Whoever scans it can take the account over; show it to nobody."),
+        Purpose::AccountTransfer => format!("This code lets whoever scans it into an account of {place}. Show it to nobody, and scan it only to move your own account to your own device."),
         Purpose::WalletSession => format!("This code connects a wallet through {place}. The other side may then ask you to sign payments; connect only to a site that you opened yourself."),
         Purpose::AuthenticatorSetup => format!("This code sets up {place}. Whoever scans it can approve sign-ins to the account; show it to nobody."),
         Purpose::DeviceManagement => format!("This code is for {place}: it would put a phone under somebody else's control. Use it only on a new phone that your employer gave you."),

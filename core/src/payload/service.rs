@@ -21,7 +21,7 @@ pub enum Purpose {
     DeviceLink,
     /// Opens a page where a sign-in that was begun on another device is approved (OAuth device grant, RFC 8628).
     DeviceSignIn,
-    /// Moves or copies a whole account, its keys or its password to the device that scans.
+    /// The other direction: gives the device that scans access to the account of the one that shows the code.
     AccountTransfer,
     /// Connects a wallet, so that a site may ask it for signatures.
     WalletSession,
@@ -125,7 +125,7 @@ const WEB_RULES: &[WebRule] = &[
     ("discord", "Discord", Login, ".discordapp.com", Begins("/ra/"), None),
     ("discord", "Discord", DeviceSignIn, ".discord.com", Is("/activate"), None),
     ("steam", "Steam", Login, "s.team", Begins("/q/"), None),
-    ("slack", "Slack", Login, "app.slack.com", BeginsAndHas("/t/", "/login/"), None),
+    ("slack", "Slack", AccountTransfer, "app.slack.com", BeginsAndHas("/t/", "/login/"), None),
     ("line", "LINE", Login, "line.me", Begins("/r/au/lgn/"), None),
     ("line", "LINE", Login, "line.me", Begins("/r/au/q/"), None),
     ("wechat", "WeChat", Login, "login.weixin.qq.com", Begins("/l/"), None),
@@ -136,7 +136,7 @@ const WEB_RULES: &[WebRule] = &[
     ("jd", "JD", Login, "qr.m.jd.com", Is("/p"), Some("k")),
     ("bilibili", "Bilibili", Login, ".bilibili.com", BeginsAndHas("/h5", "login/scan"), None),
     ("bilibili", "Bilibili", Login, "passport.bilibili.com", Begins("/qrcode/h5/login"), None),
-    ("firefox", "Firefox", DeviceLink, "accounts.firefox.com", Is("/pair"), None),
+    ("firefox", "Firefox", AccountTransfer, "accounts.firefox.com", Is("/pair"), None),
     ("microsoft", "Microsoft", DeviceSignIn, "microsoft.com", Is("/devicelogin"), None),
     ("microsoft", "Microsoft", DeviceSignIn, "microsoft.com", Is("/link"), None),
     ("microsoft", "Microsoft", DeviceSignIn, "aka.ms", Is("/devicelogin"), None),
@@ -181,7 +181,8 @@ pub(super) fn from_web(address: &Address) -> Option<OtherService> {
     let mut service = match known {
         Some(&(key, name, purpose, ..)) => OtherService::new(key, name, purpose),
         None if is_device_grant(address) => OtherService::new("unnamed_site", "another service", DeviceSignIn),
-        None => carried(&address.query)?,
+        // The page's host would look like the service's own.
+        None => return carried(&address.query),
     };
     service.host = super::web::shown_host(address, HOST_CHARS);
     Some(service)
@@ -230,7 +231,7 @@ pub(super) fn from_scheme(scheme: &str, rest: &str) -> Option<OtherService> {
         "fido" if is_fido(after_slashes) => service("passkey", "a passkey", Login),
         "threema" if target == "device-group/join" && !fragment.is_empty() => service("threema", "Threema", DeviceLink),
         "line" if target.starts_with("au/lgn") || target.starts_with("au/q") => service("line", "LINE", Login),
-        "jami-auth" => service("jami", "Jami", AccountTransfer),
+        "jami-auth" => service("jami", "Jami", DeviceLink),
         "xrcp" => service("simplex", "SimpleX", DeviceLink),
         "dclogin" => service("delta_chat", "Delta Chat", AccountTransfer),
         backup if backup.strip_prefix("dcbackup").is_some_and(|n| n.bytes().all(|b| b.is_ascii_digit())) => {
@@ -261,7 +262,7 @@ pub(super) fn from_text(text: &str) -> Option<OtherService> {
     }
     if text.starts_with('{') {
         if text.contains("\"sync_code_hex\"") {
-            return Some(OtherService::new("brave", "Brave Sync", DeviceLink));
+            return Some(OtherService::new("brave", "Brave Sync", AccountTransfer));
         }
         if text.contains("\"android.app.extra.PROVISIONING_") {
             return Some(OtherService::new(
