@@ -31,6 +31,10 @@ pub mod crypto;
 pub mod time;
 
 // -- floors
+pub mod frame;
+#[cfg(feature = "scan")]
+pub mod scan;
+
 pub mod payload;
 
 pub mod trust;
