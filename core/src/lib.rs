@@ -11,6 +11,8 @@
 )]
 
 pub mod crypto;
+#[cfg(feature = "store")]
+pub mod store;
 pub mod time;
 
 pub use time::Timestamp;
