@@ -74,7 +74,11 @@ impl Database {
             }
             Ok(mode)
         })?;
-        if mode.eq_ignore_ascii_case("wal") { Ok(()) } else { Err(StoreError::Disk { detail: format!("journal mode {mode}") }) }
+        if mode.eq_ignore_ascii_case("wal") {
+            Ok(())
+        } else {
+            Err(StoreError::Disk { detail: format!("journal mode {mode}") })
+        }
     }
 
     /// Ends the cautious phase: closing may now copy the journal into the file and remove it.

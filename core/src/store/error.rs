@@ -122,7 +122,9 @@ pub enum KeyWrapError {
     #[error("the passphrase is empty. Choose one with at least one character")]
     EmptyPassphrase,
     /// The wrapped key has another form: it was wrapped by another kind of key, or altered.
-    #[error("the store was sealed with another kind of key. Use the same kind (key file, passphrase, system key store) as before")]
+    #[error(
+        "the store was sealed with another kind of key. Use the same kind (key file, passphrase, system key store) as before"
+    )]
     OtherKind,
     /// The cost of the passphrase hash is out of bounds: misuse when wrapping, a hostile file when unwrapping.
     #[error(

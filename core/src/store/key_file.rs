@@ -8,8 +8,8 @@ use std::sync::Mutex;
 use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
-use super::key_wrap::{KEY_LEN, KeyWrap};
 use super::KeyWrapError;
+use super::key_wrap::{KEY_LEN, KeyWrap};
 use crate::crypto::aead::RecordKey;
 
 /// First byte of a data key that was wrapped with a key file.
@@ -105,7 +105,8 @@ impl KeyWrap for KeyFile {
 
     fn unwrap_key(&self, wrapped: &[u8]) -> Result<Zeroizing<[u8; KEY_LEN]>, KeyWrapError> {
         let Some((&KIND, sealed)) = wrapped.split_first() else { return Err(KeyWrapError::OtherKind) };
-        let opened = RecordKey::new(*self.key).open(AAD, sealed).map(Zeroizing::new).map_err(|_| KeyWrapError::WrongKey)?;
+        let opened =
+            RecordKey::new(*self.key).open(AAD, sealed).map(Zeroizing::new).map_err(|_| KeyWrapError::WrongKey)?;
         Ok(Zeroizing::new(opened.as_slice().try_into().map_err(|_| KeyWrapError::WrongKey)?))
     }
 }

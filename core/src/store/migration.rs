@@ -65,7 +65,8 @@ pub(super) fn migrate(tx: &Transaction<'_>, found: i64, steps: &[&str]) -> rusql
 mod tests {
     use super::*;
 
-    const STEPS: &[&str] = &["CREATE TABLE a (x INTEGER) STRICT;", "ALTER TABLE a ADD COLUMN y INTEGER NOT NULL DEFAULT 5;"];
+    const STEPS: &[&str] =
+        &["CREATE TABLE a (x INTEGER) STRICT;", "ALTER TABLE a ADD COLUMN y INTEGER NOT NULL DEFAULT 5;"];
 
     fn run(conn: &mut Connection, found: i64, steps: &[&str]) -> rusqlite::Result<()> {
         let tx = conn.transaction()?;

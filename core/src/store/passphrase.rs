@@ -6,8 +6,8 @@ use argon2::{Algorithm, Argon2, Params, Version};
 use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
-use super::key_wrap::{KEY_LEN, KeyWrap};
 use super::KeyWrapError;
+use super::key_wrap::{KEY_LEN, KeyWrap};
 use crate::crypto::aead::{NONCE_BYTES, RecordKey, TAG_BYTES};
 
 /// First byte of a data key that was wrapped with a passphrase.
@@ -35,8 +35,7 @@ impl PassphraseCost {
     pub const MAX: Self = Self { memory_kib: 512 * 1024, passes: 16, lanes: 8 };
 
     fn params(self) -> Result<Params, KeyWrapError> {
-        let refused =
-            KeyWrapError::CostRefused { memory_kib: self.memory_kib, passes: self.passes, lanes: self.lanes };
+        let refused = KeyWrapError::CostRefused { memory_kib: self.memory_kib, passes: self.passes, lanes: self.lanes };
         let max = Self::MAX;
         if self.memory_kib > max.memory_kib || self.passes > max.passes || self.lanes > max.lanes {
             return Err(refused);
@@ -59,11 +58,7 @@ impl Passphrase {
     ///
     /// # Errors
     /// [`KeyWrapError::EmptyPassphrase`]; [`KeyWrapError::CostRefused`] when the cost is outside what unwrapping would accept.
-    pub fn new(
-        passphrase: &str,
-        cost: PassphraseCost,
-        rng: Box<dyn CryptoRng + Send>,
-    ) -> Result<Self, KeyWrapError> {
+    pub fn new(passphrase: &str, cost: PassphraseCost, rng: Box<dyn CryptoRng + Send>) -> Result<Self, KeyWrapError> {
         if passphrase.is_empty() {
             return Err(KeyWrapError::EmptyPassphrase);
         }
@@ -74,9 +69,7 @@ impl Passphrase {
     fn derive_key(&self, cost: PassphraseCost, salt: &[u8]) -> Result<Zeroizing<[u8; KEY_LEN]>, KeyWrapError> {
         let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, cost.params()?);
         let mut key = Zeroizing::new([0; KEY_LEN]);
-        argon2
-            .hash_password_into(&self.passphrase, salt, key.as_mut_slice())
-            .map_err(|_| KeyWrapError::OutOfMemory)?;
+        argon2.hash_password_into(&self.passphrase, salt, key.as_mut_slice()).map_err(|_| KeyWrapError::OutOfMemory)?;
         Ok(key)
     }
 }
@@ -94,8 +87,7 @@ impl KeyWrap for Passphrase {
         }
         wrapped.extend_from_slice(&salt);
         let key = self.derive_key(self.cost, &salt)?;
-        let sealed =
-            RecordKey::new(*key).seal(&mut *rng, &wrapped, dek).map_err(|_| KeyWrapError::WrongPassphrase)?;
+        let sealed = RecordKey::new(*key).seal(&mut *rng, &wrapped, dek).map_err(|_| KeyWrapError::WrongPassphrase)?;
         wrapped.extend(sealed);
         Ok(wrapped)
     }
@@ -169,7 +161,8 @@ mod tests {
     #[test]
     fn absurd_costs_from_a_hostile_file_are_refused_before_any_work() {
         let wrapped = with("correct horse", CHEAP).wrap(&[7; 32]).unwrap();
-        for (at, number) in [(1, u32::MAX), (1, 512 * 1024 + 1), (1, 0), (5, u32::MAX), (5, 17), (5, 0), (9, 9), (9, 0)] {
+        for (at, number) in [(1, u32::MAX), (1, 512 * 1024 + 1), (1, 0), (5, u32::MAX), (5, 17), (5, 0), (9, 9), (9, 0)]
+        {
             let mut bad = wrapped.clone();
             bad[at..at + 4].copy_from_slice(&number.to_be_bytes());
             let refused = with("correct horse", CHEAP).unwrap_key(&bad);
