@@ -154,15 +154,22 @@ fn a_kill_at_every_write_point_of_a_used_store_leaves_whole_batches() {
 fn kills_at_random_moments_leave_whole_batches() {
     let mut ward = Ward::new();
     let mut rng = ChaCha20Rng::seed_from_u64(20);
-    for _ in 0..120 {
-        let child = ward.victim().stdout(Stdio::piped()).spawn().unwrap();
+    for round in 0..120 {
+        let mut child = ward.victim().stdout(Stdio::piped()).spawn().unwrap();
+        let mut said = String::new();
+        // Every fourth dies somewhere from its start on, the others after their first word, in the stream of writes.
+        if round % 4 != 0 {
+            let mut byte = [0];
+            child.stdout.as_mut().unwrap().read_exact(&mut byte).unwrap();
+            said.push(char::from(byte[0]));
+        }
         std::thread::sleep(Duration::from_micros(u64::from(rng.next_u32() % 40_000)));
-        let said = kill(child);
+        said += &kill(child);
         ward.examine(&said);
     }
     println!("{} random kills, {} unreported, {:?} last", ward.kills, ward.unreported, ward.last);
     assert_eq!(ward.kills, 120);
-    assert!(ward.last.is_some_and(|last| last > 100), "the victims hardly wrote: {:?}", ward.last);
+    assert!(ward.last.is_some_and(|last| last >= 90), "the victims hardly wrote: {:?}", ward.last);
 }
 
 #[test]
@@ -172,8 +179,16 @@ fn a_write_that_is_torn_at_any_half_kilobyte_leaves_whole_batches() {
     for blocks in 1..=90 {
         // The system writes up to the limit and then ends the process: a journal cut off in the middle of a page.
         let limited = format!("ulimit -c 0; ulimit -f {blocks}; exec \"$0\" \"$@\"");
-        let child = Command::new("sh").arg("-c").arg(limited).arg(VICTIM).arg(ward.dir.path()).arg(ward.next().to_string())
-            .stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let child = Command::new("sh")
+            .arg("-c")
+            .arg(limited)
+            .arg(VICTIM)
+            .arg(ward.dir.path())
+            .arg(ward.next().to_string())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
         let done = child.wait_with_output().unwrap();
         assert!(done.status.signal().is_some(), "{blocks}: the victim ended by itself: {}", done.status);
         torn += 1;
@@ -187,12 +202,12 @@ fn a_write_that_is_torn_at_any_half_kilobyte_leaves_whole_batches() {
 fn a_second_process_is_kept_out_while_the_first_lives_and_not_longer() {
     let ward = Ward::new();
     let mut child = ward.victim().arg("20").stdout(Stdio::piped()).spawn().unwrap();
-    let mut said = [0; 6];
-    child.stdout.as_mut().unwrap().read_exact(&mut said).unwrap();
+    // It has spoken, so it has the store.
+    child.stdout.as_mut().unwrap().read_exact(&mut [0; 6]).unwrap();
     let error = open(ward.dir.path(), Probe::default()).expect_err("two processes have the store");
     assert!(matches!(error, StoreError::InUse { .. }), "{error}");
-    // And the other way round: the second process says why it gives up.
     kill(child);
+    // The other way round: now this process has it, and the victim says why it gives up.
     let store = open(ward.dir.path(), Probe::default()).unwrap();
     let second = ward.victim().output().unwrap();
     assert!(!second.status.success());
@@ -246,7 +261,8 @@ fn a_disk_that_is_really_full_loses_nothing_that_was_committed() {
     };
     assert!(matches!(error, StoreError::DiskFull), "{error}");
     let check = |store: &Store| {
-        let counts = [Table::Link, Table::DeviceKey].map(|t| store.list(t).unwrap().into_iter().map(Result::unwrap).count());
+        let counts =
+            [Table::Link, Table::DeviceKey].map(|t| store.list(t).unwrap().into_iter().map(Result::unwrap).count());
         assert_eq!(counts, [committed as usize; 2]);
         store.integrity_check().unwrap();
     };

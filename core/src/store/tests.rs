@@ -423,8 +423,13 @@ fn a_file_that_is_not_ours_is_refused_unchanged() {
     let foreign = |p: &Path| Connection::open(p).unwrap().execute_batch("CREATE TABLE t (x)").unwrap();
     let claimed = |p: &Path| Connection::open(p).unwrap().execute_batch("PRAGMA application_id = 7").unwrap();
     let versioned = |p: &Path| Connection::open(p).unwrap().execute_batch("PRAGMA user_version = 1").unwrap();
-    let cases: [(&str, &dyn Fn(&Path)); 5] =
-        [("text", &plain_text), ("long", &long_text), ("table", &foreign), ("id", &claimed), ("version", &versioned)];
+    let cases = [
+        ("text", &plain_text as &dyn Fn(&Path)),
+        ("long", &long_text),
+        ("table", &foreign),
+        ("id", &claimed),
+        ("version", &versioned),
+    ];
     for (name, make) in cases {
         let home = Home::new();
         make(&home.path());

@@ -12,32 +12,32 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::{CryptoRng, Rng, SeedableRng};
 
 /// The rows of a batch, one in each of three tables.
-pub const ROWS: [(Table, char); 3] = [(Table::Link, 'a'), (Table::DeviceKey, 'b'), (Table::Checkpoint, 'c')];
+pub(crate) const ROWS: [(Table, char); 3] = [(Table::Link, 'a'), (Table::DeviceKey, 'b'), (Table::Checkpoint, 'c')];
 /// Batch `k` deletes batch `k - KEEP`, so that deleting must be whole as well.
-pub const KEEP: u64 = 6;
+pub(crate) const KEEP: u64 = 6;
 /// After so many batches the journal is emptied, so that crashes meet checkpoints too.
 const SCRUB_EVERY: u64 = 5;
 /// Begins every id and value: must never be seen in a file.
-pub const MARK: &str = "VICTIM-PLAINTEXT";
+pub(crate) const MARK: &str = "VICTIM-PLAINTEXT";
 
 /// The system's random source, as programs use it.
-pub fn system_rng() -> Box<dyn CryptoRng + Send> {
+pub(crate) fn system_rng() -> Box<dyn CryptoRng + Send> {
     Box::new(getrandom::rand_core::UnwrapErr(getrandom::SysRng))
 }
 
 /// Opens the store of a victim's directory.
-pub fn open(directory: &Path, probe: Probe) -> Result<Store, StoreError> {
+pub(crate) fn open(directory: &Path, probe: Probe) -> Result<Store, StoreError> {
     let key = KeyFile::open_or_create(&directory.join("key"), system_rng())?;
     Store::open_probed(&directory.join("store.db"), &key, system_rng(), probe)
 }
 
 /// The id of a row of batch `k`.
-pub fn id_of(k: u64, letter: char) -> String {
+pub(crate) fn id_of(k: u64, letter: char) -> String {
     format!("{MARK}-{k}/{letter}")
 }
 
 /// What stands in that row: some bytes up to several pages, other ones for every row.
-pub fn value_of(k: u64, letter: char) -> Vec<u8> {
+pub(crate) fn value_of(k: u64, letter: char) -> Vec<u8> {
     let mut rng = ChaCha20Rng::seed_from_u64(k.wrapping_mul(256).wrapping_add(letter as u64));
     let len = usize::try_from(rng.next_u32() % 9000).unwrap_or_default();
     let mut value = format!("{MARK}-{k}-{letter}-").into_bytes();
@@ -48,7 +48,7 @@ pub fn value_of(k: u64, letter: char) -> Vec<u8> {
 }
 
 /// All changes of batch `k`.
-pub fn batch_of(k: u64) -> Batch {
+pub(crate) fn batch_of(k: u64) -> Batch {
     let mut batch = Batch::new();
     for (table, letter) in ROWS {
         batch.put(table, id_of(k, letter).as_bytes(), &value_of(k, letter));
