@@ -50,7 +50,7 @@ impl Ward {
     fn examine(&mut self, said: &str) {
         self.kills += 1;
         self.search_for_plaintext();
-        let reported = said.lines().filter_map(|line| line.parse::<u64>().ok()).last().or(self.last);
+        let reported = said.lines().filter_map(|line| line.parse::<u64>().ok()).next_back().or(self.last);
         let store = open(self.dir.path(), Probe::default()).unwrap();
         store.integrity_check().unwrap();
         let last = last_batch(&store);
