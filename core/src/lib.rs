@@ -28,6 +28,8 @@
 
 // -- ground
 pub mod crypto;
+#[cfg(feature = "store")]
+pub mod store;
 pub mod time;
 
 // -- floors

@@ -1,0 +1,63 @@
+//! Several changes that happen together or not at all.
+
+use std::fmt;
+
+use zeroize::Zeroizing;
+
+use super::Table;
+
+/// A list of changes for [`Store::commit`](super::Store::commit), applied in the order in which they were added.
+///
+/// A link that becomes durable is one batch: the link, its key and the list epoch, minus the pending link.
+#[derive(Default)]
+pub struct Batch {
+    pub(super) changes: Vec<Change>,
+}
+
+/// One step of a batch.
+pub(super) struct Change {
+    pub(super) table: Table,
+    pub(super) id: Zeroizing<Vec<u8>>,
+    /// `None` deletes.
+    pub(super) value: Option<Zeroizing<Vec<u8>>>,
+}
+
+impl Batch {
+    /// An empty batch; committing it does nothing.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds: insert the row, or replace it when the id exists.
+    pub fn put(&mut self, table: Table, id: &[u8], value: &[u8]) -> &mut Self {
+        let (id, value) = (Zeroizing::new(id.to_vec()), Zeroizing::new(value.to_vec()));
+        self.changes.push(Change { table, id, value: Some(value) });
+        self
+    }
+
+    /// Adds: delete the row; a missing one is no error.
+    pub fn delete(&mut self, table: Table, id: &[u8]) -> &mut Self {
+        self.changes.push(Change { table, id: Zeroizing::new(id.to_vec()), value: None });
+        self
+    }
+
+    /// Number of changes.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.changes.len()
+    }
+
+    /// Whether there is nothing to do.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.changes.is_empty()
+    }
+}
+
+impl fmt::Debug for Batch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Ids name peers and values are keys: neither belongs into a log.
+        write!(f, "Batch({} changes)", self.changes.len())
+    }
+}

@@ -1,0 +1,182 @@
+//! One SQLite file, set up so that what was committed survives a power cut: settings, transactions, and what SQLite's errors mean.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::config::DbConfig;
+use rusqlite::limits::Limit;
+use rusqlite::{Connection, Error, ErrorCode, OpenFlags, Transaction, TransactionBehavior, ffi};
+
+use super::migration::{self, Format};
+use super::seal::MAX_SEALED_LEN;
+use super::{Probe, StoreError, WritePoint};
+
+/// How long to wait for a foreign SQLite program (a backup tool) to let go of the file.
+const BUSY_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// Passed when a transaction begins, when all is written, and when it is durable.
+pub(super) type Points = [WritePoint; 3];
+pub(super) const SCHEMA: Points = [WritePoint::SchemaBegun, WritePoint::SchemaWritten, WritePoint::SchemaCommitted];
+pub(super) const BATCH: Points = [WritePoint::Begun, WritePoint::Written, WritePoint::Committed];
+
+/// An open file whose format was recognised.
+pub(super) struct Database {
+    conn: Connection,
+    probe: Probe,
+    path: PathBuf,
+    /// Set by a disk error in a write: memory and disk may differ from then on.
+    broken: bool,
+}
+
+impl Database {
+    /// Opens an existing (maybe empty) file and finds out whose it is, without changing it. Gives the format number, 0 for a new one.
+    ///
+    /// # Errors
+    /// [`StoreError::NotOurs`], [`StoreError::Newer`], [`StoreError::ReadOnlyFile`], [`StoreError::InUse`], [`StoreError::Damaged`] and
+    /// what the system may say.
+    pub(super) fn open(path: &Path, probe: Probe) -> Result<(Self, i64), StoreError> {
+        // Neither CREATE (the file is there) nor URI (a path is a path, even if it begins with "file:").
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let conn = Connection::open_with_flags(path, flags).map_err(|e| match e.sqlite_error_code() {
+            Some(ErrorCode::CannotOpen) => StoreError::AccessDenied { path: path.to_owned() },
+            _ => from_sqlite(&e, path),
+        })?;
+        let db = Self { conn, probe, path: path.to_owned(), broken: false };
+        // SQLite falls back to reading when it may not write.
+        if db.sql(|conn| conn.is_readonly("main"))? {
+            return Err(StoreError::ReadOnlyFile { path: path.to_owned() });
+        }
+        match db.sql(recognise)? {
+            Format::Empty => Ok((db, 0)),
+            Format::Ours(found) if found > migration::SUPPORTED => {
+                Err(StoreError::Newer { found, supported: migration::SUPPORTED })
+            }
+            Format::Ours(found) => Ok((db, found)),
+            Format::Foreign => Err(StoreError::NotOurs { path: path.to_owned() }),
+        }
+    }
+
+    /// Makes the file ready for writing. From here on it may change.
+    pub(super) fn prepare(&mut self) -> Result<(), StoreError> {
+        let max_pages = self.probe.max_pages;
+        let mode = self.sql(|conn| {
+            let mode: String = conn.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
+            // FULL syncs the journal at every commit; on Apple systems only these two reach the platter.
+            conn.pragma_update(None, "synchronous", "FULL")?;
+            conn.pragma_update(None, "fullfsync", true)?;
+            conn.pragma_update(None, "checkpoint_fullfsync", true)?;
+            // Deleted rows are overwritten, nothing spills into temporary files.
+            conn.pragma_update_and_check(None, "secure_delete", true, |_| Ok(()))?;
+            conn.pragma_update(None, "temp_store", "MEMORY")?;
+            conn.pragma_update(None, "foreign_keys", true)?;
+            if let Some(pages) = max_pages {
+                conn.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))?;
+            }
+            Ok(mode)
+        })?;
+        if mode.eq_ignore_ascii_case("wal") {
+            Ok(())
+        } else {
+            Err(StoreError::Disk { detail: format!("journal mode {mode}") })
+        }
+    }
+
+    /// Ends the cautious phase: closing may now copy the journal into the file and remove it.
+    pub(super) fn accept(&mut self) -> Result<(), StoreError> {
+        self.sql(|conn| conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)).map(drop)
+    }
+
+    /// Reads with SQLite's errors sorted.
+    pub(super) fn sql<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
+        if self.broken {
+            return Err(StoreError::Closed);
+        }
+        read(&self.conn).map_err(|e| from_sqlite(&e, &self.path))
+    }
+
+    /// Runs `body` in one transaction: all of it becomes durable, or, after any error, none.
+    pub(super) fn write(
+        &mut self,
+        [begun, written, committed]: Points,
+        body: impl FnOnce(&Transaction<'_>, &mut Probe) -> rusqlite::Result<()>,
+    ) -> Result<(), StoreError> {
+        if self.broken {
+            return Err(StoreError::Closed);
+        }
+        let (conn, probe) = (&mut self.conn, &mut self.probe);
+        let outcome = conn.transaction_with_behavior(TransactionBehavior::Immediate).and_then(|tx| {
+            probe.pass(begun);
+            body(&tx, probe)?;
+            probe.pass(written);
+            tx.commit()
+        });
+        if let Err(e) = outcome {
+            let error = from_sqlite(&e, &self.path);
+            // After a failed sync the commit may still turn up at the next opening, so only that may tell what is durable.
+            self.broken = matches!(error, StoreError::Disk { .. }) || !self.conn.is_autocommit();
+            return Err(error);
+        }
+        self.probe.pass(committed);
+        Ok(())
+    }
+
+    /// Copies the journal into the file and empties it.
+    pub(super) fn checkpoint(&mut self) -> Result<(), StoreError> {
+        self.probe.pass(WritePoint::CheckpointBegun);
+        let busy: i64 = self.sql(|conn| conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)))?;
+        self.probe.pass(WritePoint::CheckpointDone);
+        if busy == 0 { Ok(()) } else { Err(StoreError::InUse { path: self.path.clone() }) }
+    }
+}
+
+/// Guards the connection against a hostile file, takes SQLite's exclusive lock and looks at the format.
+fn recognise(conn: &Connection) -> rusqlite::Result<Format> {
+    conn.busy_timeout(BUSY_TIMEOUT)?;
+    for (setting, on) in [
+        // Until the file has proved to be ours and the key to be right, closing it must not change it.
+        (DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true),
+        // The store has no triggers and views, so one in the file was planted.
+        (DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false),
+        (DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false),
+        (DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false),
+        (DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true),
+    ] {
+        conn.set_db_config(setting, on)?;
+    }
+    conn.set_limit(Limit::SQLITE_LIMIT_LENGTH, MAX_SEALED_LEN)?;
+    conn.pragma_update(None, "cell_size_check", true)?;
+    // Set before the first access, this also keeps the journal's index in memory: no third file, no shared memory map.
+    conn.pragma_update_and_check(None, "locking_mode", "EXCLUSIVE", |_| Ok(()))?;
+    migration::format_of(conn)
+}
+
+/// Sorts SQLite's errors by what the user can do about them.
+fn from_sqlite(error: &Error, path: &Path) -> StoreError {
+    let path = || path.to_owned();
+    let Error::SqliteFailure(failure, _) = error else {
+        // A row or a column that is not what this program writes.
+        return StoreError::Damaged;
+    };
+    match failure.code {
+        ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => StoreError::InUse { path: path() },
+        ErrorCode::DiskFull => StoreError::DiskFull,
+        // The file itself was opened before; what cannot be opened now is the journal beside it.
+        ErrorCode::CannotOpen => StoreError::ReadOnlyDirectory { path: super::place::directory_of(&path()).to_owned() },
+        ErrorCode::ReadOnly if failure.extended_code == ffi::SQLITE_READONLY_DIRECTORY => {
+            StoreError::ReadOnlyDirectory { path: super::place::directory_of(&path()).to_owned() }
+        }
+        ErrorCode::ReadOnly => StoreError::ReadOnlyFile { path: path() },
+        ErrorCode::PermissionDenied | ErrorCode::AuthorizationForStatementDenied => {
+            StoreError::AccessDenied { path: path() }
+        }
+        ErrorCode::NotADatabase => StoreError::NotOurs { path: path() },
+        // A plain "SQL error" is a missing table or a planted view: our own statements are correct.
+        ErrorCode::DatabaseCorrupt
+        | ErrorCode::TooBig
+        | ErrorCode::ConstraintViolation
+        | ErrorCode::TypeMismatch
+        | ErrorCode::SchemaChanged
+        | ErrorCode::Unknown => StoreError::Damaged,
+        code => StoreError::Disk { detail: format!("{code:?}, SQLite {}", failure.extended_code) },
+    }
+}

@@ -1,0 +1,363 @@
+//! What survives a restart, sealed at rest: keys, links, lists and checkpoints in one SQLite file.
+//!
+//! What it does not do: it does not guard against somebody who holds the wrapping key, it does not hide how many rows of which kind there
+//! are and how long they are, and it cannot notice that a row, or the whole file, was deleted or replaced by an older version of itself.
+//!
+//! ```text
+//! Batch --seal--> rows --one transaction, synced--> file            KeyWrap guards the data key,
+//!        data key ^                                                 the data key seals the rows
+//! ```
+//! The caller's contract:
+//! 1. What must be true together goes into one [`Batch`]. When [`Store::commit`] returns `Ok`, all of it survives a power cut; after any
+//!    other outcome, a crash included, all or nothing of it is there.
+//! 2. The calls block on the disk: in async code, run them where blocking is allowed. A `Store` is `Send`, and one handle at a time may
+//!    have the file.
+//! 3. After [`StoreError::Disk`] from a write the store refuses everything; drop it and open it again.
+//! 4. When [`Store::needs_rekey`] says so, and once a year, call [`Store::rekey`]. The same call changes a passphrase.
+//!
+//! ```
+//! # use pairlight_core::store::{Batch, KeyFile, Store, Table};
+//! # fn rng() -> Box<getrandom::rand_core::UnwrapErr<getrandom::SysRng>> { Box::default() }
+//! # let dir = tempfile::tempdir()?;
+//! let key = KeyFile::open_or_create(&dir.path().join("store.key"), rng())?;
+//! let mut store = Store::open(&dir.path().join("store.db"), &key, rng())?;
+//! let mut batch = Batch::new();
+//! batch.put(Table::Link, b"laptop", b"ratchet").delete(Table::PendingLink, b"laptop");
+//! store.commit(&batch)?;
+//! assert_eq!(store.get(Table::Link, b"laptop")?.as_deref(), Some(&b"ratchet".to_vec()));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod batch;
+mod database;
+mod error;
+mod key_file;
+mod key_wrap;
+mod migration;
+mod passphrase;
+mod place;
+mod probe;
+mod seal;
+mod table;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::path::Path;
+
+use rand_core::CryptoRng;
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use zeroize::Zeroizing;
+
+pub use batch::Batch;
+pub use error::{KeyWrapError, StoreError};
+pub use key_file::KeyFile;
+pub use key_wrap::{KEY_LEN, KeyWrap};
+pub use passphrase::{Passphrase, PassphraseCost};
+pub use probe::{Probe, WritePoint};
+pub use seal::{MAX_ID_LEN, MAX_VALUE_LEN};
+pub use table::Table;
+
+use database::{BATCH, Database, SCHEMA};
+use place::Place;
+use seal::{ROW_ID_LEN, Sealer};
+
+/// Sealings under one data key after which it should be renewed: far below the 2^32 that random 96-bit nonces allow.
+const REKEY_AFTER: u64 = 1 << 28;
+/// Sealings under one data key after which it seals no more.
+const REKEY_AT_LATEST: u64 = 1 << 32;
+
+const WRAPPED_KEY: &str = "wrapped-key";
+const KEY_CHECK: &str = "key-check";
+const SEAL_COUNT: &str = "seal-count";
+
+const PUT_ROW: &str = "INSERT INTO record (kind, row_id, sealed) VALUES (?1, ?2, ?3)
+    ON CONFLICT (kind, row_id) DO UPDATE SET sealed = excluded.sealed";
+const DELETE_ROW: &str = "DELETE FROM record WHERE kind = ?1 AND row_id = ?2";
+const GET_ROW: &str = "SELECT sealed FROM record WHERE kind = ?1 AND row_id = ?2";
+const LIST_ROWS: &str = "SELECT row_id, sealed FROM record WHERE kind = ?1";
+
+/// An opened record: the id and value that were put. Wiped from memory when dropped.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Record {
+    /// As given to `put`.
+    pub id: Zeroizing<Vec<u8>>,
+    /// As given to `put`.
+    pub value: Zeroizing<Vec<u8>>,
+}
+
+impl fmt::Debug for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Record(..)")
+    }
+}
+
+/// The open store. See the [module](self) for the contract.
+pub struct Store {
+    db: Database,
+    sealer: Sealer,
+    /// Sealings under the present data key, as the file has it.
+    seals: u64,
+    rng: Box<dyn CryptoRng + Send>,
+    // Last, so that the file is closed before others are let in.
+    _place: Place,
+}
+
+impl Store {
+    /// Opens the store in the file `path`, or creates it when there is none. `wrap` is asked once and not kept.
+    ///
+    /// Beside the file stand a journal (`-wal`) and a lock file (`.lock`); the directory must exist and be writable.
+    ///
+    /// # Errors
+    /// [`StoreError::Key`] for a wrong key; [`StoreError::NotOurs`], [`StoreError::Newer`], [`StoreError::Damaged`] for what is in the file; [`StoreError::InUse`]
+    /// and the variants of the environment. A file that is refused was not changed.
+    pub fn open(path: &Path, wrap: &dyn KeyWrap, rng: Box<dyn CryptoRng + Send>) -> Result<Self, StoreError> {
+        Self::open_probed(path, wrap, rng, Probe::default())
+    }
+
+    /// [`open`](Self::open) for crash tests: reports write points and may act a full disk.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    #[doc(hidden)]
+    pub fn open_probed(
+        path: &Path,
+        wrap: &dyn KeyWrap,
+        mut rng: Box<dyn CryptoRng + Send>,
+        mut probe: Probe,
+    ) -> Result<Self, StoreError> {
+        let place = Place::claim(path)?;
+        probe.pass(WritePoint::FileReady);
+        let (mut db, found) = Database::open(path, probe)?;
+        let (sealer, seals) = if found == 0 {
+            let sealer = Sealer::generate(&mut *rng);
+            let (wrapped, check) = (wrap.wrap(sealer.dek())?, sealer.seal_key_check(&mut *rng)?);
+            db.prepare()?;
+            db.write(SCHEMA, |tx, _| {
+                migration::migrate(tx, found, migration::MIGRATIONS)?;
+                put_key(tx, &wrapped, &check, 1)
+            })?;
+            (sealer, 1)
+        } else {
+            let opened = open_key(&db, wrap)?;
+            db.prepare()?;
+            if found < migration::SUPPORTED {
+                db.write(SCHEMA, |tx, _| migration::migrate(tx, found, migration::MIGRATIONS))?;
+            }
+            opened
+        };
+        db.accept()?;
+        Ok(Self { db, sealer, seals, rng, _place: place })
+    }
+
+    /// The value that was put under `id`, or `None`.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] when this row was altered; others stay readable.
+    pub fn get(&self, table: Table, id: &[u8]) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
+        let row_id = self.sealer.row_id(table, id);
+        let sealed = self.db.sql(|conn| {
+            let mut statement = conn.prepare_cached(GET_ROW)?;
+            statement.query_row(params![table.number(), row_id], |row| row.get::<_, Vec<u8>>(0)).optional()
+        });
+        let Some(sealed) = sealed.map_err(|e| blame(table, e))? else { return Ok(None) };
+        let record = self.sealer.open(table, &row_id, &sealed)?;
+        if record.id.as_slice() == id { Ok(Some(record.value)) } else { Err(StoreError::Corrupt { table }) }
+    }
+
+    /// All records of a table, ordered by id; damaged ones come last, as errors, and do not hide the others.
+    ///
+    /// # Errors
+    /// Of the file as a whole. [`StoreError::Corrupt`] in the place of a record that was altered.
+    pub fn list(&self, table: Table) -> Result<Vec<Result<Record, StoreError>>, StoreError> {
+        let (mut records, mut damaged) = (Vec::new(), Vec::new());
+        let walked = self.db.sql(|conn| {
+            let mut statement = conn.prepare_cached(LIST_ROWS)?;
+            let mut rows = statement.query([table.number()])?;
+            while let Some(row) = rows.next()? {
+                let blobs = row.get_ref(0).and_then(|id| Ok((id, row.get_ref(1)?)))?;
+                let opened = match (blobs.0.as_blob(), blobs.1.as_blob()) {
+                    (Ok(row_id), Ok(sealed)) => self.sealer.open(table, row_id, sealed),
+                    _ => Err(StoreError::Corrupt { table }),
+                };
+                match opened {
+                    Ok(record) => records.push(record),
+                    Err(e) => damaged.push(e),
+                }
+            }
+            Ok(())
+        });
+        match walked.map_err(|e| blame(table, e)) {
+            Ok(()) => {}
+            // The structure is broken halfway: what was read up to here is authentic.
+            Err(e @ StoreError::Corrupt { .. }) => damaged.push(e),
+            Err(e) => return Err(e),
+        }
+        records.sort_unstable_by(|a, b| a.id.as_slice().cmp(b.id.as_slice()));
+        Ok(records.into_iter().map(Ok).chain(damaged.into_iter().map(Err)).collect())
+    }
+
+    /// Applies all changes of the batch and makes them durable, or changes nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::TooLarge`], [`StoreError::KeyExhausted`], [`StoreError::DiskFull`], [`StoreError::Disk`], [`StoreError::Closed`].
+    pub fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let mut rows = Vec::with_capacity(batch.len());
+        let mut seals = self.seals;
+        for change in &batch.changes {
+            rows.push(match &change.value {
+                Some(value) => {
+                    seals = next_seal(seals)?;
+                    let (row_id, sealed) = self.sealer.seal(change.table, &change.id, value, &mut *self.rng)?;
+                    (change.table.number(), row_id, Some(sealed))
+                }
+                None => (change.table.number(), self.sealer.row_id(change.table, &change.id), None),
+            });
+        }
+        self.db.write(BATCH, |tx, probe| {
+            put_meta(tx, SEAL_COUNT, &seals.to_be_bytes())?;
+            for (kind, row_id, sealed) in &rows {
+                change_row(tx, *kind, row_id, sealed.as_deref())?;
+                probe.pass(WritePoint::RowWritten);
+            }
+            Ok(())
+        })?;
+        self.seals = seals;
+        Ok(())
+    }
+
+    /// A batch of one: inserts or replaces a record.
+    ///
+    /// # Errors
+    /// As [`commit`](Self::commit).
+    pub fn put(&mut self, table: Table, id: &[u8], value: &[u8]) -> Result<(), StoreError> {
+        self.commit(Batch::new().put(table, id, value))
+    }
+
+    /// A batch of one: deletes a record; a missing one is no error. See [`scrub`](Self::scrub) for what remains on the disk.
+    ///
+    /// # Errors
+    /// As [`commit`](Self::commit).
+    pub fn delete(&mut self, table: Table, id: &[u8]) -> Result<(), StoreError> {
+        self.commit(Batch::new().delete(table, id))
+    }
+
+    /// Removes the sealed remains of replaced and deleted records from the files: the journal keeps them until it is written over. Call it
+    /// after deleting a key. What a flash disk keeps behind the file system's back is out of reach.
+    ///
+    /// # Errors
+    /// [`StoreError::DiskFull`], [`StoreError::Disk`].
+    pub fn scrub(&mut self) -> Result<(), StoreError> {
+        self.db.checkpoint()
+    }
+
+    /// Whether the data key has sealed so much that it should be renewed.
+    #[must_use]
+    pub fn needs_rekey(&self) -> bool {
+        self.seals >= REKEY_AFTER
+    }
+
+    /// Makes a new data key guarded by `wrap` (another key file, a new passphrase) and seals every record anew, in one transaction; then
+    /// removes the remains of the old ones. The old key opens nothing afterwards, except older copies of the file.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] when a record is damaged: delete it first. Nothing was changed then. When only the removal at the end fails the
+    /// new key is in force and the error is that of [`scrub`](Self::scrub).
+    pub fn rekey(&mut self, wrap: &dyn KeyWrap) -> Result<(), StoreError> {
+        let sealer = Sealer::generate(&mut *self.rng);
+        let (wrapped, check) = (wrap.wrap(sealer.dek())?, sealer.seal_key_check(&mut *self.rng)?);
+        let (mut rows, mut seals) = (Vec::new(), 1);
+        for table in Table::ALL {
+            for record in self.list(table)? {
+                let record = record?;
+                seals = next_seal(seals)?;
+                let (row_id, sealed) = sealer.seal(table, &record.id, &record.value, &mut *self.rng)?;
+                rows.push((table.number(), row_id, sealed));
+            }
+        }
+        self.db.write(BATCH, |tx, probe| {
+            tx.execute("DELETE FROM record", [])?;
+            for (kind, row_id, sealed) in &rows {
+                change_row(tx, *kind, row_id, Some(sealed))?;
+                probe.pass(WritePoint::RowWritten);
+            }
+            put_key(tx, &wrapped, &check, seals)
+        })?;
+        self.sealer = sealer;
+        self.seals = seals;
+        self.scrub()
+    }
+
+    /// Reads the whole file: SQLite's structure, then every record.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] for the structure or rows of no known table, [`StoreError::Corrupt`] for the first altered record.
+    pub fn integrity_check(&self) -> Result<(), StoreError> {
+        let (verdict, rows) = self.db.sql(|conn| {
+            let verdict: String = conn.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
+            Ok((verdict, conn.query_row("SELECT count(*) FROM record", [], |row| row.get::<_, i64>(0))?))
+        })?;
+        let mut known = 0_usize;
+        for table in Table::ALL {
+            for record in self.list(table)? {
+                record?;
+                known = known.saturating_add(1);
+            }
+        }
+        if verdict == "ok" && usize::try_from(rows) == Ok(known) { Ok(()) } else { Err(StoreError::Damaged) }
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Store(..)")
+    }
+}
+
+/// Damage that SQLite found while it read rows of a table is reported as damage of the table.
+fn blame(table: Table, error: StoreError) -> StoreError {
+    if matches!(error, StoreError::Damaged) { StoreError::Corrupt { table } } else { error }
+}
+
+fn next_seal(seals: u64) -> Result<u64, StoreError> {
+    if seals >= REKEY_AT_LATEST { Err(StoreError::KeyExhausted) } else { Ok(seals.saturating_add(1)) }
+}
+
+fn change_row(
+    tx: &Transaction<'_>,
+    kind: i64,
+    row_id: &[u8; ROW_ID_LEN],
+    sealed: Option<&[u8]>,
+) -> rusqlite::Result<()> {
+    match sealed {
+        Some(sealed) => tx.prepare_cached(PUT_ROW)?.execute(params![kind, row_id, sealed]),
+        None => tx.prepare_cached(DELETE_ROW)?.execute(params![kind, row_id]),
+    }
+    .map(drop)
+}
+
+fn put_meta(tx: &Transaction<'_>, name: &str, value: &[u8]) -> rusqlite::Result<()> {
+    let mut statement = tx.prepare_cached("INSERT OR REPLACE INTO meta (name, value) VALUES (?1, ?2)")?;
+    statement.execute(params![name, value]).map(drop)
+}
+
+fn put_key(tx: &Transaction<'_>, wrapped: &[u8], check: &[u8], seals: u64) -> rusqlite::Result<()> {
+    put_meta(tx, WRAPPED_KEY, wrapped)?;
+    put_meta(tx, KEY_CHECK, check)?;
+    put_meta(tx, SEAL_COUNT, &seals.to_be_bytes())
+}
+
+/// Unwraps the data key and makes sure that it is the one that sealed this store. Also gives the number of sealings under it.
+fn open_key(db: &Database, wrap: &dyn KeyWrap) -> Result<(Sealer, u64), StoreError> {
+    let meta = |conn: &Connection, name: &str| {
+        conn.query_row("SELECT value FROM meta WHERE name = ?1", [name], |row| row.get::<_, Vec<u8>>(0))
+    };
+    let (wrapped, check) = db.sql(|conn| Ok((meta(conn, WRAPPED_KEY)?, meta(conn, KEY_CHECK)?)))?;
+    let count = db.sql(|conn| meta(conn, SEAL_COUNT))?;
+    let seals = count.as_slice().try_into().map(u64::from_be_bytes).map_err(|_| StoreError::Damaged)?;
+    let sealer = Sealer::new(wrap.unwrap_key(&wrapped)?);
+    if sealer.passes_key_check(&check) { Ok((sealer, seals)) } else { Err(KeyWrapError::WrongKey.into()) }
+}

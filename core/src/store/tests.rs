@@ -1,0 +1,587 @@
+//! The store as its callers and its attackers see it. Crashes and several processes: `tests/tests/store_crash.rs`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
+use tempfile::TempDir;
+
+use super::*;
+
+fn rng() -> Box<dyn CryptoRng + Send> {
+    // Another stream for every call, as different runs of a program would have.
+    use std::sync::atomic::{AtomicU64, Ordering};
+    static SEED: AtomicU64 = AtomicU64::new(1);
+    Box::new(ChaCha20Rng::seed_from_u64(SEED.fetch_add(1, Ordering::Relaxed)))
+}
+
+/// A directory with a key file and a place for a store.
+struct Home {
+    dir: TempDir,
+    key: KeyFile,
+}
+
+impl Home {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let key = KeyFile::create(&dir.path().join("key"), rng()).unwrap();
+        Self { dir, key }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.dir.path().join("store.db")
+    }
+
+    fn open(&self) -> Store {
+        self.try_open().unwrap()
+    }
+
+    fn try_open(&self) -> Result<Store, StoreError> {
+        Store::open(&self.path(), &self.key, rng())
+    }
+
+    fn refusal(&self) -> StoreError {
+        self.try_open().expect_err("the store opened")
+    }
+
+    /// The file as an attacker or another program handles it, while no store is open.
+    fn raw<T>(&self, work: impl FnOnce(&Connection) -> T) -> T {
+        work(&Connection::open(self.path()).unwrap())
+    }
+
+    /// Every byte that is on the disk, of all files but the key.
+    fn bytes_on_disk(&self) -> Vec<u8> {
+        let mut all = Vec::new();
+        for entry in fs::read_dir(self.dir.path()).unwrap() {
+            let path = entry.unwrap().path();
+            if path.file_name().unwrap() != "key" {
+                all.extend(fs::read(path).unwrap());
+            }
+        }
+        all
+    }
+}
+
+fn holds(haystack: &[u8], needle: &[u8]) -> bool {
+    haystack.windows(needle.len()).any(|window| window == needle)
+}
+
+fn value(store: &Store, table: Table, id: &[u8]) -> Option<Vec<u8>> {
+    store.get(table, id).unwrap().map(|v| v.to_vec())
+}
+
+#[test]
+fn what_was_put_is_there_after_a_restart_in_every_table() {
+    let home = Home::new();
+    let long = vec![0xa5; 300_000];
+    let mut store = home.open();
+    for table in Table::ALL {
+        store.put(table, b"b", table.name().as_bytes()).unwrap();
+        store.put(table, b"", b"").unwrap();
+        store.put(table, &[255; MAX_ID_LEN], &long).unwrap();
+        store.put(table, b"gone", b"x").unwrap();
+        store.delete(table, b"gone").unwrap();
+        store.delete(table, b"never there").unwrap();
+    }
+    drop(store);
+    let store = home.open();
+    for table in Table::ALL {
+        assert_eq!(value(&store, table, b"b").unwrap(), table.name().as_bytes());
+        assert_eq!(value(&store, table, b"gone"), None);
+        let listed: Vec<Record> = store.list(table).unwrap().into_iter().map(Result::unwrap).collect();
+        let shown: Vec<(&[u8], usize)> = listed.iter().map(|r| (r.id.as_slice(), r.value.len())).collect();
+        assert_eq!(shown, [(&b""[..], 0), (b"b", table.name().len()), (&[255; MAX_ID_LEN], long.len())]);
+    }
+    store.integrity_check().unwrap();
+}
+
+#[test]
+fn a_batch_is_applied_in_order_and_replaces() {
+    let home = Home::new();
+    let mut store = home.open();
+    let mut batch = Batch::new();
+    batch.put(Table::Link, b"a", b"1").delete(Table::Link, b"a").put(Table::Link, b"a", b"2");
+    batch.put(Table::Link, b"b", b"1").delete(Table::Link, b"b");
+    store.commit(&batch).unwrap();
+    assert_eq!(value(&store, Table::Link, b"a").unwrap(), b"2");
+    assert_eq!(value(&store, Table::Link, b"b"), None);
+    store.commit(&Batch::new()).unwrap();
+}
+
+#[test]
+fn a_batch_with_one_impossible_change_changes_nothing() {
+    let home = Home::new();
+    let mut store = home.open();
+    for (id, value, what) in [(256, 1, "id"), (1, MAX_VALUE_LEN + 1, "value")] {
+        let mut batch = Batch::new();
+        batch.put(Table::Link, b"a", b"1").put(Table::Link, &vec![1; id], &vec![1; value]);
+        let error = store.commit(&batch).unwrap_err();
+        assert!(matches!(error, StoreError::TooLarge { what: w, .. } if w == what), "{error}");
+        assert_eq!(value_count(&store), 0);
+    }
+    store.put(Table::Link, &[1; MAX_ID_LEN], &vec![1; MAX_VALUE_LEN]).unwrap();
+    assert_eq!(value(&store, Table::Link, &[1; MAX_ID_LEN]).unwrap().len(), MAX_VALUE_LEN);
+}
+
+fn value_count(store: &Store) -> usize {
+    Table::ALL.iter().map(|&t| store.list(t).unwrap().len()).sum()
+}
+
+#[test]
+fn another_key_file_does_not_open_the_store_and_changes_nothing() {
+    let home = Home::new();
+    home.open().put(Table::Identity, b"root", b"seed").unwrap();
+    let before = home.bytes_on_disk();
+    let other = KeyFile::create(&home.dir.path().join("key2"), rng()).unwrap();
+    let error = Store::open(&home.path(), &other, rng()).unwrap_err();
+    assert!(matches!(error, StoreError::Key(KeyWrapError::WrongKey)), "{error}");
+    fs::remove_file(home.dir.path().join("key2")).unwrap();
+    assert_eq!(home.bytes_on_disk(), before);
+    assert_eq!(value(&home.open(), Table::Identity, b"root").unwrap(), b"seed");
+}
+
+#[test]
+fn a_wrong_passphrase_and_another_kind_of_key_are_told_apart() {
+    let home = Home::new();
+    let cheap = PassphraseCost { memory_kib: 8, passes: 1, lanes: 1 };
+    let with = |text: &str| Store::open(&home.path(), &Passphrase::new(text, cheap, rng()).unwrap(), rng());
+    with("correct horse").unwrap().put(Table::Setting, b"a", b"1").unwrap();
+    assert!(matches!(with("battery staple"), Err(StoreError::Key(KeyWrapError::WrongPassphrase))));
+    assert!(matches!(home.refusal(), StoreError::Key(KeyWrapError::OtherKind)));
+    assert_eq!(value(&with("correct horse").unwrap(), Table::Setting, b"a").unwrap(), b"1");
+}
+
+/// A platform key store that answers, but with another key than it was given.
+struct Forgetful;
+
+impl KeyWrap for Forgetful {
+    fn wrap(&self, dek: &[u8; KEY_LEN]) -> Result<Vec<u8>, KeyWrapError> {
+        Ok(dek.to_vec())
+    }
+    fn unwrap_key(&self, _: &[u8]) -> Result<Zeroizing<[u8; KEY_LEN]>, KeyWrapError> {
+        Ok(Zeroizing::new([3; KEY_LEN]))
+    }
+}
+
+#[test]
+fn a_key_store_that_returns_another_key_is_noticed_at_opening() {
+    let home = Home::new();
+    drop(Store::open(&home.path(), &Forgetful, rng()).unwrap());
+    assert!(matches!(Store::open(&home.path(), &Forgetful, rng()), Err(StoreError::Key(KeyWrapError::WrongKey))));
+}
+
+#[test]
+fn a_flip_of_any_byte_of_a_row_is_corrupt_names_the_table_and_spares_the_others() {
+    let home = Home::new();
+    let mut store = home.open();
+    store.put(Table::Link, b"peer-one", b"ratchet").unwrap();
+    let len = home_sealed_len(b"peer-one", b"ratchet");
+    store.put(Table::Link, b"two", b"other").unwrap();
+    store.put(Table::DeviceKey, b"peer-one", b"key").unwrap();
+    drop(store);
+    let original: Vec<u8> = home.raw(|c| sealed_of_len(c, len));
+    for at in 0..original.len() {
+        let mut bad = original.clone();
+        bad[at] ^= 0x40;
+        home.raw(|c| c.execute("UPDATE record SET sealed = ?1 WHERE length(sealed) = ?2", params![bad, len]).unwrap());
+        let store = home.open();
+        let error = store.get(Table::Link, b"peer-one").unwrap_err();
+        assert!(matches!(error, StoreError::Corrupt { table: Table::Link }), "byte {at}: {error}");
+        assert!(error.to_string().contains("\"link\"") && !error.to_string().contains("peer"), "{error}");
+        assert_eq!(value(&store, Table::Link, b"two").unwrap(), b"other");
+        assert_eq!(value(&store, Table::DeviceKey, b"peer-one").unwrap(), b"key");
+        let listed = store.list(Table::Link).unwrap();
+        assert!(matches!(&listed[..], [Ok(two), Err(StoreError::Corrupt { .. })] if **two.id == *b"two"));
+        assert!(matches!(store.integrity_check(), Err(StoreError::Corrupt { table: Table::Link })));
+    }
+    // Writing the row anew heals it.
+    let mut store = home.open();
+    store.put(Table::Link, b"peer-one", b"ratchet").unwrap();
+    store.integrity_check().unwrap();
+}
+
+fn home_sealed_len(id: &[u8], value: &[u8]) -> i64 {
+    // Format, nonce, length of id, tag.
+    i64::try_from(1 + 12 + 1 + 16 + id.len() + value.len()).unwrap()
+}
+
+fn sealed_of_len(conn: &Connection, len: i64) -> Vec<u8> {
+    conn.query_row("SELECT sealed FROM record WHERE length(sealed) = ?1", [len], |row| row.get(0)).unwrap()
+}
+
+#[test]
+fn a_row_moved_to_another_table_or_id_is_refused() {
+    let home = Home::new();
+    let mut store = home.open();
+    store.put(Table::PendingLink, b"a", b"pending").unwrap();
+    store.put(Table::Link, b"b", b"linked!").unwrap();
+    drop(store);
+    // To another table, keeping its row id; and in the place of another row of its table.
+    home.raw(|c| {
+        c.execute("INSERT INTO record SELECT 6, row_id, sealed FROM record WHERE kind = 5", []).unwrap();
+        c.execute("UPDATE record SET row_id = randomblob(16) WHERE kind = 5", []).unwrap();
+    });
+    let store = home.open();
+    assert!(matches!(store.list(Table::PendingLink).unwrap()[..], [Err(StoreError::Corrupt { .. })]));
+    assert!(matches!(store.list(Table::Link).unwrap()[..], [Ok(_), Err(StoreError::Corrupt { .. })]));
+    // Its row id in the other table is not the one that its id has there.
+    assert_eq!(value(&store, Table::Link, b"a"), None);
+    drop(store);
+    home.raw(|c| {
+        c.execute("DELETE FROM record WHERE kind = 6", []).unwrap();
+        c.execute("UPDATE record SET kind = 77", []).unwrap();
+    });
+    assert!(matches!(home.open().integrity_check(), Err(StoreError::Damaged)));
+}
+
+#[test]
+fn two_swapped_rows_are_both_refused() {
+    let home = Home::new();
+    let mut store = home.open();
+    store.put(Table::Link, b"a", b"1").unwrap();
+    store.put(Table::Link, b"b", b"2").unwrap();
+    drop(store);
+    home.raw(|c| {
+        let swap = "UPDATE record AS r SET sealed = (SELECT sealed FROM record WHERE row_id <> r.row_id)";
+        let both: Vec<Vec<u8>> = c
+            .prepare("SELECT sealed FROM record ORDER BY row_id DESC")
+            .unwrap()
+            .query_map([], |r| r.get(0))
+            .unwrap()
+            .map(Result::unwrap)
+            .collect();
+        c.execute(swap, []).unwrap();
+        // SQLite may apply the statement row by row: make sure that the two really changed places.
+        let rows: Vec<Vec<u8>> = c
+            .prepare("SELECT row_id FROM record ORDER BY row_id")
+            .unwrap()
+            .query_map([], |r| r.get(0))
+            .unwrap()
+            .map(Result::unwrap)
+            .collect();
+        for (row_id, sealed) in rows.iter().zip(&both) {
+            c.execute("UPDATE record SET sealed = ?1 WHERE row_id = ?2", params![sealed, row_id]).unwrap();
+        }
+    });
+    let store = home.open();
+    for id in [b"a", b"b"] {
+        assert!(matches!(store.get(Table::Link, id), Err(StoreError::Corrupt { table: Table::Link })));
+    }
+}
+
+#[test]
+fn no_flipped_byte_of_the_file_makes_it_panic_or_lie() {
+    let home = Home::new();
+    let mut store = home.open();
+    for (table, id) in [(Table::Link, b"a"), (Table::Link, b"b"), (Table::Setting, b"c")] {
+        store.put(table, id, id).unwrap();
+    }
+    drop(store);
+    let good = fs::read(home.path()).unwrap();
+    let (mut refused, mut noticed, mut unseen) = (0, 0, 0);
+    // Zeros are free space; of the rest every third byte, which keeps the test short and meets every structure.
+    let used: Vec<usize> = (0..good.len()).filter(|&at| good[at] != 0).step_by(3).collect();
+    for &at in &used {
+        let mut bad = good.clone();
+        bad[at] ^= 0xff;
+        fs::write(home.path(), &bad).unwrap();
+        let Ok(store) = home.try_open() else {
+            refused += 1;
+            continue;
+        };
+        for (table, id) in [(Table::Link, b"a"), (Table::Link, b"b"), (Table::Setting, b"c")] {
+            if let Ok(Some(value)) = store.get(table, id) {
+                assert_eq!(value.as_slice(), id, "byte {at}");
+            }
+            for record in store.list(table).unwrap_or_default().into_iter().flatten() {
+                assert_eq!(record.id, record.value, "byte {at}");
+            }
+        }
+        if store.integrity_check().is_err() { noticed += 1 } else { unseen += 1 }
+    }
+    println!("{} flips: {refused} refused at opening, {noticed} noticed, {unseen} without meaning", used.len());
+    assert!(refused > 0 && noticed > 0);
+}
+
+#[test]
+fn neither_ids_nor_values_stand_in_the_files() {
+    let home = Home::new();
+    let mut store = home.open();
+    let (id, value) = (b"KNOWN-PLAINTEXT-ID-4711", b"KNOWN-PLAINTEXT-VALUE-0815");
+    for table in Table::ALL {
+        store.put(table, id, &value.repeat(300)).unwrap();
+        store.put(table, b"KNOWN-PLAINTEXT-GONE", value).unwrap();
+        store.delete(table, b"KNOWN-PLAINTEXT-GONE").unwrap();
+    }
+    let names = |home: &Home| -> Vec<String> {
+        let mut names: Vec<String> =
+            fs::read_dir(home.dir.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    };
+    assert_eq!(names(&home), ["key", "store.db", "store.db-wal", "store.db.lock"], "no -shm, no temporary file");
+    let dek = *store.sealer.dek();
+    let open = home.bytes_on_disk();
+    drop(store);
+    assert_eq!(names(&home), ["key", "store.db", "store.db.lock"], "the journal is gone after closing");
+    for (bytes, state) in [(open, "open"), (home.bytes_on_disk(), "closed")] {
+        assert!(bytes.len() > 8 * 300 * value.len(), "the search looks at real content");
+        for secret in [&b"KNOWN-PLAINTEXT"[..], &dek, &*fs::read(home.dir.path().join("key")).unwrap()] {
+            assert!(!holds(&bytes, secret), "found in the {state} store");
+        }
+    }
+}
+
+#[test]
+fn scrubbing_removes_the_sealed_remains_of_a_deleted_record() {
+    let home = Home::new();
+    let mut store = home.open();
+    store.put(Table::Link, b"keep", b"1").unwrap();
+    store.put(Table::DeviceKey, b"doomed", &[9; 500]).unwrap();
+    let (_, sealed) = {
+        let row_id = store.sealer.row_id(Table::DeviceKey, b"doomed");
+        let sealed: Vec<u8> = store.db.sql(|c| c.query_row(GET_ROW, params![3, row_id], |row| row.get(0))).unwrap();
+        (row_id, sealed)
+    };
+    let needle = &sealed[..64];
+    assert!(holds(&home.bytes_on_disk(), needle));
+    store.delete(Table::DeviceKey, b"doomed").unwrap();
+    assert!(holds(&home.bytes_on_disk(), needle), "still in the journal: scrubbing has something to do");
+    store.scrub().unwrap();
+    assert!(!holds(&home.bytes_on_disk(), needle));
+    assert_eq!(value(&store, Table::Link, b"keep").unwrap(), b"1");
+}
+
+#[test]
+fn rekeying_changes_the_passphrase_and_leaves_nothing_that_the_old_one_opens() {
+    let home = Home::new();
+    let cheap = PassphraseCost { memory_kib: 8, passes: 1, lanes: 1 };
+    let with = |text: &str| Passphrase::new(text, cheap, rng()).unwrap();
+    let mut store = Store::open(&home.path(), &with("old"), rng()).unwrap();
+    for n in 0..20_u8 {
+        store.put(Table::Link, &[n], &[n; 100]).unwrap();
+    }
+    let wrapped: Vec<u8> = store
+        .db
+        .sql(|c| c.query_row("SELECT value FROM meta WHERE name = ?1", [WRAPPED_KEY], |row| row.get(0)))
+        .unwrap();
+    assert!(holds(&home.bytes_on_disk(), &wrapped));
+    store.rekey(&with("new")).unwrap();
+    assert!(!holds(&home.bytes_on_disk(), &wrapped));
+    store.put(Table::Link, b"after", b"1").unwrap();
+    drop(store);
+    let refused = Store::open(&home.path(), &with("old"), rng());
+    assert!(matches!(refused, Err(StoreError::Key(KeyWrapError::WrongPassphrase))));
+    let store = Store::open(&home.path(), &with("new"), rng()).unwrap();
+    assert_eq!(value_count(&store), 21);
+    assert_eq!(value(&store, Table::Link, &[7]).unwrap(), [7; 100]);
+    store.integrity_check().unwrap();
+}
+
+#[test]
+fn a_key_that_was_used_too_often_asks_for_renewal_and_then_refuses() {
+    let home = Home::new();
+    let mut store = home.open();
+    store.put(Table::Link, b"a", b"1").unwrap();
+    drop(store);
+    let set =
+        |n: u64| home.raw(|c| c.execute("UPDATE meta SET value = ?1 WHERE name = 'seal-count'", [n.to_be_bytes()]));
+    set(REKEY_AFTER - 1).unwrap();
+    let mut store = home.open();
+    assert!(!store.needs_rekey());
+    store.put(Table::Link, b"a", b"2").unwrap();
+    assert!(store.needs_rekey());
+    drop(store);
+    set(REKEY_AT_LATEST).unwrap();
+    let mut store = home.open();
+    assert!(matches!(store.put(Table::Link, b"a", b"3"), Err(StoreError::KeyExhausted)));
+    store.delete(Table::Link, b"zzz").unwrap();
+    store.rekey(&home.key).unwrap();
+    assert!(!store.needs_rekey());
+    store.put(Table::Link, b"a", b"3").unwrap();
+    drop(store);
+    assert_eq!(value(&home.open(), Table::Link, b"a").unwrap(), b"3");
+}
+
+#[test]
+fn a_newer_store_is_refused_unchanged() {
+    let home = Home::new();
+    drop(home.open());
+    home.raw(|c| c.pragma_update(None, "user_version", migration::SUPPORTED + 1).unwrap());
+    let before = fs::read(home.path()).unwrap();
+    let error = home.refusal();
+    assert!(matches!(error, StoreError::Newer { .. }), "{error}");
+    assert!(error.to_string().contains("Update"), "{error}");
+    assert_eq!(fs::read(home.path()).unwrap(), before);
+}
+
+#[test]
+fn a_file_that_is_not_ours_is_refused_unchanged() {
+    let plain_text = |p: &Path| fs::write(p, "dear diary").unwrap();
+    let long_text = |p: &Path| fs::write(p, "dear diary ".repeat(1000)).unwrap();
+    let foreign = |p: &Path| Connection::open(p).unwrap().execute_batch("CREATE TABLE t (x)").unwrap();
+    let claimed = |p: &Path| Connection::open(p).unwrap().execute_batch("PRAGMA application_id = 7").unwrap();
+    let versioned = |p: &Path| Connection::open(p).unwrap().execute_batch("PRAGMA user_version = 1").unwrap();
+    let cases = [
+        ("text", &plain_text as &dyn Fn(&Path)),
+        ("long", &long_text),
+        ("table", &foreign),
+        ("id", &claimed),
+        ("version", &versioned),
+    ];
+    for (name, make) in cases {
+        let home = Home::new();
+        make(&home.path());
+        let before = fs::read(home.path()).unwrap();
+        let error = home.refusal();
+        assert!(matches!(error, StoreError::NotOurs { .. }), "{name}: {error}");
+        assert_eq!(fs::read(home.path()).unwrap(), before, "{name}");
+    }
+}
+
+#[test]
+fn a_store_without_its_tables_or_with_planted_ones_is_damaged() {
+    for sql in [
+        "DROP TABLE record",
+        "DROP TABLE meta",
+        "DELETE FROM meta WHERE name = 'wrapped-key'",
+        "UPDATE meta SET value = x'00' WHERE name = 'seal-count'",
+        "DROP TABLE record; CREATE VIEW record AS SELECT 6 AS kind, randomblob(16) AS row_id, x'00' AS sealed",
+    ] {
+        let home = Home::new();
+        drop(home.open());
+        home.raw(|c| c.execute_batch(sql).unwrap());
+        let error = match home.try_open() {
+            Ok(store) => store.list(Table::Link).unwrap().pop().unwrap().unwrap_err(),
+            Err(e) => e,
+        };
+        assert!(matches!(error, StoreError::Damaged | StoreError::Corrupt { table: Table::Link }), "{sql}: {error}");
+    }
+}
+
+#[test]
+fn a_planted_trigger_does_not_run() {
+    let home = Home::new();
+    drop(home.open());
+    home.raw(|c| {
+        c.execute_batch("CREATE TRIGGER t AFTER INSERT ON record BEGIN DELETE FROM record; END").unwrap();
+    });
+    let mut store = home.open();
+    store.put(Table::Link, b"a", b"1").unwrap();
+    assert_eq!(value(&store, Table::Link, b"a").unwrap(), b"1");
+}
+
+#[test]
+fn a_second_handle_is_refused_until_the_first_is_gone() {
+    let home = Home::new();
+    let store = home.open();
+    let error = home.refusal();
+    assert!(matches!(error, StoreError::InUse { .. }), "{error}");
+    assert!(error.to_string().starts_with("another pairlight is using this store"), "{error}");
+    drop(store);
+    home.open();
+    // A foreign SQLite program that is writing keeps us out as well.
+    let foreign = Connection::open(home.path()).unwrap();
+    foreign.execute_batch("BEGIN EXCLUSIVE; DELETE FROM record").unwrap();
+    assert!(matches!(home.refusal(), StoreError::InUse { .. }));
+}
+
+#[test]
+fn a_full_disk_undoes_the_batch_and_keeps_the_rest() {
+    let home = Home::new();
+    let probe = Probe { max_pages: Some(8), ..Probe::default() };
+    let mut store = Store::open_probed(&home.path(), &home.key, rng(), probe).unwrap();
+    store.put(Table::Link, b"a", b"1").unwrap();
+    let mut batch = Batch::new();
+    batch.put(Table::Link, b"a", b"2").put(Table::Link, b"big", &[1; 40_000]);
+    let error = store.commit(&batch).unwrap_err();
+    assert!(matches!(error, StoreError::DiskFull), "{error}");
+    assert_eq!(value(&store, Table::Link, b"a").unwrap(), b"1");
+    assert_eq!(value(&store, Table::Link, b"big"), None);
+    store.put(Table::Link, b"a", b"3").unwrap();
+    drop(store);
+    let mut store = home.open();
+    assert_eq!(value(&store, Table::Link, b"a").unwrap(), b"3");
+    store.commit(&batch).unwrap();
+    store.integrity_check().unwrap();
+}
+
+#[test]
+fn a_missing_directory_and_a_directory_in_place_of_the_file_are_named() {
+    let home = Home::new();
+    let at = |path: &Path| Store::open(path, &home.key, rng()).expect_err("opened");
+    let error = at(&home.dir.path().join("no/such/store.db"));
+    assert!(matches!(&error, StoreError::MissingDirectory { path } if path.ends_with("no/such")), "{error}");
+    let error = at(home.dir.path());
+    assert!(matches!(error, StoreError::IsDirectory { .. }), "{error}");
+    let error = at(&home.dir.path().join("key/store.db"));
+    assert!(matches!(error, StoreError::MissingDirectory { .. }), "{error}");
+    #[cfg(unix)]
+    assert!(matches!(at(Path::new("/dev/null")), StoreError::NotOurs { .. }));
+}
+
+#[cfg(unix)]
+#[test]
+fn only_the_owner_may_read_the_files() {
+    use std::os::unix::fs::PermissionsExt;
+    let home = Home::new();
+    let mut store = home.open();
+    store.put(Table::Link, b"a", b"1").unwrap();
+    let mut seen = 0;
+    for entry in fs::read_dir(home.dir.path()).unwrap() {
+        let entry = entry.unwrap();
+        assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{:?}", entry.file_name());
+        seen += 1;
+    }
+    assert_eq!(seen, 4);
+}
+
+#[test]
+fn a_commit_is_in_the_files_when_the_call_returns() {
+    let home = Home::new();
+    let mut store = home.open();
+    store.put(Table::Link, b"a", b"1").unwrap();
+    // The files as a crash at this moment would leave them.
+    let crashed =
+        Home { dir: tempfile::tempdir().unwrap(), key: KeyFile::open(&home.dir.path().join("key"), rng()).unwrap() };
+    for name in ["store.db", "store.db-wal"] {
+        fs::copy(home.dir.path().join(name), crashed.dir.path().join(name)).unwrap();
+    }
+    assert_eq!(value(&crashed.open(), Table::Link, b"a").unwrap(), b"1");
+}
+
+#[test]
+fn durability_settings_are_in_force() {
+    let home = Home::new();
+    let store = home.open();
+    let number = |name: &str| store.db.sql(|c| c.pragma_query_value(None, name, |r| r.get::<_, i64>(0))).unwrap();
+    let text = |name: &str| store.db.sql(|c| c.pragma_query_value(None, name, |r| r.get::<_, String>(0))).unwrap();
+    assert_eq!((text("journal_mode"), text("locking_mode")), ("wal".into(), "exclusive".into()));
+    let numbers =
+        ["synchronous", "secure_delete", "foreign_keys", "fullfsync", "temp_store", "busy_timeout"].map(number);
+    assert_eq!(numbers, [2, 1, 1, 1, 2, 500]);
+}
+
+#[test]
+fn nothing_secret_is_shown_for_debugging() {
+    let home = Home::new();
+    let mut store = home.open();
+    let mut batch = Batch::new();
+    batch.put(Table::Link, b"peer", b"ratchet");
+    store.commit(&batch).unwrap();
+    let record = store.list(Table::Link).unwrap().pop().unwrap().unwrap();
+    let cheap = PassphraseCost { memory_kib: 8, passes: 1, lanes: 1 };
+    let passphrase = Passphrase::new("horse", cheap, rng()).unwrap();
+    assert_eq!(
+        format!("{store:?} {batch:?} {record:?} {:?} {passphrase:?}", home.key),
+        "Store(..) Batch(1 changes) Record(..) KeyFile(..) \
+         Passphrase { cost: PassphraseCost { memory_kib: 8, passes: 1, lanes: 1 }, .. }"
+    );
+}
+
+#[test]
+fn a_store_can_move_to_another_thread() {
+    fn is_send<T: Send>(_: &T) {}
+    is_send(&Home::new().open());
+}
