@@ -1,0 +1,1 @@
+//! Shots judged by their pixels, and by a QR reader.
