@@ -103,7 +103,7 @@ impl Condition {
             Self::Dark => scene.screen.brightness = 0.6,
             Self::Banding => {
                 scene.screen.pwm_hz = 240.0;
-                scene.screen.pwm_duty = 0.45;
+                scene.screen.pwm_duty = 0.6;
             }
             Self::Inverted => scene.theme = Theme::Inverted,
             Self::Glare => scene.theme = Theme::DarkPage,
@@ -194,7 +194,7 @@ impl Condition {
                 view.sharpen = 0.8;
             }
             Self::Banding => {
-                view.shutter_ms = between(rng, 0.8, 2.2);
+                view.shutter_ms = between(rng, 2.4, 3.6);
                 view.exposure *= 0.75;
                 view.readout_ms = between(rng, 16.0, 30.0);
                 view.full_well = between(rng, 900.0, 1600.0);

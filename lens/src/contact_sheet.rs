@@ -19,8 +19,7 @@ pub fn contact_sheet(matrix: &Matrix, seed: u64, columns: usize, tile_width: usi
         let scene = condition.scene(matrix.clone());
         let view = condition.view(seed);
         let frame = Lens::new(&scene)?.shoot(&view)?;
-        let ratio = view.px_per_module / scene.module_px as f32;
-        let caption = format!("{}  {:.1} px/module  {:.2} px/screen px", condition.name(), view.px_per_module, ratio);
+        let caption = format!("{}  {:.1} px per module", condition.name(), view.px_per_module);
         tiles.push((shrink(&frame, tile_width), caption));
         first.get_or_insert(frame);
     }

@@ -10,8 +10,11 @@ pub(crate) fn width(text: &str, scale: usize) -> usize {
 
 /// Calls `dot(x, y)` for each pixel of the text, from its top-left corner. Unknown characters stay blank.
 pub(crate) fn draw(text: &str, scale: usize, mut dot: impl FnMut(usize, usize)) {
-    for (index, rows) in text.chars().map(glyph).enumerate() {
-        for (y, row) in rows.iter().enumerate() {
+    for (index, character) in text.chars().enumerate() {
+        // These hang below the line: their glyphs are drawn two rows lower.
+        let lower = if matches!(character, 'g' | 'p' | 'q' | 'y') { 2 } else { 0 };
+        for (y, row) in glyph(character).into_iter().enumerate() {
+            let y = y + lower;
             for x in (0..COLUMNS).filter(|x| row >> (COLUMNS - 1 - x) & 1 == 1) {
                 for (dx, dy) in (0..scale * scale).map(|i| (i % scale, i / scale)) {
                     dot((index * (COLUMNS + 1) + x) * scale + dx, y * scale + dy);
@@ -57,7 +60,7 @@ fn glyph(character: char) -> [u8; 7] {
         'd' => [0b00001, 0b00001, 0b01111, 0b10001, 0b10001, 0b10001, 0b01111],
         'e' => [0b00000, 0b00000, 0b01110, 0b10001, 0b11111, 0b10000, 0b01110],
         'f' => [0b00110, 0b01001, 0b01000, 0b11100, 0b01000, 0b01000, 0b01000],
-        'g' => [0b00000, 0b01111, 0b10001, 0b10001, 0b01111, 0b00001, 0b01110],
+        'g' => [0b01111, 0b10001, 0b10001, 0b10001, 0b01111, 0b00001, 0b01110],
         'h' => [0b10000, 0b10000, 0b11110, 0b10001, 0b10001, 0b10001, 0b10001],
         'i' => [0b00100, 0b00000, 0b01100, 0b00100, 0b00100, 0b00100, 0b01110],
         'j' => [0b00010, 0b00000, 0b00110, 0b00010, 0b00010, 0b10010, 0b01100],
@@ -66,8 +69,8 @@ fn glyph(character: char) -> [u8; 7] {
         'm' => [0b00000, 0b00000, 0b11010, 0b10101, 0b10101, 0b10101, 0b10101],
         'n' => [0b00000, 0b00000, 0b11110, 0b10001, 0b10001, 0b10001, 0b10001],
         'o' => [0b00000, 0b00000, 0b01110, 0b10001, 0b10001, 0b10001, 0b01110],
-        'p' => [0b00000, 0b11110, 0b10001, 0b10001, 0b11110, 0b10000, 0b10000],
-        'q' => [0b00000, 0b01111, 0b10001, 0b10001, 0b01111, 0b00001, 0b00001],
+        'p' => [0b11110, 0b10001, 0b10001, 0b10001, 0b11110, 0b10000, 0b10000],
+        'q' => [0b01111, 0b10001, 0b10001, 0b10001, 0b01111, 0b00001, 0b00001],
         'r' => [0b00000, 0b00000, 0b10110, 0b11001, 0b10000, 0b10000, 0b10000],
         's' => [0b00000, 0b00000, 0b01111, 0b10000, 0b01110, 0b00001, 0b11110],
         't' => [0b01000, 0b01000, 0b11100, 0b01000, 0b01000, 0b01001, 0b00110],
@@ -75,7 +78,7 @@ fn glyph(character: char) -> [u8; 7] {
         'v' => [0b00000, 0b00000, 0b10001, 0b10001, 0b10001, 0b01010, 0b00100],
         'w' => [0b00000, 0b00000, 0b10001, 0b10101, 0b10101, 0b10101, 0b01010],
         'x' => [0b00000, 0b00000, 0b10001, 0b01010, 0b00100, 0b01010, 0b10001],
-        'y' => [0b00000, 0b10001, 0b10001, 0b10001, 0b01111, 0b00001, 0b01110],
+        'y' => [0b10001, 0b10001, 0b10001, 0b10001, 0b01111, 0b00001, 0b01110],
         'z' => [0b00000, 0b00000, 0b11111, 0b00010, 0b00100, 0b01000, 0b11111],
         '0' => [0b01110, 0b10001, 0b10011, 0b10101, 0b11001, 0b10001, 0b01110],
         '1' => [0b00100, 0b01100, 0b00100, 0b00100, 0b00100, 0b00100, 0b01110],

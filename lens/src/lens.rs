@@ -111,18 +111,18 @@ impl Lens {
 
         let mut light = [0.0; C];
         if let Some(colour) = panel.plain_colour(sight.u, sight.v, reach[0], reach[1]) {
-            let grid = panel.grid_light(&spread, channels);
             for (index, channel) in channels.into_iter().enumerate() {
-                light[index] = from.backlight * (from.black + colour[channel] * grid[index]) + 0.012 * room_light;
+                light[index] = from.backlight * (from.black + colour[channel] * panel.grid_light(&spread, channel))
+                    + 0.012 * room_light;
             }
         } else {
             let (width, height) = (panel.width as f64, panel.height as f64);
             let outside_u = (-sight.u).max(sight.u - width);
             let outside_v = (-sight.v).max(sight.v - height);
             if outside_u < reach[0] && outside_v < reach[1] {
-                let page = panel.light(&spread, channels);
-                for index in 0..C {
-                    light[index] = from.backlight * (from.black + page[index]) + 0.012 * room_light;
+                for (index, channel) in channels.into_iter().enumerate() {
+                    light[index] =
+                        from.backlight * (from.black + panel.light(&spread, channel, reach)) + 0.012 * room_light;
                 }
             } else {
                 let blur = 2.0 * reach[0].max(reach[1]) as f32;

@@ -221,7 +221,7 @@ fn tone_curve(gamma: f32) -> Vec<u8> {
 }
 
 /// Adds what a pixel differs from its neighbours in brightness once more.
-pub(crate) fn sharpen(rgb: &mut Vec<u8>, width: usize, height: usize, strength: f32) {
+pub(crate) fn sharpen(rgb: &mut [u8], width: usize, height: usize, strength: f32) {
     if strength <= 0.0 {
         return;
     }

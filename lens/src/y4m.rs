@@ -79,8 +79,8 @@ fn chroma_planes(frame: &Frame) -> (Vec<u8>, Vec<u8>) {
             for py in 2 * y..(2 * y + 2).min(frame.height) {
                 for px in 2 * x..(2 * x + 2).min(frame.width) {
                     let at = 3 * (py * frame.width + px);
-                    for channel in 0..3 {
-                        sum[channel] += f32::from(frame.rgb[at + channel]);
+                    for (sum, value) in sum.iter_mut().zip(&frame.rgb[at..at + 3]) {
+                        *sum += f32::from(*value);
                     }
                     count += 1.0;
                 }
