@@ -160,7 +160,7 @@ impl Condition {
             }
             Self::Dark => {
                 view.exposure = between(rng, 0.14, 0.26);
-                view.full_well = between(rng, 170.0, 340.0);
+                view.full_well = between(rng, 250.0, 600.0);
                 view.read_noise = between(rng, 4.0, 7.0);
                 view.ambient = between(rng, 0.04, 0.10);
                 view.shutter_ms = between(rng, 30.0, 40.0);
@@ -174,9 +174,9 @@ impl Condition {
             Self::Glare => {
                 let window = rng.next_u32() & 1 == 0;
                 view.glare = Some(Glare {
-                    strength: between(rng, 0.8, 1.6) * if window { 0.6 } else { 2.0 },
-                    centre: [either_side(rng, 0.1, 0.35), either_side(rng, 0.1, 0.35)],
-                    size: if window { between(rng, 0.26, 0.4) } else { between(rng, 0.12, 0.2) },
+                    strength: between(rng, 0.8, 1.6) * if window { 0.45 } else { 1.5 },
+                    centre: [either_side(rng, 0.05, 0.25), either_side(rng, 0.05, 0.25)],
+                    size: if window { between(rng, 0.2, 0.34) } else { between(rng, 0.06, 0.13) },
                     shape: if window { GlareShape::Window } else { GlareShape::Lamp },
                 });
                 view.ambient = between(rng, 0.8, 1.5);

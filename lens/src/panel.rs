@@ -88,8 +88,8 @@ struct Split {
 #[inline(always)]
 fn split_across(x: &[f32; 8], half: f32, start: f32, per_width: f32) -> Split {
     let mut split = Split { first: [0; 8], in_first: [0.0; 8], in_second: [0.0; 8] };
-    for lane in 0..8 {
-        let (from, to) = (x[lane] - half, x[lane] + half);
+    for (lane, x) in x.iter().enumerate() {
+        let (from, to) = (x - half, x + half);
         let (lit_from, lit_to) = (lit(from, start, per_width), lit(to, start, per_width));
         let whole = whole_part(from);
         let end = if lit_to < whole + 1.0 { lit_to } else { whole + 1.0 };
