@@ -1,2 +1,45 @@
-//! Skeleton.
-fn main() {}
+//! The `pairlight` command. Parse, run, turn the outcome into an exit code; everything else lives in the modules.
+//! Data goes to standard output, words go to standard error.
+
+mod args;
+mod exit;
+mod manual;
+mod style;
+
+use std::process::ExitCode;
+
+use clap::FromArgMatches;
+
+use crate::args::{Cli, Command};
+use crate::exit::{Exit, Failure};
+use crate::style::{ColorChoice, Voice};
+
+fn main() -> ExitCode {
+    let color = ColorChoice::peek(std::env::args_os()).for_clap();
+    let parsed = args::command().color(color).try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = match parsed {
+        Ok(cli) => cli,
+        Err(message) => {
+            // `--help | head` closes the pipe early; the answer was given.
+            drop(message.print());
+            return ExitCode::from(if message.use_stderr() { Exit::Usage } else { Exit::Done });
+        }
+    };
+    let voice = Voice::new(cli.color, cli.quiet);
+    match run(cli.command, voice) {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            if !failure.is_silent() {
+                voice.error(failure.what(), failure.remedy());
+            }
+            failure.exit().into()
+        }
+    }
+}
+
+fn run(command: Command, _voice: Voice) -> Result<Exit, Failure> {
+    match command {
+        Command::Completions(args) => manual::completions(&args),
+        Command::Man(args) => manual::man(&args),
+    }
+}
