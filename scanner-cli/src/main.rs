@@ -5,6 +5,7 @@ mod args;
 mod exit;
 mod manual;
 mod style;
+mod y4m;
 
 use std::process::ExitCode;
 
