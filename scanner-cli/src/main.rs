@@ -2,8 +2,12 @@
 //! Data goes to standard output, words go to standard error.
 
 mod args;
+mod camera;
+mod cameras;
 mod exit;
+mod interrupt;
 mod manual;
+mod record;
 mod style;
 mod y4m;
 
@@ -38,8 +42,10 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command, _voice: Voice) -> Result<Exit, Failure> {
+fn run(command: Command, voice: Voice) -> Result<Exit, Failure> {
     match command {
+        Command::Cameras(args) => cameras::run(&args, voice),
+        Command::Record(args) => record::run(&args, voice),
         Command::Completions(args) => manual::completions(&args),
         Command::Man(args) => manual::man(&args),
     }
