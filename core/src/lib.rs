@@ -1,1 +1,6 @@
 //! Skeleton.
+
+pub mod frame;
+#[cfg(feature = "scan")]
+pub mod scan;
+pub mod time;
