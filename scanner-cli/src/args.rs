@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::exit;
 use crate::style::ColorChoice;
@@ -14,6 +14,14 @@ Examples:
   grim - | pairlight scan -                     a screenshot from another program
   pairlight scan --camera --once --timeout 20   hold a code in front of the webcam
   pairlight record --out shaky.y4m --seconds 5  keep frames to look at a hard case later";
+
+const SCAN_EXAMPLES: &str = "\
+Examples:
+  pairlight scan photo.jpg
+  pairlight scan --format json shots/ | jq -r '.symbols[].text'
+  pairlight scan --format raw key.png > key.bin
+  pairlight scan --watch --format ndjson recording.y4m
+  pairlight scan --camera --once --timeout 20";
 
 /// Scan QR codes and link devices by scanning.
 #[derive(Debug, Parser)]
@@ -32,6 +40,8 @@ pub(crate) struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Read codes from pictures, folders, recordings, standard input or a camera
+    Scan(ScanArgs),
     /// List the cameras and what they can do
     Cameras(CamerasArgs),
     /// Record a camera's frames to a Y4M file, in grey
@@ -42,6 +52,51 @@ pub(crate) enum Command {
     /// Print a manual page (troff) of the program or of one command
     #[command(hide = true)]
     Man(ManArgs),
+}
+
+/// `pairlight scan INPUT...`
+#[derive(Debug, Args)]
+#[command(before_help = SCAN_EXAMPLES)]
+pub(crate) struct ScanArgs {
+    /// Pictures, Y4M recordings, folders (searched to the bottom), or - for standard input
+    #[arg(value_name = "INPUT", required_unless_present = "camera")]
+    pub(crate) inputs: Vec<PathBuf>,
+    /// Look through a camera: its number, or a part of its name; the first one by default
+    #[arg(long, value_name = "NAME|N", num_args = 0..=1, default_missing_value = "", conflicts_with = "inputs")]
+    pub(crate) camera: Option<String>,
+    /// What to print for each code
+    #[arg(long, short, value_enum, default_value_t)]
+    pub(crate) format: Format,
+    /// Stop at the first code
+    #[arg(long, conflicts_with = "watch")]
+    pub(crate) once: bool,
+    /// Go on after the first code and print each new one once: to the end of a recording, or until Ctrl-C (the default
+    /// with --camera)
+    #[arg(long)]
+    pub(crate) watch: bool,
+    /// Spend every attempt on every picture, to find small codes beside large ones; slow
+    #[arg(long, conflicts_with = "camera")]
+    pub(crate) all: bool,
+    /// Give up after this many seconds
+    #[arg(long, value_name = "SECS", value_parser = seconds)]
+    pub(crate) timeout: Option<f64>,
+    /// Leave with code 0 if any code was found, even if some inputs could not be read
+    #[arg(long)]
+    pub(crate) keep_going: bool,
+}
+
+/// What is printed for a code on standard output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum Format {
+    /// The text and a newline; what could steer a terminal is escaped
+    #[default]
+    Text,
+    /// One JSON document at the end
+    Json,
+    /// One JSON object per line, as codes are found
+    Ndjson,
+    /// The exact bytes and nothing else
+    Raw,
 }
 
 /// `pairlight cameras`

@@ -8,6 +8,7 @@ mod exit;
 mod interrupt;
 mod manual;
 mod record;
+mod scan;
 mod style;
 mod y4m;
 
@@ -30,6 +31,8 @@ fn main() -> ExitCode {
             return ExitCode::from(if message.use_stderr() { Exit::Usage } else { Exit::Done });
         }
     };
+    // The decoder panics on some pictures; the scanner contains that, and nobody needs to read about it.
+    pairlight_core::scan::silence_contained_panics();
     let voice = Voice::new(cli.color, cli.quiet);
     match run(cli.command, voice) {
         Ok(exit) => exit.into(),
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
 
 fn run(command: Command, voice: Voice) -> Result<Exit, Failure> {
     match command {
+        Command::Scan(args) => scan::run(&args, voice),
         Command::Cameras(args) => cameras::run(&args, voice),
         Command::Record(args) => record::run(&args, voice),
         Command::Completions(args) => manual::completions(&args),

@@ -36,7 +36,7 @@ pub(crate) fn run(args: &RecordArgs, voice: Voice) -> Result<Exit, Failure> {
 fn follow(
     args: &RecordArgs,
     camera: &mut impl FrameSource,
-    recording: &mut Recording,
+    recording: &mut Recording<'_>,
     interrupt: &Interrupt,
 ) -> Result<Exit, Failure> {
     let until = args.seconds.map(|seconds| Instant::now() + Duration::from_secs_f64(seconds));
