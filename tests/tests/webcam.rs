@@ -235,3 +235,70 @@ fn an_unknown_camera_is_answered_with_the_ones_that_exist() {
     assert_eq!(run.code, Some(6), "{run:?}");
     assert!(run.stderr.contains("no camera with 'elgato' in its name; there is: camera 0 (Fake Camera)"), "{run:?}");
 }
+
+#[test]
+fn a_code_in_front_of_the_camera_is_read_from_yuyv_and_from_jpeg() {
+    let frames = [empty_frame(), empty_frame(), frame(CONTENT, 0)];
+    let pictures: Vec<Vec<u8>> = frames.iter().map(jpeg).collect();
+    for camera in [Camera::yuyv(&frames), Camera::mjpeg(&pictures)] {
+        let run = camera.run(&["scan", "--camera", "--once", "--timeout", "10"]);
+        assert_eq!(run.code, Some(0), "{run:?}");
+        assert_eq!(run.stdout, format!("{CONTENT}\n"));
+        assert!(run.stderr.contains("looking through camera 0 (Fake Camera)"), "{run:?}");
+        assert!(run.stderr.contains("example.org"), "{run:?}");
+    }
+}
+
+#[test]
+fn watching_prints_each_code_once_until_the_time_is_over() {
+    let frames = [frame("first", 0), frame("first", 3), empty_frame(), frame("second", 0)];
+    let camera = Camera::yuyv(&frames);
+    let run = camera.run(&["scan", "--camera", "fake", "--timeout", "2", "--format", "ndjson"]);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    let mut texts: Vec<String> = Vec::new();
+    for line in run.stdout.lines() {
+        let symbol: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert_eq!(symbol["source"], "camera 0 (Fake Camera)");
+        assert!(symbol["frame"].is_u64());
+        texts.push(symbol["text"].as_str().unwrap().to_owned());
+    }
+    texts.sort();
+    assert_eq!(texts, ["first", "second"]);
+}
+
+#[test]
+fn a_camera_that_shows_no_code_ends_with_code_7() {
+    let camera = Camera::yuyv(&[empty_frame()]);
+    let run = camera.run(&["scan", "--camera", "0", "--timeout", "0.7"]);
+    assert_eq!(run.code, Some(7), "{run:?}");
+    assert_eq!(run.stdout, "");
+    assert!(run.stderr.contains("no code found"), "{run:?}");
+}
+
+#[test]
+fn unplugging_while_scanning_keeps_what_was_found() {
+    let camera = Camera::yuyv(&[frame(CONTENT, 0)]).set("FAKECAM_FRAMES", "20");
+    let run = camera.run(&["scan", "--camera", "--format", "json"]);
+    assert_eq!(run.code, Some(6), "{run:?}");
+    assert!(run.stderr.contains("was disconnected after 20 frames"), "{run:?}");
+    let document: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!(document["symbols"][0]["text"], CONTENT);
+}
+
+#[test]
+fn a_camera_that_goes_silent_while_scanning_is_no_black_wait() {
+    let camera = Camera::yuyv(&[empty_frame()]).set("FAKECAM_FRAMES", "5").set("FAKECAM_THEN", "stall");
+    let run = camera.run(&["scan", "--camera"]);
+    assert_eq!(run.code, Some(6), "{run:?}");
+    assert!(run.stderr.contains("no frames: nothing for 2 s"), "{run:?}");
+    assert!(run.took < Duration::from_millis(4500), "{run:?}");
+}
+
+#[test]
+fn a_recording_of_the_camera_can_be_scanned() {
+    let camera = Camera::yuyv(&[frame(CONTENT, 0)]);
+    let run = camera.run(&["record", "--out", "out.y4m", "--frames", "3"]);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    let run = camera.run(&["scan", "--quiet", "out.y4m"]);
+    assert_eq!((run.code, run.stdout), (Some(0), format!("{CONTENT}\n")));
+}
