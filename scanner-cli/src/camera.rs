@@ -18,7 +18,7 @@ use thiserror::Error;
 use crate::exit::{Exit, Failure};
 
 pub(crate) use list::{CameraEntry, list};
-pub(crate) use webcam::{Selector, Webcam};
+pub(crate) use webcam::{Selector, Webcam, silence_capture_panics};
 
 /// A running stream that is silent this long is given up, with words: never a black wait.
 pub(crate) const NO_FRAME_LIMIT: Duration = Duration::from_secs(2);

@@ -6,10 +6,9 @@ mod output;
 mod picture;
 
 use std::io::{self, Read, Write};
-use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use pairlight_core::frame::LumaFrame;
+use pairlight_core::frame::{LumaBuffer, LumaFrame};
 use pairlight_core::payload::{Payload, Severity};
 use pairlight_core::scan::{Event, Hint, ScanEffort, ScanOptions, ScanOutcome, Scanner, Symbol};
 use pairlight_core::time::Timestamp;
@@ -21,13 +20,16 @@ use crate::interrupt::Interrupt;
 use crate::style::Voice;
 use crate::y4m::Y4mReader;
 
-use self::input::{Input, InputError, Opened};
+use self::input::{InputError, Opened};
 use self::output::{Finding, InputReport, Sink};
 
 /// How often Ctrl-C and the clock are looked at while no frame comes.
 const PATIENCE: Duration = Duration::from_millis(100);
 /// Advice for the person at the camera is given this often at most.
 const HINT_PAUSE: Duration = Duration::from_secs(3);
+
+/// For streams: what fails on this frame is read on one of the next.
+const LIVE: ScanOptions = ScanOptions { effort: ScanEffort::Live, all_symbols: false };
 
 /// Scans everything that was asked for.
 pub(crate) fn run(args: &ScanArgs, voice: Voice) -> Result<Exit, Failure> {
@@ -63,6 +65,14 @@ struct Looked {
     saw_code: bool,
     finders: u32,
     hints: Vec<Hint>,
+    /// What ended it early. What was found before stays found.
+    error: Option<InputError>,
+}
+
+impl From<InputError> for Looked {
+    fn from(error: InputError) -> Self {
+        Looked { error: Some(error), ..Looked::default() }
+    }
 }
 
 impl Looked {
@@ -115,34 +125,26 @@ impl<W: Write> Session<'_, W> {
 
     fn scan_inputs(&mut self) -> Result<(), Failure> {
         for path in &self.args.inputs {
-            for input in input::expand(path) {
+            for (source, input) in input::expand(path) {
                 if self.is_over() {
                     return Ok(());
                 }
-                let (source, looked) = match input {
-                    Ok(input) => (input.label(), self.scan_input(&input)?),
-                    Err(error) => (path.display().to_string(), Err(error)),
+                let looked = match input.and_then(|input| input.open()) {
+                    Ok(Opened::Picture(bytes)) => self.scan_picture(&source, &bytes)?,
+                    Ok(Opened::Recording(reader)) => self.scan_recording(&source, reader)?,
+                    Err(error) => error.into(),
                 };
-                self.conclude(&source, looked);
+                self.conclude(&source, &looked);
             }
         }
         Ok(())
     }
 
-    /// Scans one input. The outer error is our output's, the inner one the input's.
-    fn scan_input(&mut self, input: &Input) -> Result<Result<Looked, InputError>, Failure> {
-        match input.open() {
-            Ok(Opened::Picture(bytes)) => self.scan_picture(&input.label(), &bytes),
-            Ok(Opened::Recording(reader)) => self.scan_recording(&input.label(), reader),
-            Err(error) => Ok(Err(error)),
-        }
-    }
-
-    fn scan_picture(&mut self, source: &str, bytes: &[u8]) -> Result<Result<Looked, InputError>, Failure> {
-        let mut buffer = pairlight_core::frame::LumaBuffer::new();
+    fn scan_picture(&mut self, source: &str, bytes: &[u8]) -> Result<Looked, Failure> {
+        let mut buffer = LumaBuffer::new();
         let frame = match picture::decode(bytes, &mut buffer) {
             Ok(frame) => frame,
-            Err(error) => return Ok(Err(error)),
+            Err(error) => return Ok(error.into()),
         };
         let options = ScanOptions { effort: ScanEffort::Thorough, all_symbols: self.args.all };
         let started = Instant::now();
@@ -157,42 +159,44 @@ impl<W: Write> Session<'_, W> {
                 break;
             }
         }
-        Ok(Ok(looked))
+        Ok(looked)
     }
 
-    fn scan_recording(&mut self, source: &str, input: Box<dyn Read>) -> Result<Result<Looked, InputError>, Failure> {
-        let mut looked = Looked::default();
+    fn scan_recording(&mut self, source: &str, input: Box<dyn Read>) -> Result<Looked, Failure> {
         let mut reader = match Y4mReader::new(input) {
             Ok(reader) => reader,
-            Err(error) => return Ok(Err(error.into())),
+            Err(error) => return Ok(InputError::from(error).into()),
         };
         let header = *reader.header();
-        let mut scanner = Scanner::new(ScanOptions { effort: ScanEffort::Live, all_symbols: false });
+        let mut looked = Looked::default();
+        let mut scanner = Scanner::new(LIVE);
         let mut luma = Vec::new();
-        while !self.is_over() {
-            let number = match reader.next_frame(&mut luma) {
-                Ok(Some(number)) => number,
+        while !self.is_over() && (looked.symbols == 0 || self.args.watch) {
+            let view = match reader.next_frame(&mut luma) {
+                Ok(Some(number)) => LumaFrame::luma8(&luma, header.width, header.height, header.width as usize)
+                    .map(|view| (number, view))
+                    .map_err(InputError::from),
                 Ok(None) => break,
-                Err(error) => return Ok(Err(error.into())),
+                Err(error) => Err(error.into()),
             };
-            let view = match LumaFrame::luma8(&luma, header.width, header.height, header.width as usize) {
+            let (number, view) = match view {
                 Ok(view) => view,
-                Err(error) => return Ok(Err(InputError::Frame(error))),
+                Err(error) => {
+                    looked.error = Some(error);
+                    break;
+                }
             };
             let now = recording_time(number, header.rate);
-            looked.symbols += self.look(source, number, &mut scanner, &view, now, &mut looked)?;
-            if looked.symbols > 0 && !self.args.watch {
-                break;
-            }
+            self.look(source, number, &mut scanner, &view, now, &mut looked)?;
         }
-        Ok(Ok(looked))
+        Ok(looked)
     }
 
     fn scan_camera(&mut self, selector: &Selector) -> Result<(), Failure> {
         let mut camera = Webcam::open(selector)?;
         let source = camera.name().to_owned();
         self.voice.note(format_args!("looking through {source}, {}; Ctrl-C ends it", camera.format()));
-        let mut scanner = Scanner::new(ScanOptions { effort: ScanEffort::Live, all_symbols: false });
+        let mut scanner = Scanner::new(LIVE);
         let (mut frame, mut looked) = (Frame::empty(), Looked::default());
         let mut coach = Coach::default();
         while !self.is_over() {
@@ -201,18 +205,16 @@ impl<W: Write> Session<'_, W> {
             }
             let view = LumaFrame::luma8(&frame.luma, frame.width, frame.height, frame.width as usize)
                 .map_err(|error| Failure::new(Exit::Camera, format!("{source}: {error}"), "choose another camera"))?;
-            let found = self.look(&source, frame.number, &mut scanner, &view, wall_clock(), &mut looked)?;
-            looked.symbols += found;
-            if found == 0 {
-                coach.advise(self.voice, &looked.hints);
-            }
+            // Advice is about what the camera shows now.
             looked.hints.clear();
+            self.look(&source, frame.number, &mut scanner, &view, wall_clock(), &mut looked)?;
+            coach.advise(self.voice, &looked.hints);
         }
-        self.conclude(&source, Ok(looked));
+        self.conclude(&source, &looked);
         Ok(())
     }
 
-    /// Looks at one frame of a stream and prints each content that is new. Gives the number of those.
+    /// Looks at one frame of a stream and prints each content that is new.
     fn look(
         &mut self,
         source: &str,
@@ -221,20 +223,19 @@ impl<W: Write> Session<'_, W> {
         view: &LumaFrame<'_>,
         now: Timestamp,
         looked: &mut Looked,
-    ) -> Result<u64, Failure> {
+    ) -> Result<(), Failure> {
         let started = Instant::now();
         let outcome = scanner.scan(view, now);
         let took = started.elapsed();
         looked.note(&outcome);
-        let mut found = 0;
         for Event::Found(symbol) in &outcome.events {
             self.found(Finding { source, frame: Some(number), symbol, took })?;
-            found += 1;
+            looked.symbols += 1;
             if self.args.once {
                 break;
             }
         }
-        Ok(found)
+        Ok(())
     }
 
     /// Prints one code, and in text mode says what it means.
@@ -261,30 +262,23 @@ impl<W: Write> Session<'_, W> {
     }
 
     /// Says why an input gave nothing, and counts it.
-    fn conclude(&mut self, source: &str, looked: Result<Looked, InputError>) {
-        let report = match looked {
-            Err(error) => {
-                self.tally.failed += 1;
-                self.voice.error(format_args!("{source}: {error}"), error.remedy());
-                InputReport { source: source.to_owned(), error: Some(error.to_string()), ..InputReport::default() }
-            }
-            Ok(looked) => {
-                let cut_short = self.tally.interrupted || (self.args.once && self.tally.found > 0);
-                if looked.symbols == 0 && !cut_short {
-                    self.tally.saw_unreadable |= looked.saw_code;
-                    self.voice.warn(format_args!("{source}: {}", why_nothing(&looked)));
-                }
-                InputReport {
-                    source: source.to_owned(),
-                    symbols: looked.symbols,
-                    frames: looked.frames,
-                    finders: looked.finders,
-                    hints: looked.hints.iter().map(|hint| hint.key()).collect(),
-                    error: None,
-                }
-            }
-        };
-        self.sink.conclude(report);
+    fn conclude(&mut self, source: &str, looked: &Looked) {
+        let cut_short = self.tally.interrupted || (self.args.once && self.tally.found > 0);
+        if let Some(error) = &looked.error {
+            self.tally.failed += 1;
+            self.voice.error(format_args!("{source}: {error}"), error.remedy());
+        } else if looked.symbols == 0 && !cut_short {
+            self.tally.saw_unreadable |= looked.saw_code;
+            self.voice.warn(format_args!("{source}: {}", why_nothing(looked)));
+        }
+        self.sink.conclude(InputReport {
+            source: source.to_owned(),
+            symbols: looked.symbols,
+            frames: looked.frames,
+            finders: looked.finders,
+            hints: looked.hints.iter().map(|hint| hint.key()).collect(),
+            error: looked.error.as_ref().map(InputError::to_string),
+        });
     }
 }
 
@@ -332,9 +326,4 @@ fn recording_time(number: u64, rate: (u32, u32)) -> Timestamp {
     let (top, bottom) = if rate.0 == 0 { (30, 1) } else { rate };
     let ms = u128::from(number) * 1000 * u128::from(bottom) / u128::from(top);
     Timestamp::from_unix_ms(u64::try_from(ms).unwrap_or(u64::MAX))
-}
-
-/// The name of an input for people and in JSON.
-fn label(path: &Path) -> String {
-    if path == Path::new("-") { "standard input".into() } else { path.display().to_string() }
 }

@@ -9,7 +9,7 @@
  *   FAKECAM_SIZE     WIDTHxHEIGHT of the frames, e.g. 640x480
  *   FAKECAM_FPS      frames per second, default 30
  *   FAKECAM_FRAMES   deliver this many frames, then do what FAKECAM_THEN says; default: no end
- *   FAKECAM_THEN     unplug (ENODEV), stall (silence for ever); default unplug
+ *   FAKECAM_THEN     unplug (ENODEV), stall (silence for ever), break (EIO from every call); default unplug
  *   FAKECAM_NAME     the name in the list, default "Fake Camera"
  *   FAKECAM_OPEN     errno that open() fails with: EACCES, EBUSY; default: open works
  *   FAKECAM_STRIDE   bytes per row of the YUYV frames in the driver buffer, default 2 * width
@@ -58,7 +58,7 @@ static uint32_t width = 640, height = 480, fps = 30, stride;
 static uint32_t fourcc = V4L2_PIX_FMT_YUYV;
 static size_t buffer_size;
 static long frame_limit = -1;
-static int then_stall, open_error;
+static int then_stall, end_error = ENODEV, open_error;
 static const char *camera_name = "Fake Camera";
 
 /* The one device; guarded by lock. */
@@ -161,7 +161,10 @@ static void load(void) {
     if ((value = getenv("FAKECAM_SIZE")) && sscanf(value, "%ux%u", &width, &height) != 2) give_up("FAKECAM_SIZE");
     if ((value = getenv("FAKECAM_FPS"))) fps = (uint32_t)atoi(value);
     if ((value = getenv("FAKECAM_FRAMES"))) frame_limit = atol(value);
-    if ((value = getenv("FAKECAM_THEN"))) then_stall = !strcmp(value, "stall");
+    if ((value = getenv("FAKECAM_THEN"))) {
+        then_stall = !strcmp(value, "stall");
+        if (!strcmp(value, "break")) end_error = EIO;
+    }
     if ((value = getenv("FAKECAM_OPEN"))) open_error = !strcmp(value, "EACCES") ? EACCES : EBUSY;
     stride = (value = getenv("FAKECAM_STRIDE")) ? (uint32_t)atoi(value) : width * 2;
     if (!fps || !width || !height || stride < width * 2) give_up("the settings make no sense");
@@ -265,7 +268,7 @@ static void describe_buffer(struct v4l2_buffer *buffer, unsigned index) {
 }
 
 static int dequeue(struct v4l2_buffer *buffer) {
-    if (past_the_end()) return then_stall ? fail(EAGAIN) : fail(ENODEV);
+    if (past_the_end()) return fail(then_stall ? EAGAIN : end_error);
     if (!streaming) return fail(EINVAL);
     if (!queued || until_due_ns() > 0) return fail(EAGAIN);
     unsigned index = queue[0];
@@ -291,8 +294,8 @@ static int dequeue(struct v4l2_buffer *buffer) {
 }
 
 static int answer_locked(unsigned long request, void *argument) {
-    /* Once unplugged, everything fails. */
-    if (past_the_end() && !then_stall) return fail(ENODEV);
+    /* Once unplugged or broken, everything fails. */
+    if (past_the_end() && !then_stall) return fail(end_error);
     /* Callers sign-extend the number or not. */
     switch ((uint32_t)request) {
     case (uint32_t)VIDIOC_QUERYCAP: {

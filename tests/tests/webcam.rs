@@ -134,6 +134,22 @@ fn recorded(camera: &Camera, name: &str) -> Vec<Vec<u8>> {
     frames.chunks(6 + luma * 3 / 2).map(|frame| frame[6..6 + luma].to_vec()).collect()
 }
 
+/// Frames written and dropped, as the program says at the end of a recording.
+fn counts(run: &Run) -> (usize, usize) {
+    let line = run.stderr.lines().find(|line| line.contains(" frames written, ")).expect("the recorder counts");
+    let number = |before: &str| line.split(before).next().unwrap().rsplit(' ').next().unwrap().parse().unwrap();
+    (number(" frames written"), number(" dropped"))
+}
+
+#[test]
+fn a_broken_driver_ends_with_words_and_not_with_an_abort() {
+    let camera = Camera::yuyv(&[empty_frame()]).set("FAKECAM_FRAMES", "3").set("FAKECAM_THEN", "break");
+    let run = camera.run(&["record", "--out", "out.y4m", "--frames", "100"]);
+    assert_eq!(run.code, Some(6), "{run:?}");
+    assert!(run.stderr.contains("error: camera 0 (Fake Camera) failed: "), "{run:?}");
+    assert!(!run.stderr.contains("panicked"), "{run:?}");
+}
+
 #[test]
 fn the_camera_is_listed_with_name_and_formats() {
     let camera = Camera::yuyv(&[empty_frame()]).set("FAKECAM_NAME", "Front Camera").set("FAKECAM_FPS", "25");
@@ -153,10 +169,10 @@ fn yuyv_frames_are_recorded_bit_for_bit_also_with_padded_rows() {
     let frames = [frame(CONTENT, 0), frame(CONTENT, 9), empty_frame()];
     for stride in ["640", "704"] {
         let camera = Camera::yuyv(&frames).set("FAKECAM_STRIDE", stride);
-        let run = camera.run(&["record", "--out", "out.y4m", "--frames", "6"]);
+        let run = camera.run(&["record", "--out", "out.y4m", "--frames", "12"]);
         assert_eq!(run.code, Some(0), "{run:?}");
         let recorded = recorded(&camera, "out.y4m");
-        assert_eq!(recorded.len(), 6);
+        assert_eq!(recorded.len(), 12);
         for luma in &recorded {
             assert!(frames.iter().any(|frame| frame.as_raw() == luma), "a frame is not one of the camera's ({stride})");
         }
@@ -192,7 +208,10 @@ fn an_unplugged_camera_ends_with_code_6_and_keeps_the_frames_so_far() {
         run.stderr.contains("error: camera 0 (Fake Camera) was disconnected after 4 frames\n help: check the cable"),
         "{run:?}"
     );
-    assert_eq!(recorded(&camera, "out.y4m").len(), 4);
+    // A frame that came while a busy machine was still writing the one before is dropped, and that is said.
+    let (written, dropped) = counts(&run);
+    assert_eq!(written + dropped, 4, "{run:?}");
+    assert_eq!(recorded(&camera, "out.y4m").len(), written);
 }
 
 #[test]

@@ -37,11 +37,12 @@ pub(crate) fn list() -> Result<Vec<CameraEntry>, CameraError> {
 fn formats_in_time(device: &Device) -> Result<Vec<StreamFormat>, CameraError> {
     let (answer, answered) = mpsc::channel();
     let asked = device.clone();
-    let spawned = thread::Builder::new().name("pairlight-camera-list".into()).spawn(move || {
-        let formats = webcam::offers(&asked).map(|(_camera, mut formats)| {
+    let spawned = thread::Builder::new().name(webcam::THREAD_NAME.into()).spawn(move || {
+        let formats = webcam::contain(&asked.label(), || {
+            let (_camera, mut formats) = webcam::offers(&asked)?;
             formats.sort_unstable();
             formats.dedup();
-            formats
+            Ok(formats)
         });
         // The receiver is gone only when it gave up waiting.
         drop(answer.send(formats));

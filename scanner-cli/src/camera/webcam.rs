@@ -1,5 +1,6 @@
 //! A webcam through nokhwa, on a thread of its own.
 
+use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
@@ -17,8 +18,21 @@ use super::{CameraError, Frame, FrameSource, Losses, PixelFormat, StreamFormat, 
 
 /// How long a stopped camera may take to let go before its thread is left behind.
 const CLOSE_PATIENCE: Duration = Duration::from_millis(500);
+/// Name of the threads that run the capture library.
+pub(super) const THREAD_NAME: &str = "pairlight-camera";
 /// Formats that are tried before a camera is given up.
 const MOST_ATTEMPTS: usize = 6;
+
+/// Installs a panic hook that says nothing about panics of the capture library on its own threads: they are contained
+/// and become a [`CameraError`]. For `main`, once.
+pub(crate) fn silence_capture_panics() {
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        if thread::current().name() != Some(THREAD_NAME) {
+            before(info);
+        }
+    }));
+}
 
 /// Which camera is meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,11 +98,21 @@ impl Device {
 
 /// All video devices in the order of their numbers. Linux lists metadata and output devices among them.
 pub(super) fn devices() -> Result<Vec<Device>, CameraError> {
-    let infos = nokhwa::query(ApiBackend::Auto)
-        .map_err(|error| CameraError::Backend { camera: "the camera system".into(), detail: error.to_string() })?;
+    const SYSTEM: &str = "the camera system";
+    let infos = contain(SYSTEM, || {
+        nokhwa::query(ApiBackend::Auto)
+            .map_err(|error| CameraError::Backend { camera: SYSTEM.into(), detail: error.to_string() })
+    })?;
     let mut devices: Vec<Device> = infos.iter().map(Device::from_info).collect();
     devices.sort_by(|a, b| (a.number.is_none(), a.number, &a.name).cmp(&(b.number.is_none(), b.number, &b.name)));
     Ok(devices)
+}
+
+/// Runs code of the capture library, which asserts and panics on what drivers answer.
+pub(super) fn contain<T>(camera: &str, work: impl FnOnce() -> Result<T, CameraError>) -> Result<T, CameraError> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
+        Err(CameraError::Backend { camera: camera.to_owned(), detail: "the capture library gave up".into() })
+    })
 }
 
 /// Opens a device far enough to know its formats. Blocks while the driver does.
@@ -137,15 +161,10 @@ impl Webcam {
         let slot = Arc::new(Slot::new());
         let name = device.label();
         let (for_thread, device) = (Arc::clone(&slot), device.clone());
-        let spawned = thread::Builder::new().name("pairlight-camera".into()).spawn(move || {
+        let spawned = thread::Builder::new().name(THREAD_NAME.into()).spawn(move || {
             let label = device.label();
-            // The capture library asserts and panics on what drivers answer.
-            let outcome = catch_unwind(AssertUnwindSafe(|| stream(&device, &for_thread)));
-            match outcome {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => for_thread.fail(error),
-                Err(_) => for_thread
-                    .fail(CameraError::Backend { camera: label, detail: "the capture library gave up".into() }),
+            if let Err(error) = contain(&label, || stream(&device, &for_thread)) {
+                for_thread.fail(error);
             }
             for_thread.writer_done();
         });
@@ -189,6 +208,9 @@ fn stream(device: &Device, slot: &Slot) -> Result<(), CameraError> {
     let format = configure(&mut camera, &offered, &label)?;
     camera.open_stream().map_err(|error| explain(&error, &label))?;
     slot.opened(format);
+    // Closing a stream panics twice when a broken driver refuses, which would end the process. So only a stream that
+    // ended well is closed; a failed one keeps its buffers until the process ends.
+    let mut camera = ManuallyDrop::new(camera);
     let mut frame = Frame::empty();
     for number in 0.. {
         let buffer = match camera.frame_raw() {
@@ -207,6 +229,7 @@ fn stream(device: &Device, slot: &Slot) -> Result<(), CameraError> {
             break;
         }
     }
+    drop(ManuallyDrop::into_inner(camera));
     Ok(())
 }
 

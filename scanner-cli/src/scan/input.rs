@@ -80,39 +80,49 @@ pub(super) enum Opened {
     Recording(Box<dyn Read>),
 }
 
-/// The inputs behind one argument: itself, or the files of a folder, sorted by their paths.
-pub(super) fn expand(path: &Path) -> Vec<Result<Input, InputError>> {
+/// The inputs behind one argument, each with its name for messages and JSON: itself, or the files of a folder sorted by
+/// their paths. A folder that cannot be read is one failed input among the others.
+pub(super) fn expand(path: &Path) -> Vec<(String, Result<Input, InputError>)> {
     if path == Path::new("-") {
-        return vec![Ok(Input::Stdin)];
+        return vec![("standard input".into(), Ok(Input::Stdin))];
     }
     if !path.is_dir() {
-        return vec![Ok(Input::File(path.to_owned()))];
+        return vec![(path.display().to_string(), Ok(Input::File(path.to_owned())))];
     }
-    let mut files = Vec::new();
-    if let Err(error) = collect(path, MAX_DEPTH, &mut files) {
-        return vec![Err(error.into())];
+    let mut found = Vec::new();
+    collect(path, MAX_DEPTH, &mut found);
+    if found.is_empty() {
+        return vec![(path.display().to_string(), Err(InputError::EmptyFolder))];
     }
-    if files.is_empty() {
-        return vec![Err(InputError::EmptyFolder)];
-    }
-    files.sort();
-    files.into_iter().map(|file| Ok(Input::File(file))).collect()
+    found.sort_by(|(a, _), (b, _)| a.cmp(b));
+    found
+        .into_iter()
+        .map(|(path, failed)| {
+            let name = path.display().to_string();
+            (name, failed.map_or(Ok(Input::File(path)), |error| Err(error.into())))
+        })
+        .collect()
 }
 
-/// Gathers pictures and recordings below a folder. Links to folders are not followed, so loops cannot happen.
-fn collect(folder: &Path, depth: u32, files: &mut Vec<PathBuf>) -> io::Result<()> {
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        let path = entry.path();
-        if entry.file_type()?.is_dir() {
-            if depth > 0 {
-                collect(&path, depth - 1, files)?;
+/// Gathers pictures and recordings below a folder, and folders that cannot be read. Links to folders are not followed,
+/// so loops cannot happen.
+fn collect(folder: &Path, depth: u32, found: &mut Vec<(PathBuf, Option<io::Error>)>) {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) => return found.push((folder.to_owned(), Some(error))),
+    };
+    for entry in entries {
+        match entry.and_then(|entry| Ok((entry.path(), entry.file_type()?))) {
+            Ok((path, kind)) if kind.is_dir() => {
+                if let Some(depth) = depth.checked_sub(1) {
+                    collect(&path, depth, found);
+                }
             }
-        } else if has_known_extension(&path) {
-            files.push(path);
+            Ok((path, _)) if has_known_extension(&path) => found.push((path, None)),
+            Ok(_) => {}
+            Err(error) => found.push((folder.to_owned(), Some(error))),
         }
     }
-    Ok(())
 }
 
 fn has_known_extension(path: &Path) -> bool {
@@ -121,14 +131,6 @@ fn has_known_extension(path: &Path) -> bool {
 }
 
 impl Input {
-    /// The name for messages and JSON.
-    pub(super) fn label(&self) -> String {
-        match self {
-            Input::Stdin => super::label(Path::new("-")),
-            Input::File(path) => super::label(path),
-        }
-    }
-
     /// Opens the input and tells by its first bytes what it is.
     pub(super) fn open(&self) -> Result<Opened, InputError> {
         match self {
@@ -166,7 +168,7 @@ mod tests {
         for name in ["z.PNG", "a.jpg", "b/deep/x.y4m", "b/notes.txt", "README"] {
             fs::write(root.join(name), b"").unwrap();
         }
-        let found: Vec<Input> = expand(root).into_iter().map(Result::unwrap).collect();
+        let found: Vec<Input> = expand(root).into_iter().map(|(_, input)| input.unwrap()).collect();
         let expected = ["a.jpg", "b/deep/x.y4m", "z.PNG"].map(|name| Input::File(root.join(name)));
         assert_eq!(found, expected);
     }
@@ -174,6 +176,6 @@ mod tests {
     #[test]
     fn a_folder_without_pictures_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(matches!(expand(folder.path())[..], [Err(InputError::EmptyFolder)]));
+        assert!(matches!(expand(folder.path())[..], [(_, Err(InputError::EmptyFolder))]));
     }
 }

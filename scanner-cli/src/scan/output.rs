@@ -30,7 +30,7 @@ pub(super) struct Finding<'a> {
 }
 
 /// What one input gave, for the JSON document.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Serialize)]
 pub(super) struct InputReport {
     pub(super) source: String,
     pub(super) symbols: u64,
