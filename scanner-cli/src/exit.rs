@@ -147,6 +147,15 @@ mod tests {
     }
 
     #[test]
+    fn the_readme_tells_the_same_meanings() {
+        let readme = include_str!("../README.md");
+        for exit in Exit::ALL {
+            let row = format!("| {} | {} |", exit.code(), exit.meaning());
+            assert!(readme.contains(&row), "{row}");
+        }
+    }
+
+    #[test]
     fn a_closed_pipe_is_success_and_says_nothing() {
         let failure = Failure::from_stdout(&io::ErrorKind::BrokenPipe.into());
         assert_eq!(failure.exit(), Exit::Done);

@@ -2,11 +2,15 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use crate::exit::Exit;
 
-/// Whether the person pressed Ctrl-C. The first press raises the flag; a second one ends the process at once, for the
-/// case that the loop is stuck.
+/// How long the work may take to end by itself after Ctrl-C.
+const GRACE: Duration = Duration::from_millis(1500);
+
+/// Whether the person pressed Ctrl-C. The first press raises the flag. A second one, or a loop that does not end in time
+/// because it waits for a pipe or a driver, ends the process at once.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Interrupt {
     raised: Arc<AtomicBool>,
@@ -18,13 +22,15 @@ impl Interrupt {
         let interrupt = Interrupt::default();
         let raised = Arc::clone(&interrupt.raised);
         let listener = std::thread::Builder::new().name("pairlight-interrupt".into()).spawn(move || {
-            let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_io().build() else { return };
+            let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
             runtime.block_on(async {
-                while tokio::signal::ctrl_c().await.is_ok() {
-                    if raised.swap(true, Ordering::SeqCst) {
-                        std::process::exit(i32::from(Exit::Interrupted.code()));
-                    }
+                if tokio::signal::ctrl_c().await.is_err() {
+                    return;
                 }
+                raised.store(true, Ordering::SeqCst);
+                // Either outcome means that it is time to go.
+                drop(tokio::time::timeout(GRACE, tokio::signal::ctrl_c()).await);
+                std::process::exit(i32::from(Exit::Interrupted.code()));
             });
         });
         // The thread lives as long as the process; without it Ctrl-C simply stays what the system made it.

@@ -207,8 +207,8 @@ impl<W: Write> Session<'_, W> {
                 .map_err(|error| Failure::new(Exit::Camera, format!("{source}: {error}"), "choose another camera"))?;
             // Advice is about what the camera shows now.
             looked.hints.clear();
-            self.look(&source, frame.number, &mut scanner, &view, wall_clock(), &mut looked)?;
-            coach.advise(self.voice, &looked.hints);
+            self.look(&source, frame.number, &mut scanner, &view, taken_at(&frame), &mut looked)?;
+            coach.advise(self.voice, &looked);
         }
         self.conclude(&source, &looked);
         Ok(())
@@ -289,12 +289,16 @@ struct Coach {
 }
 
 impl Coach {
-    fn advise(&mut self, voice: Voice, hints: &[Hint]) {
-        let Some(hint) = hints.first() else { return };
+    fn advise(&mut self, voice: Voice, looked: &Looked) {
+        let advice = match looked.hints.first() {
+            Some(hint) => hint.text(),
+            None if looked.symbols == 0 && looked.saw_code => "A code is in view. Hold it still, flat and closer.",
+            None => return,
+        };
         let now = Instant::now();
         if self.last.is_none_or(|last| now.duration_since(last) >= HINT_PAUSE) {
             self.last = Some(now);
-            voice.note(hint.text());
+            voice.note(advice);
         }
     }
 }
@@ -319,6 +323,12 @@ fn why_nothing(looked: &Looked) -> String {
 fn wall_clock() -> Timestamp {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp::from_unix_ms(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// When the camera delivered a frame: it may have waited while an earlier one was looked at.
+fn taken_at(frame: &Frame) -> Timestamp {
+    let age = u64::try_from(frame.arrived.elapsed().as_millis()).unwrap_or(u64::MAX);
+    Timestamp::from_unix_ms(wall_clock().unix_ms().saturating_sub(age))
 }
 
 /// The time of a frame as the recording's rate tells it, so that a replay gives the same result at any speed.

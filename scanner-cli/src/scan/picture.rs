@@ -62,6 +62,24 @@ mod tests {
     }
 
     #[test]
+    fn a_photo_is_turned_as_its_note_says() {
+        // A 16x8 picture, its left half black, with "turn a quarter clockwise": then the top half is black.
+        let pixels: Vec<u8> = (0..16 * 8).map(|at| if at % 16 < 8 { 0 } else { 255 }).collect();
+        let mut jpeg = Vec::new();
+        let mut encoder = image::codecs::jpeg::JpegEncoder::new_with_quality(&mut jpeg, 95);
+        encoder.encode(&pixels, 16, 8, image::ExtendedColorType::L8).unwrap();
+        let exif = b"\xFF\xE1\x00\x22Exif\0\0MM\0\x2A\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0";
+        jpeg.splice(2..2, exif.iter().copied());
+        let mut buffer = LumaBuffer::new();
+        let frame = decode(&jpeg, &mut buffer).unwrap();
+        let mut luma = Vec::new();
+        frame.copy_upright_into(&mut luma);
+        assert_eq!((frame.upright_width(), frame.upright_height()), (8, 16));
+        assert!(luma[..8].iter().all(|&value| value < 40), "{luma:?}");
+        assert!(luma[120..].iter().all(|&value| value > 215), "{luma:?}");
+    }
+
+    #[test]
     fn what_is_no_picture_is_named() {
         let mut buffer = LumaBuffer::new();
         assert!(matches!(decode(b"hello", &mut buffer), Err(InputError::UnknownFormat)));

@@ -118,19 +118,40 @@ fn a_timeout_without_a_code_is_7() {
     assert!(started.elapsed() >= Duration::from_millis(300));
 }
 
-#[test]
 #[cfg(unix)]
-fn ctrl_c_is_130() {
-    let place = Place::new();
-    let mut child = place.command(&["scan", "--watch", "-"]).stdin(Stdio::piped()).spawn().unwrap();
-    let stdin = child.stdin.take().unwrap();
-    let feeder = std::thread::spawn(move || feed_for_ever(stdin));
-    std::thread::sleep(Duration::from_millis(500));
+fn interrupt_after(pause: Duration, child: &std::process::Child) {
+    std::thread::sleep(pause);
     let sent = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
     assert!(sent.success());
+}
+
+#[test]
+#[cfg(unix)]
+fn ctrl_c_is_130_and_a_json_document_is_still_whole() {
+    let place = Place::new();
+    let arguments = ["scan", "--watch", "--format", "json", "-"];
+    let mut child = place.command(&arguments).stdin(Stdio::piped()).spawn().unwrap();
+    let stdin = child.stdin.take().unwrap();
+    let feeder = std::thread::spawn(move || feed_for_ever(stdin));
+    interrupt_after(Duration::from_millis(500), &child);
     let run = Run::from(child.wait_with_output().unwrap());
     feeder.join().unwrap();
     assert_eq!(run.code, Some(130), "{run:?}");
+    assert!(run.json()["inputs"][0]["frames"].as_u64().unwrap() > 0, "{run:?}");
+}
+
+#[test]
+#[cfg(unix)]
+fn ctrl_c_ends_a_wait_for_a_pipe_that_stays_silent() {
+    let place = Place::new();
+    let mut child = place.command(&["scan", "-"]).stdin(Stdio::piped()).spawn().unwrap();
+    let silent = child.stdin.take().unwrap();
+    let started = Instant::now();
+    interrupt_after(Duration::from_millis(500), &child);
+    let run = Run::from(child.wait_with_output().unwrap());
+    drop(silent);
+    assert_eq!(run.code, Some(130), "{run:?}");
+    assert!(started.elapsed() < Duration::from_secs(5));
 }
 
 #[test]
