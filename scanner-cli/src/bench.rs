@@ -1,0 +1,298 @@
+//! `pairlight bench`: how many pictures of a recorded set are read, and how long that takes.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context;
+use pairlight_core::frame::{FrameError, LumaBuffer, LumaFrame, PackedFormat};
+use pairlight_core::scan::{ScanEffort, ScanOptions, ScanOutcome, Scanner, Symbol};
+use pairlight_core::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+mod clock;
+
+/// Measure the scanner on a set of recorded pictures.
+///
+/// MANIFEST holds one JSON object per line: `image` is the path of a picture relative to the manifest, `expected` the
+/// list of texts on it (an empty list: it shows no code; null: it shows a code with unknown contents) and `set` the
+/// group it belongs to.
+///
+/// A picture counts as read when at least one expected text was read from it, or anything at all if the contents are
+/// unknown. A false read is a text that was read but is not expected, on a picture whose contents are known. Only
+/// scanning is timed, not opening the file: CPU time of the one thread where the system tells it, else wall time.
+///
+/// With --json the result is one object: `images` scanned, `expected` images that show a code, `read` images of those
+/// that were read, `rate` = read / expected (null if nothing was expected), `false_reads`, `p50_ms` and `p95_ms` (the
+/// median and the 95th percentile over all images, by nearest rank), and `sets` with the same fields under the name of
+/// each set.
+///
+/// The exit status is 1 when a line or a picture could not be used; the others are measured all the same.
+#[derive(Debug, clap::Args)]
+pub(crate) struct BenchArgs {
+    /// The manifest: one JSON object per line
+    manifest: PathBuf,
+    /// Print the result as one JSON object
+    #[arg(long)]
+    json: bool,
+    /// How much work each picture is worth: `live` treats it as a single camera frame
+    #[arg(long, value_enum, default_value_t = Effort::Thorough)]
+    effort: Effort,
+    /// Stop after this many pictures
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
+    /// Only pictures of this set
+    #[arg(long, value_name = "NAME")]
+    set: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Effort {
+    Live,
+    Thorough,
+}
+
+/// One line of the manifest. Other fields are for people.
+#[derive(Deserialize)]
+struct Line {
+    image: PathBuf,
+    expected: Option<Vec<String>>,
+    #[serde(default)]
+    set: String,
+}
+
+/// What one picture gave.
+struct Measured {
+    set: String,
+    shows_code: bool,
+    read: bool,
+    false_reads: usize,
+    took: Duration,
+}
+
+/// The numbers of a set, or of all sets together.
+#[derive(Serialize)]
+struct Summary {
+    images: usize,
+    expected: usize,
+    read: usize,
+    rate: Option<f64>,
+    false_reads: usize,
+    p50_ms: f64,
+    p95_ms: f64,
+}
+
+#[derive(Serialize)]
+struct Report<'a> {
+    #[serde(flatten)]
+    overall: Summary,
+    sets: BTreeMap<&'a str, Summary>,
+}
+
+/// Runs the benchmark and prints its result.
+///
+/// # Errors
+/// When the manifest cannot be read or the result cannot be written. A bad line or picture is reported on stderr and
+/// makes the exit code 1.
+pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<ExitCode> {
+    let file = std::fs::File::open(&args.manifest)
+        .with_context(|| format!("the manifest {} cannot be opened", args.manifest.display()))?;
+    let folder = args.manifest.parent().unwrap_or(Path::new(""));
+    let mut measured = Vec::new();
+    let mut broken = 0usize;
+    for (number, line) in (1..).zip(BufReader::new(file).lines()) {
+        let line = line.with_context(|| format!("the manifest {} cannot be read", args.manifest.display()))?;
+        if args.limit.is_some_and(|limit| measured.len() >= limit) {
+            break;
+        }
+        if line.trim().is_empty() {
+            continue;
+        }
+        match measure(folder, &line, args) {
+            Ok(Some(one)) => measured.push(one),
+            Ok(None) => {}
+            Err(error) => {
+                eprintln!("{}:{number}: {error:#}", args.manifest.display());
+                broken += 1;
+            }
+        }
+    }
+
+    let mut groups: BTreeMap<&str, Vec<&Measured>> = BTreeMap::new();
+    for one in &measured {
+        groups.entry(&one.set).or_default().push(one);
+    }
+    let report = Report {
+        overall: summarize(&measured.iter().collect::<Vec<_>>()),
+        sets: groups.into_iter().map(|(name, group)| (name, summarize(&group))).collect(),
+    };
+    let mut out = std::io::stdout().lock();
+    if args.json {
+        serde_json::to_writer(&mut out, &report)?;
+        writeln!(out)?;
+    } else {
+        print_table(&mut out, &report)?;
+        let worst = measured.iter().map(|one| one.took).max().unwrap_or_default();
+        writeln!(out, "slowest image: {:.1} ms ({})", milliseconds(worst), clock::UNIT)?;
+    }
+    if broken > 0 {
+        eprintln!("{broken} lines could not be used: see above");
+        return Ok(ExitCode::FAILURE);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Scans the picture of one line; `None` when it is of another set than the one asked for.
+fn measure(folder: &Path, line: &str, args: &BenchArgs) -> anyhow::Result<Option<Measured>> {
+    let Line { image, expected, set } = serde_json::from_str(line).context("the line is not a manifest entry")?;
+    if args.set.as_ref().is_some_and(|wanted| *wanted != set) {
+        return Ok(None);
+    }
+    let path = folder.join(&image);
+    let picture = image::open(&path).with_context(|| format!("the picture {} cannot be opened", path.display()))?;
+    let mut luma = LumaBuffer::new();
+    let frame = view(&picture, &mut luma).with_context(|| format!("the picture {} cannot be used", path.display()))?;
+    let effort = match args.effort {
+        Effort::Live => ScanEffort::Live,
+        Effort::Thorough => ScanEffort::Thorough,
+    };
+    let mut scanner = Scanner::new(ScanOptions { effort, ..ScanOptions::default() });
+    let start = clock::now();
+    let outcome: ScanOutcome = scanner.scan(&frame, Timestamp::default());
+    let took = clock::now().saturating_sub(start);
+    let is_expected = |symbol: &Symbol| match &expected {
+        None => true,
+        Some(texts) => texts.iter().any(|text| *symbol.bytes == *text.as_bytes() || symbol.text.as_ref() == Some(text)),
+    };
+    let read = outcome.symbols.iter().any(is_expected);
+    let false_reads = outcome.symbols.iter().filter(|symbol| !is_expected(symbol)).count();
+    let shows_code = expected.as_ref().is_none_or(|texts| !texts.is_empty());
+    Ok(Some(Measured { set, shows_code, read, false_reads, took }))
+}
+
+/// The brightness of a picture, as `pairlight scan` sees it.
+fn view<'a>(picture: &'a image::DynamicImage, luma: &'a mut LumaBuffer) -> Result<LumaFrame<'a>, FrameError> {
+    let (width, height) = (picture.width(), picture.height());
+    if let image::DynamicImage::ImageLuma8(gray) = picture {
+        return LumaFrame::luma8(gray.as_raw(), width, height, width as usize);
+    }
+    let rgba = picture.to_rgba8();
+    luma.fill(PackedFormat::Rgba, &rgba, width, height, width as usize * PackedFormat::Rgba.bytes_per_pixel())
+}
+
+fn summarize(group: &[&Measured]) -> Summary {
+    let count = |wanted: fn(&Measured) -> bool| group.iter().filter(|one| wanted(one)).count();
+    let (expected, read) = (count(|one| one.shows_code), count(|one| one.shows_code && one.read));
+    let mut times: Vec<Duration> = group.iter().map(|one| one.took).collect();
+    times.sort_unstable();
+    Summary {
+        images: group.len(),
+        expected,
+        read,
+        rate: (expected > 0).then(|| read as f64 / expected as f64),
+        false_reads: group.iter().map(|one| one.false_reads).sum(),
+        p50_ms: percentile(&times, 50),
+        p95_ms: percentile(&times, 95),
+    }
+}
+
+/// The value that `percent` of the sorted values do not exceed, by nearest rank, in milliseconds; 0 if there is none.
+fn percentile(sorted: &[Duration], percent: usize) -> f64 {
+    let rank = (sorted.len() * percent).div_ceil(100).max(1);
+    sorted.get(rank - 1).copied().map_or(0.0, milliseconds)
+}
+
+fn milliseconds(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
+}
+
+fn print_table(out: &mut impl Write, report: &Report<'_>) -> std::io::Result<()> {
+    writeln!(
+        out,
+        "{:<24} {:>7} {:>9} {:>6} {:>7} {:>6} {:>9} {:>9}",
+        "set", "images", "expected", "read", "rate", "false", "p50 ms", "p95 ms"
+    )?;
+    let sets = report.sets.iter().map(|(name, summary)| (*name, summary));
+    for (name, summary) in sets.chain([("all", &report.overall)]) {
+        let rate = summary.rate.map_or_else(|| "-".to_owned(), |rate| format!("{:.1} %", rate * 100.0));
+        writeln!(
+            out,
+            "{name:<24} {:>7} {:>9} {:>6} {rate:>7} {:>6} {:>9.1} {:>9.1}",
+            summary.images, summary.expected, summary.read, summary.false_reads, summary.p50_ms, summary.p95_ms
+        )?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn measured(set: &str, shows_code: bool, read: bool, false_reads: usize, ms: u64) -> Measured {
+        Measured { set: set.to_owned(), shows_code, read, false_reads, took: Duration::from_millis(ms) }
+    }
+
+    /// Writes a picture with a code on it, or a white one.
+    fn picture(path: &Path, text: Option<&str>) {
+        let code = text.map(|text| qrcodegen::QrCode::encode_text(text, qrcodegen::QrCodeEcc::Medium).unwrap());
+        let pixels = image::GrayImage::from_fn(200, 200, |x, y| {
+            let module = |at: u32| at as i32 / 5 - 4;
+            let black = code.as_ref().is_some_and(|code| code.get_module(module(x), module(y)));
+            image::Luma([if black { 0 } else { 255 }])
+        });
+        pixels.save(path).unwrap();
+    }
+
+    fn args(manifest: PathBuf) -> BenchArgs {
+        BenchArgs { manifest, json: false, effort: Effort::Thorough, limit: None, set: None }
+    }
+
+    #[test]
+    fn percentiles_are_by_nearest_rank() {
+        let times: Vec<Duration> = (1..=20).map(Duration::from_millis).collect();
+        assert_eq!((percentile(&times, 50), percentile(&times, 95)), (10.0, 19.0));
+        assert_eq!(percentile(&[], 50), 0.0);
+    }
+
+    #[test]
+    fn a_picture_without_a_code_counts_for_false_reads_and_not_for_the_rate() {
+        let all = [measured("a", true, true, 0, 1), measured("a", true, false, 0, 2), measured("b", false, false, 1, 3)];
+        let summary = summarize(&all.iter().collect::<Vec<_>>());
+        assert_eq!((summary.images, summary.expected, summary.read, summary.false_reads), (3, 2, 1, 1));
+        assert_eq!((summary.rate, summary.p50_ms), (Some(0.5), 2.0));
+        assert_eq!(summarize(&[&all[2]]).rate, None);
+    }
+
+    #[test]
+    fn pictures_are_judged_by_what_the_manifest_expects() {
+        let folder = tempfile::tempdir().unwrap();
+        picture(&folder.path().join("code.png"), Some("hello"));
+        picture(&folder.path().join("white.png"), None);
+        let args = args(PathBuf::new());
+        let judge = |line: &str| {
+            let one = measure(folder.path(), line, &args).unwrap().unwrap();
+            (one.shows_code, one.read, one.false_reads)
+        };
+        assert_eq!(judge(r#"{"image": "code.png", "expected": ["hello", "other"], "set": "a"}"#), (true, true, 0));
+        assert_eq!(judge(r#"{"image": "code.png", "expected": ["other"]}"#), (true, false, 1));
+        assert_eq!(judge(r#"{"image": "code.png", "expected": null}"#), (true, true, 0));
+        assert_eq!(judge(r#"{"image": "code.png", "expected": []}"#), (false, false, 1));
+        assert_eq!(judge(r#"{"image": "white.png", "expected": null}"#), (true, false, 0));
+        assert_eq!(judge(r#"{"image": "white.png", "expected": []}"#), (false, false, 0));
+    }
+
+    #[test]
+    fn a_bad_line_is_counted_and_does_not_end_the_run() {
+        let folder = tempfile::tempdir().unwrap();
+        picture(&folder.path().join("code.png"), Some("hello"));
+        let manifest = folder.path().join("manifest.jsonl");
+        let good = r#"{"image": "code.png", "expected": ["hello"], "set": "a"}"#;
+        std::fs::write(&manifest, format!("{good}\n\n")).unwrap();
+        assert_eq!(run(&args(manifest.clone())).unwrap(), ExitCode::SUCCESS);
+        std::fs::write(&manifest, format!("{{\n{{\"image\": \"gone.png\", \"expected\": []}}\n{good}\n")).unwrap();
+        assert_eq!(run(&args(manifest)).unwrap(), ExitCode::FAILURE);
+        assert!(run(&args(folder.path().join("none.jsonl"))).is_err());
+    }
+}
