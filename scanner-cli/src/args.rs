@@ -46,6 +46,7 @@ pub(crate) enum Command {
     Cameras(CamerasArgs),
     /// Record a camera's frames to a Y4M file, in grey
     Record(RecordArgs),
+    Bench(crate::bench::BenchArgs),
     /// Print a completion script for a shell
     #[command(hide = true)]
     Completions(CompletionsArgs),

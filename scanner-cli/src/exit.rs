@@ -109,6 +109,16 @@ impl Failure {
         }
     }
 
+    /// An error of a command that has no exit code of its own. A closed pipe is success here too.
+    pub(crate) fn from_any(error: &anyhow::Error) -> Self {
+        let system = error.chain().find_map(|cause| cause.downcast_ref::<io::Error>());
+        match system {
+            Some(cause) if cause.kind() == io::ErrorKind::BrokenPipe => Failure::from_stdout(cause),
+            Some(_) => Failure::new(Exit::Error, format!("{error:#}"), "check the name, the file and its permissions"),
+            None => Failure::new(Exit::Error, format!("{error:#}"), "see --help for what is expected"),
+        }
+    }
+
     /// The code to leave with.
     pub(crate) fn exit(&self) -> Exit {
         self.exit

@@ -2,6 +2,7 @@
 //! Data goes to standard output, words go to standard error.
 
 mod args;
+mod bench;
 mod camera;
 mod cameras;
 mod exit;
@@ -37,7 +38,7 @@ fn main() -> ExitCode {
     camera::silence_capture_panics();
     let voice = Voice::new(cli.color, cli.quiet);
     match run(cli.command, voice) {
-        Ok(exit) => exit.into(),
+        Ok(exit) => exit,
         Err(failure) => {
             if !failure.is_silent() {
                 voice.error(failure.what(), failure.remedy());
@@ -47,12 +48,14 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command, voice: Voice) -> Result<Exit, Failure> {
-    match command {
+fn run(command: Command, voice: Voice) -> Result<ExitCode, Failure> {
+    let exit = match command {
         Command::Scan(args) => scan::run(&args, voice),
         Command::Cameras(args) => cameras::run(&args, voice),
         Command::Record(args) => record::run(&args, voice),
+        Command::Bench(args) => return bench::run(&args).map_err(|error| Failure::from_any(&error)),
         Command::Completions(args) => manual::completions(&args),
         Command::Man(args) => manual::man(&args),
-    }
+    }?;
+    Ok(exit.into())
 }
