@@ -28,8 +28,6 @@
 
 // -- ground
 pub mod crypto;
-#[cfg(feature = "store")]
-pub mod store;
 pub mod time;
 
 // -- floors
@@ -46,5 +44,11 @@ pub mod devices;
 pub mod session;
 
 pub mod pairing;
+
+#[cfg(feature = "store")]
+pub mod store;
+
+#[cfg(feature = "net")]
+pub mod net;
 
 pub use time::Timestamp;

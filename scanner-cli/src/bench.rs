@@ -258,7 +258,8 @@ mod tests {
 
     #[test]
     fn a_picture_without_a_code_counts_for_false_reads_and_not_for_the_rate() {
-        let all = [measured("a", true, true, 0, 1), measured("a", true, false, 0, 2), measured("b", false, false, 1, 3)];
+        let all =
+            [measured("a", true, true, 0, 1), measured("a", true, false, 0, 2), measured("b", false, false, 1, 3)];
         let summary = summarize(&all.iter().collect::<Vec<_>>());
         assert_eq!((summary.images, summary.expected, summary.read, summary.false_reads), (3, 2, 1, 1));
         assert_eq!((summary.rate, summary.p50_ms), (Some(0.5), 2.0));

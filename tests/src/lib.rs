@@ -1,1 +1,3 @@
-//! Skeleton.
+//! What whole-product tests share.
+
+pub mod binary;

@@ -1,0 +1,6 @@
+//! The `pairlight` program from outside: what it prints, byte for byte, and how it ends.
+
+mod endings;
+mod fixture;
+mod help;
+mod scan;
