@@ -228,10 +228,11 @@ impl<R: CryptoRng> LinkedMachine<R> {
         let removed = believed && followed.list().tombstone(&followed.device_id()).is_some();
         if believed && followed.is_listed() {
             self.complete(followed);
-        } else if removed || (believed && self.is_last_look()) {
+        } else if removed || (chain.is_none() && self.is_last_look()) {
             self.fail(EndReason::NotPublished);
         } else if self.is_last_look() {
-            // A list that does not follow proves only that the relay lies now. The link may stand all the same.
+            // Lists that do not follow, or that a relay shows to a device that is not on them, prove only that the
+            // relay lies now. The link may stand all the same.
             self.fail_undecided(EndReason::Tampered);
         }
     }

@@ -2,9 +2,10 @@
 
 use std::collections::VecDeque;
 
+use pairlight_wire::Wire;
 use pairlight_wire::id::DeviceId;
 use pairlight_wire::limits::{CLAIM_MS, MESSAGE_MS};
-use pairlight_wire::list::VerifiedList;
+use pairlight_wire::list::{DeviceList, VerifiedList};
 use pairlight_wire::pairing::{EndReason, Purpose};
 use pairlight_wire::qr::QrPayload;
 use pairlight_wire::relay::{ClaimAnswer, RefusalCode};
@@ -90,9 +91,11 @@ enum Step {
     Publishing {
         candidacy: Box<Candidacy>,
     },
-    /// After a restart too late: is the device on the list, so that it must be removed?
+    /// Too late: the chain of lists must go on without the device, so that the list with it can never count.
     Abandoning {
         device: DeviceId,
+        /// Epoch of the newest list that was signed with the device.
+        signed: u64,
         removal: Option<Box<VerifiedList>>,
     },
     Linked,
@@ -138,7 +141,10 @@ impl<R: CryptoRng> PrimaryMachine<R> {
     pub fn resume(config: PrimaryConfig, pending: PendingLink, now: Timestamp, rng: R) -> Self {
         let device = pending.device;
         let age = now.ms_since(Timestamp::from_unix_ms(pending.created));
-        let mut machine = Self::at(config, Step::Abandoning { device, removal: None }, now, rng);
+        let newest = pending.list.as_ref().and_then(|list| DeviceList::decode(list.payload.as_slice()).ok());
+        let signed_epoch = newest.map_or(u64::MAX, |list| list.epoch);
+        let step = Step::Abandoning { device, signed: signed_epoch, removal: None };
+        let mut machine = Self::at(config, step, now, rng);
         machine.saved = Some(device);
         machine.state = PrimaryState::Publishing;
         if pending.stage == LinkStage::Certified {
@@ -157,7 +163,7 @@ impl<R: CryptoRng> PrimaryMachine<R> {
                 machine.timers.start(Timer::GiveUp, PUBLISH_GIVE_UP_MS.saturating_sub(age));
                 machine.publish();
             }
-            _ => machine.abandon(device),
+            _ => machine.abandon(device, signed_epoch),
         }
         machine
     }
@@ -368,9 +374,12 @@ impl<R: CryptoRng> PrimaryMachine<R> {
         self.timers.observe(now);
         while let Some(timer) = self.timers.expired() {
             match (timer, &self.step) {
-                (Timer::Retry, Step::Publishing { .. }) => self.publish(),
-                (Timer::Retry, Step::Abandoning { .. }) => self.fetch_list(),
-                (Timer::GiveUp, Step::Publishing { candidacy }) => self.abandon(candidacy.pending.device),
+                // The try before may have got through with its answer lost: the list comes first.
+                (Timer::Retry, Step::Publishing { .. } | Step::Abandoning { .. }) => self.fetch_list(),
+                (Timer::GiveUp, Step::Publishing { candidacy }) => {
+                    let (device, signed) = (candidacy.pending.device, candidacy.list.list().epoch);
+                    self.abandon(device, signed);
+                }
                 (Timer::GiveUp, _) => {
                     // Still no answer.
                     self.fail_undecided(EndReason::NotPublished);

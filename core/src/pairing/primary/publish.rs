@@ -32,8 +32,8 @@ impl<R: CryptoRng> PrimaryMachine<R> {
             }
             // Refused for good, says the relay. Before this side forgets the device, the list must say so too.
             (Step::Publishing { candidacy }, Err(_)) => {
-                let device = candidacy.pending.device;
-                self.abandon(device);
+                let (device, signed) = (candidacy.pending.device, candidacy.list.list().epoch);
+                self.abandon(device, signed);
             }
             (Step::Abandoning { removal, .. }, Ok(())) => {
                 // Without a removal under way this is the late answer to the publication; the list was asked for.
@@ -81,9 +81,13 @@ impl<R: CryptoRng> PrimaryMachine<R> {
                 *candidacy.list = self.account.list().clone();
                 self.finish();
             }
+            Step::Publishing { candidacy } if candidacy.list.list().prev == *self.account.list().hash() => {
+                self.publish()
+            }
             Step::Publishing { .. } => self.rebase(now),
-            Step::Abandoning { removal, .. } if listed => {
-                match self.account.list_without(&device, RemovalReason::Abandoned, now) {
+            // Also when it is not listed: the publication may still be on its way, or be held back by the relay.
+            Step::Abandoning { removal, signed, .. } if listed || self.account.list().list().epoch < *signed => {
+                match self.account.list_barring(&device, RemovalReason::Abandoned, now) {
                     Err(_) => self.fail_undecided(EndReason::NotPublished),
                     Ok(list) => {
                         *removal = Some(Box::new(list.clone()));
@@ -120,9 +124,10 @@ impl<R: CryptoRng> PrimaryMachine<R> {
         self.outputs.push_back(PrimaryOutput::FetchList { from });
     }
 
-    /// Too late to finish: find out whether the list was published after all, and if so take the device off again.
-    pub(super) fn abandon(&mut self, device: DeviceId) {
-        self.step = Step::Abandoning { device, removal: None };
+    /// Too late to finish: find out whether the list was published after all, and let the chain go on without the
+    /// device.
+    pub(super) fn abandon(&mut self, device: DeviceId, signed: u64) {
+        self.step = Step::Abandoning { device, signed, removal: None };
         self.timers.stop_all();
         self.timers.start(Timer::GiveUp, PUBLISH_MS);
         self.fetch_list();
