@@ -333,6 +333,20 @@ impl Account {
         if self.list.entry(device).is_none() {
             return Err(AccountError::UnknownDevice);
         }
+        self.list_barring(device, reason, now)
+    }
+
+    /// The next list with a tombstone for `device`, whether it was ever listed or not, signed by the ops key. It takes
+    /// the place in the chain of a list that was signed with the device and may still be on its way to the relay.
+    ///
+    /// # Errors
+    /// [`AccountError::List`] when it already has a tombstone.
+    pub fn list_barring(
+        &self,
+        device: &DeviceId,
+        reason: RemovalReason,
+        now: Timestamp,
+    ) -> Result<VerifiedList, AccountError> {
         let mut entries = self.list.list().entries.as_slice().to_vec();
         entries.retain(|entry| entry.device != *device);
         let mut tombstones = self.list.list().tombstones.as_slice().to_vec();

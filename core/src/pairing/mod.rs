@@ -27,6 +27,7 @@ mod handshake;
 mod linked;
 mod primary;
 mod record;
+mod refusal;
 mod review;
 mod secret;
 #[cfg(test)]

@@ -72,13 +72,9 @@ pub struct ReviewModel {
     pub hold_ms: u64,
 }
 
-/// A text of the other side, safe to draw: no controls, no direction overrides, no line breaks.
+/// A text of the other side, safe to draw: one line without controls, direction overrides or invisible characters.
 fn clean(text: &str) -> String {
-    let hidden = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
-    };
-    text.chars().map(|c| if hidden(c) { ' ' } else { c }).collect::<String>().trim().to_owned()
+    crate::payload::SafeText::new(text, 64).as_str().to_owned()
 }
 
 impl ReviewModel {
@@ -116,7 +112,8 @@ impl ReviewModel {
             device_name: clean(offer.name.as_str()),
             os: clean(offer.os.as_str()),
             app: clean(offer.app.as_str()),
-            in_browser: offer.client_kind == ClientKind::Web,
+            // What the relay saw counts too: a page may call itself a program.
+            in_browser: offer.client_kind == ClientKind::Web || context.client_kind == ClientKind::Web,
             origin: context.origin.as_ref().map(|origin| clean(origin.as_str())),
             place,
             same_place,

@@ -2,8 +2,8 @@
 
 use pairlight_wire::context::{IpNet, OwnContext, RelayContext};
 use pairlight_wire::hash::sha256;
-use pairlight_wire::id::SlotId;
-use pairlight_wire::list::VerifiedList;
+use pairlight_wire::id::{DeviceId, SlotId};
+use pairlight_wire::list::{RemovalReason, VerifiedList};
 use pairlight_wire::offer::ClientKind;
 use pairlight_wire::pairing::EndReason;
 use pairlight_wire::qr::QrPayload;
@@ -28,8 +28,71 @@ pub(super) enum Leg {
     ToPrimary(u64),
 }
 
-/// What the adversary does with a message: the bytes that arrive, maybe several, maybe none.
-pub(super) type Tamper = Box<dyn FnMut(Leg, Vec<u8>) -> Vec<(u64, Vec<u8>)>>;
+/// What the adversary does with a message: what arrives where, maybe several, maybe nothing.
+pub(super) type Tamper = Box<dyn FnMut(Leg, Vec<u8>) -> Vec<(Leg, Vec<u8>)>>;
+
+/// A state of either machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum At {
+    Linked(LinkedState),
+    Primary(PrimaryState),
+}
+
+/// When in that state something happens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Moment {
+    /// At once: what the machine wants to save and send has not been taken yet.
+    Busy,
+    /// Everything was taken; the machine waits for the other side, for people, or for time.
+    Idle,
+}
+
+/// Something that happens once, when a machine reaches a state.
+pub(super) struct Plan {
+    pub(super) at: At,
+    pub(super) moment: Moment,
+    pub(super) act: Box<dyn Fn(&mut World)>,
+}
+
+/// How a side ended, as its owner sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    Linked,
+    Failed(EndReason),
+    /// It crashed before anything was worth remembering.
+    Gone,
+    /// Its codes are not shown any more, nobody scanned in time.
+    Paused,
+    /// It never began.
+    None,
+    Running,
+}
+
+/// How the relay treats a publication.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Publishing {
+    Honest,
+    /// Refuses, stores nothing.
+    Refuses(RefusalCode),
+    /// Stores, and says that it refused.
+    StoresButRefuses(RefusalCode),
+    /// Stores, and the answer is lost.
+    StoresButSilent,
+    /// Cannot be reached.
+    Unreachable,
+    /// Says yes, stores nothing.
+    SaysYesStoresNot,
+}
+
+/// A slot at the relay.
+struct Slot {
+    id: SlotId,
+    offer_ct: Vec<u8>,
+    context: Signed,
+    opened: Timestamp,
+    claimed: bool,
+    over: bool,
+}
 
 /// What is on the disk of each side.
 #[derive(Default)]
@@ -46,9 +109,20 @@ pub(super) struct Disk {
 }
 
 pub(super) struct World {
+    /// True time; each side's clock is this plus its own error.
     pub(super) now: Timestamp,
+    pub(super) linked_error_ms: i64,
+    pub(super) primary_error_ms: i64,
     pub(super) linked: LinkedMachine<ChaCha20Rng>,
     pub(super) primary: Option<PrimaryMachine<ChaCha20Rng>>,
+    /// A crashed side: when it starts again.
+    linked_down: Option<Timestamp>,
+    primary_down: Option<Timestamp>,
+    linked_gone: bool,
+    primary_gone: bool,
+    /// When each side's timer fires, in true time: a sleep does not notice that the clock was set.
+    linked_wakes: Option<Timestamp>,
+    primary_wakes: Option<Timestamp>,
     pub(super) account: Account,
     pub(super) policy: Policy,
     pub(super) source: ScanSource,
@@ -59,28 +133,58 @@ pub(super) struct World {
     pub(super) digits: Option<String>,
     /// What the person types; `None` = the digits shown.
     pub(super) typed: Option<String>,
+    /// What the person types first, one after the other.
+    pub(super) slips: Vec<String>,
     pub(super) approves: bool,
+    /// Nobody touches either screen.
+    pub(super) nobody: bool,
     pub(super) tamper: Tamper,
+    pub(super) plan: Option<Plan>,
+    pub(super) linked_online: bool,
+    pub(super) primary_online: bool,
     pub(super) relay_key: SigningKey,
     pub(super) published: Vec<Signed>,
-    pub(super) publish_answer: Option<RefusalCode>,
+    pub(super) publishing: Publishing,
+    pub(super) open_refusal: Option<RefusalCode>,
+    pub(super) claim_refusal: Option<RefusalCode>,
+    /// The relay stores nothing, whatever it says: who is on its list means nothing.
+    pub(super) denied: bool,
+    /// When a clock was set.
+    pub(super) jumped: Option<Timestamp>,
+    /// How often another device will be faster with a new list.
+    pub(super) list_races: u32,
+    /// The relay says some things twice.
+    pub(super) says_twice: bool,
     /// Whether the two devices are in one network.
     pub(super) same_network: bool,
     /// Changes the relay's statement before it is signed.
     pub(super) bend_context: fn(&mut RelayContext),
     pub(super) bend_claim: fn(&mut ClaimAnswer),
-    pub(super) list_answers: bool,
+    pub(super) bend_chain: fn(&mut Vec<Signed>),
+    /// Everything that was sent, before anybody tampered with it.
+    pub(super) sent: Vec<(Leg, Vec<u8>)>,
     pub(super) ticks: u32,
-    slot: Option<(SlotId, Vec<u8>, Signed)>,
-    claimed: bool,
+    slots: Vec<Slot>,
     pub(super) linked_events: Vec<String>,
     pub(super) primary_events: Vec<String>,
 }
 
+pub(super) fn shifted(time: Timestamp, ms: i64) -> Timestamp {
+    Timestamp::from_unix_ms(time.unix_ms().saturating_add_signed(ms))
+}
+
+fn deliver(leg: Leg, bytes: Vec<u8>) -> Vec<(Leg, Vec<u8>)> {
+    vec![(leg, bytes)]
+}
+
 impl World {
     pub(super) fn new() -> Self {
-        let mut rng = ChaCha20Rng::from_seed([7; 32]);
-        let account = Account::generate("Phone", START, &mut rng).unwrap();
+        Self::with_seed(7)
+    }
+
+    /// A world whose keys and nonces are not those of another seed.
+    pub(super) fn with_seed(seed: u8) -> Self {
+        let account = Account::generate("Phone", START, &mut ChaCha20Rng::from_seed([7; 32])).unwrap();
         let published = vec![account.list().signed().clone()];
         let description = DeviceDescription {
             name: "Kim's laptop".into(),
@@ -90,8 +194,16 @@ impl World {
         };
         Self {
             now: START,
-            linked: LinkedMachine::new(description, 0, START, ChaCha20Rng::from_seed([8; 32])),
+            linked_error_ms: 0,
+            primary_error_ms: 0,
+            linked: LinkedMachine::new(description, 0, START, ChaCha20Rng::from_seed([seed; 32])),
             primary: None,
+            linked_down: None,
+            primary_down: None,
+            linked_gone: false,
+            primary_gone: false,
+            linked_wakes: None,
+            primary_wakes: None,
             account,
             policy: Policy::DEVELOPMENT,
             source: ScanSource::LiveCamera,
@@ -99,90 +211,293 @@ impl World {
             shown: None,
             digits: None,
             typed: None,
+            slips: Vec::new(),
             approves: true,
-            tamper: Box::new(|leg, bytes| match leg {
-                Leg::ToLinked(seq) | Leg::ToPrimary(seq) => vec![(seq, bytes)],
-            }),
+            nobody: false,
+            tamper: Box::new(deliver),
+            plan: None,
+            linked_online: true,
+            primary_online: true,
             relay_key: SigningKey::from_seed(&[9; 32]),
             published,
-            publish_answer: None,
+            publishing: Publishing::Honest,
+            open_refusal: None,
+            claim_refusal: None,
+            denied: false,
+            jumped: None,
+            list_races: 0,
+            says_twice: false,
             same_network: true,
             bend_context: |_| {},
             bend_claim: |_| {},
-            list_answers: true,
+            bend_chain: |_| {},
+            sent: Vec::new(),
             ticks: 0,
-            slot: None,
-            claimed: false,
+            slots: Vec::new(),
             linked_events: Vec::new(),
             primary_events: Vec::new(),
         }
     }
 
+    fn linked_now(&self) -> Timestamp {
+        shifted(self.now, self.linked_error_ms)
+    }
+
+    fn primary_now(&self) -> Timestamp {
+        shifted(self.now, self.primary_error_ms)
+    }
+
+    // ---- people
+
     /// The person scans the newest code.
     pub(super) fn scan(&mut self) {
         self.settle();
-        let payload = QrPayload::parse(self.shown.as_ref().unwrap()).unwrap();
-        self.scan_payload(payload);
+        while self.shown.is_none() && self.linked.state() == LinkedState::Opening && self.linked_down.is_none() {
+            self.wait();
+        }
+        if let Some(text) = self.shown.clone().filter(|_| self.primary.is_none()) {
+            self.scan_payload(QrPayload::parse(&text).unwrap());
+        }
     }
 
     pub(super) fn scan_payload(&mut self, payload: QrPayload) {
-        let config = PrimaryConfig {
+        let machine = PrimaryMachine::new(self.config(), payload, self.primary_now(), ChaCha20Rng::from_seed([10; 32]));
+        self.primary = Some(machine);
+    }
+
+    fn config(&self) -> PrimaryConfig {
+        PrimaryConfig {
             account: self.account.clone(),
             policy: self.policy,
             source: self.source,
             relay_pk: self.relay_key.public(),
-        };
-        self.primary = Some(PrimaryMachine::new(config, payload, self.now, ChaCha20Rng::from_seed([10; 32])));
+        }
     }
 
-    /// Runs both machines until neither has anything to do, without letting time pass.
+    /// One thing that a person does; `false` when there is nothing to do.
+    fn person_acts(&mut self) -> bool {
+        if self.nobody {
+            return false;
+        }
+        let (linked_now, primary_now) = (self.linked_now(), self.primary_now());
+        let primary = self.primary.as_mut().filter(|_| self.primary_down.is_none() && !self.primary_gone);
+        if let Some(primary) = primary {
+            match primary.state() {
+                PrimaryState::Review if self.approves => primary.approve(primary_now),
+                PrimaryState::Review => primary.decline(primary_now),
+                PrimaryState::SecondApproval => primary.approve_again(primary_now),
+                _ => return self.person_types(linked_now),
+            }
+            return true;
+        }
+        self.person_types(linked_now)
+    }
+
+    fn person_types(&mut self, now: Timestamp) -> bool {
+        let up = self.linked_down.is_none() && !self.linked_gone;
+        if self.linked.state() != LinkedState::AwaitingCheckCode || !up {
+            return false;
+        }
+        let slip = (!self.slips.is_empty()).then(|| self.slips.remove(0));
+        let Some(typed) = slip.or_else(|| self.digits.as_ref().map(|d| self.typed.clone().unwrap_or(d.clone()))) else {
+            return false;
+        };
+        self.linked.enter_check_code(&typed, now);
+        true
+    }
+
+    // ---- the crank
+
+    /// Runs both machines and people until nobody has anything to do, without letting time pass.
     pub(super) fn settle(&mut self) {
-        for _ in 0..200 {
-            let before = (self.linked_events.len(), self.primary_events.len());
+        for _ in 0..400 {
             let moved = self.drain_linked() | self.drain_primary();
-            if !moved && before == (self.linked_events.len(), self.primary_events.len()) {
+            if !moved && !self.person_acts() {
                 return;
             }
         }
         panic!("the machines never come to rest");
     }
 
+    fn arm(&mut self) {
+        let left = |at: Option<Timestamp>, now: Timestamp| at.map(|at| at.ms_since(now));
+        let linked = left(self.linked.poll_timeout(), self.linked_now());
+        self.linked_wakes = self.linked_down.or(linked.map(|ms| self.now.plus_ms(ms)).filter(|_| !self.linked_gone));
+        let primary = left(self.primary.as_ref().and_then(PrimaryMachine::poll_timeout), self.primary_now());
+        let primary = primary.map(|ms| self.now.plus_ms(ms)).filter(|_| !self.primary_gone);
+        self.primary_wakes = self.primary_down.or(primary);
+    }
+
     /// Lets time pass to the next deadline of either machine; `false` when there is none.
     pub(super) fn tick(&mut self) -> bool {
-        let primary = self.primary.as_ref().and_then(PrimaryMachine::poll_timeout);
-        let Some(next) = [self.linked.poll_timeout(), primary].into_iter().flatten().min() else { return false };
+        let Some(next) = [self.linked_wakes, self.primary_wakes].into_iter().flatten().min() else { return false };
         self.now = next.max(self.now);
         self.ticks += 1;
-        self.linked.handle_timeout(self.now);
-        if let Some(primary) = &mut self.primary {
-            primary.handle_timeout(self.now);
+        if self.linked_down.is_some_and(|at| at <= self.now) {
+            self.restart_linked();
+        } else if self.linked_down.is_none() && !self.linked_gone {
+            self.linked.handle_timeout(self.linked_now());
         }
+        if self.primary_down.is_some_and(|at| at <= self.now) {
+            self.restart_primary();
+        } else if self.primary_down.is_none() && !self.primary_gone {
+            let now = self.primary_now();
+            if let Some(primary) = &mut self.primary {
+                primary.handle_timeout(now);
+            }
+        }
+        self.check(Moment::Busy, true);
+        self.check(Moment::Busy, false);
         true
+    }
+
+    /// Lets time pass to the next deadline and everything happen that follows.
+    pub(super) fn wait(&mut self) {
+        self.arm();
+        assert!(self.tick());
+        self.settle();
     }
 
     /// Runs to the end of both machines, letting time pass as needed.
     pub(super) fn run(&mut self) {
-        for _ in 0..2_000 {
+        for _ in 0..4_000 {
             self.settle();
+            self.arm();
             if self.is_over() || !self.tick() {
                 self.settle();
                 return;
             }
         }
-        panic!("no end: {:?} {:?}", self.linked.state(), self.primary.as_ref().map(PrimaryMachine::state));
+        panic!("no end: {:?}", self.ends());
     }
 
     fn is_over(&self) -> bool {
-        let linked = matches!(self.linked.state(), LinkedState::Linked | LinkedState::Failed(_));
-        let primary = self
-            .primary
-            .as_ref()
-            .is_none_or(|primary| matches!(primary.state(), PrimaryState::Linked | PrimaryState::Failed(_)));
-        linked && primary
+        self.ends().0 != End::Running && self.ends().1 != End::Running
     }
 
-    pub(super) fn ends(&self) -> (LinkedState, Option<PrimaryState>) {
-        (self.linked.state(), self.primary.as_ref().map(PrimaryMachine::state))
+    pub(super) fn ends(&self) -> (End, End) {
+        let linked = match self.linked.state() {
+            _ if self.linked_down.is_some() => End::Running,
+            _ if self.linked_gone => End::Gone,
+            LinkedState::Linked => End::Linked,
+            LinkedState::Failed(reason) => End::Failed(reason),
+            LinkedState::Paused => End::Paused,
+            _ => End::Running,
+        };
+        let primary = match self.primary.as_ref().map(PrimaryMachine::state) {
+            _ if self.primary_down.is_some() => End::Running,
+            _ if self.primary_gone => End::Gone,
+            None => End::None,
+            Some(PrimaryState::Linked) => End::Linked,
+            Some(PrimaryState::Failed(reason)) => End::Failed(reason),
+            Some(_) => End::Running,
+        };
+        (linked, primary)
+    }
+
+    fn check(&mut self, moment: Moment, linked: bool) {
+        let reached = self.plan.as_ref().is_some_and(|plan| {
+            plan.moment == moment
+                && match plan.at {
+                    At::Linked(state) => linked && self.linked_down.is_none() && self.linked.state() == state,
+                    At::Primary(state) => {
+                        !linked
+                            && self.primary_down.is_none()
+                            && self.primary.as_ref().is_some_and(|primary| primary.state() == state)
+                    }
+                }
+        });
+        if reached && let Some(plan) = self.plan.take() {
+            (plan.act)(self);
+        }
+    }
+
+    // ---- disasters
+
+    /// The linked device's program dies, and starts again after `ms`.
+    pub(super) fn crash_linked(&mut self, ms: u64) {
+        while self.linked_down.is_none() && self.linked.poll_output().is_some() {}
+        self.linked_down = Some(self.now.plus_ms(ms));
+        // The relay sees the socket close.
+        self.slots_lost();
+        self.arm();
+    }
+
+    fn restart_linked(&mut self) {
+        self.linked_down = None;
+        match self.disk.linked.clone() {
+            Some(account) => {
+                self.linked = LinkedMachine::resume(account, self.linked_now(), ChaCha20Rng::from_seed([18; 32]));
+            }
+            None => self.linked_gone = true,
+        }
+    }
+
+    /// The primary device's program dies, and starts again after `ms`.
+    pub(super) fn crash_primary(&mut self, ms: u64) {
+        while self.primary.as_mut().and_then(PrimaryMachine::poll_output).is_some() {}
+        self.primary_down = Some(self.now.plus_ms(ms));
+        self.arm();
+    }
+
+    fn restart_primary(&mut self) {
+        self.primary_down = None;
+        match self.disk.pending.clone() {
+            Some(pending) => {
+                let rng = ChaCha20Rng::from_seed([20; 32]);
+                self.primary = Some(PrimaryMachine::resume(self.config(), pending, self.primary_now(), rng));
+            }
+            None if self.disk.linked_device => {}
+            None => self.primary_gone = true,
+        }
+    }
+
+    /// The linked device's socket closes; the relay tells the primary device.
+    pub(super) fn lose_socket(&mut self) {
+        self.slots_lost();
+        let now = self.linked_now();
+        if self.linked_down.is_none() {
+            self.linked.handle_disconnected(now);
+        }
+    }
+
+    fn slots_lost(&mut self) {
+        let claimed = self.slots.iter().any(|slot| slot.claimed && !slot.over);
+        self.slots.iter_mut().for_each(|slot| slot.over = true);
+        if claimed {
+            self.tell_primary(|primary, now| primary.handle_ended(EndReason::Unreachable, now));
+        }
+    }
+
+    pub(super) fn tell_primary(&mut self, tell: impl FnOnce(&mut PrimaryMachine<ChaCha20Rng>, Timestamp)) {
+        let now = self.primary_now();
+        if let Some(primary) = self.primary.as_mut().filter(|_| self.primary_down.is_none() && !self.primary_gone) {
+            tell(primary, now);
+        }
+    }
+
+    pub(super) fn tell_linked(&mut self, tell: impl FnOnce(&mut LinkedMachine<ChaCha20Rng>, Timestamp)) {
+        let now = self.linked_now();
+        if self.linked_down.is_none() && !self.linked_gone {
+            tell(&mut self.linked, now);
+        }
+    }
+
+    /// From now on nothing arrives, nobody answers, nobody touches a screen.
+    pub(super) fn silence(&mut self) {
+        self.nobody = true;
+        self.tamper = Box::new(|_, _| Vec::new());
+        (self.linked_online, self.primary_online) = (false, false);
+    }
+
+    /// The slot of the newest code that was opened.
+    pub(super) fn slot(&self) -> SlotId {
+        self.slots.last().map_or(SlotId([0; 16]), |slot| slot.id)
+    }
+
+    /// The slot that was claimed, or the newest.
+    fn claimed_slot(&self) -> SlotId {
+        self.slots.iter().find(|slot| slot.claimed).map_or(self.slot(), |slot| slot.id)
     }
 
     /// Is the linked device on the published list?
@@ -191,123 +506,135 @@ impl World {
         list.list().entries.as_slice().len() > 1
     }
 
+    // ---- outputs
+
     fn drain_linked(&mut self) -> bool {
         let mut moved = false;
-        while let Some(output) = self.linked.poll_output() {
+        self.check(Moment::Busy, true);
+        while self.linked_down.is_none() && !self.linked_gone {
+            let Some(output) = self.linked.poll_output() else {
+                self.check(Moment::Idle, true);
+                break;
+            };
             moved = true;
-            match output {
-                LinkedOutput::Connect => self.linked.handle_connected(self.now),
-                LinkedOutput::Send(LinkRequest::Open(open)) => self.open(&open),
-                LinkedOutput::Send(LinkRequest::Send(send)) => {
-                    let arrivals = (self.tamper)(Leg::ToPrimary(send.seq), send.body.into_vec());
-                    if let Some(primary) = &mut self.primary {
-                        for (seq, bytes) in arrivals {
-                            primary.handle_message(seq, &bytes, self.now);
-                        }
-                    }
-                }
-                LinkedOutput::Send(LinkRequest::Cancel(cancel)) => {
-                    if self.slot.as_ref().is_some_and(|(slot, ..)| *slot == cancel.slot)
-                        && let Some(primary) = self.primary.as_mut().filter(|_| self.claimed)
-                    {
-                        primary.handle_ended(cancel.reason, self.now);
-                    }
-                }
-                LinkedOutput::FetchList { account } => {
-                    let chain = self.chain(account.list().list().epoch);
-                    let known = self.published.iter().any(|signed| {
-                        VerifiedList::anchor(signed, Some(self.account.ops_cert()))
-                            .unwrap()
-                            .entry(&account.device_id())
-                            .is_some()
-                    });
-                    let chain = (known && self.list_answers).then_some(&chain);
-                    self.linked.handle_list(chain, self.now);
-                }
-                LinkedOutput::Save(save) => self.save_linked(save),
-                LinkedOutput::Event(event) => self.on_linked(event),
-            }
+            self.on_linked(output);
+            self.check(Moment::Busy, true);
         }
         moved
     }
 
-    fn on_linked(&mut self, event: LinkedEvent) {
-        let name = format!("{event:?}");
-        self.linked_events.push(name.split([' ', '(']).next().unwrap().to_owned());
-        match event {
-            LinkedEvent::ShowCode { text, .. } => self.shown = Some(text),
-            LinkedEvent::EnterCheckCode | LinkedEvent::WrongCheckCode { tries_left: 1.. } => {
-                // The digits reach the person's eyes once the primary device has shown them.
-                self.drain_primary();
-                if let Some(typed) = self.typed.clone().or_else(|| self.digits.clone()) {
-                    self.linked.enter_check_code(&typed, self.now);
+    fn on_linked(&mut self, output: LinkedOutput) {
+        let now = self.linked_now();
+        match output {
+            LinkedOutput::Connect if self.linked_online => self.linked.handle_connected(now),
+            LinkedOutput::Connect => self.linked.handle_disconnected(now),
+            LinkedOutput::Send(LinkRequest::Open(open)) => self.open(&open),
+            LinkedOutput::Send(LinkRequest::Send(send)) => self.carry(Leg::ToPrimary(send.seq), send.body.into_vec()),
+            LinkedOutput::Send(LinkRequest::Cancel(cancel)) => self.end_by_linked(&cancel),
+            LinkedOutput::FetchList { .. } if !self.linked_online => self.linked.handle_unreachable(now),
+            LinkedOutput::FetchList { account } => {
+                let mut lists = self.published[self.from(account.list().list().epoch)..].to_vec();
+                (self.bend_chain)(&mut lists);
+                let known = self.published.iter().any(|signed| {
+                    let list = VerifiedList::anchor(signed, Some(self.account.ops_cert())).unwrap();
+                    list.entry(&account.device_id()).is_some()
+                });
+                let chain = self.chain(lists);
+                self.linked.handle_list(known.then_some(&chain), now);
+            }
+            LinkedOutput::Save(save) => self.save_linked(save),
+            LinkedOutput::Event(event) => {
+                let name = format!("{event:?}");
+                self.linked_events.push(name.split([' ', '(']).next().unwrap().to_owned());
+                if let LinkedEvent::ShowCode { text, .. } = event {
+                    self.shown = Some(text);
                 }
             }
-            _ => {}
         }
     }
 
     fn drain_primary(&mut self) -> bool {
         let mut moved = false;
-        while let Some(output) = self.primary.as_mut().and_then(PrimaryMachine::poll_output) {
+        self.check(Moment::Busy, false);
+        while self.primary_down.is_none() && !self.primary_gone {
+            let Some(output) = self.primary.as_mut().and_then(PrimaryMachine::poll_output) else {
+                self.check(Moment::Idle, false);
+                break;
+            };
             moved = true;
             self.on_primary(output);
+            self.check(Moment::Busy, false);
         }
         moved
     }
 
     fn on_primary(&mut self, output: PrimaryOutput) {
-        let now = self.now;
         match output {
+            PrimaryOutput::Claim(_) if !self.primary_online => self.tell_primary(PrimaryMachine::handle_unreachable),
             PrimaryOutput::Claim(slot) => {
                 let answer = self.claim(slot);
-                self.primary.as_mut().unwrap().handle_claim(answer, now);
+                self.tell_primary(|primary, now| primary.handle_claim(answer, now));
             }
-            PrimaryOutput::Send { seq, body } => {
-                let slot = self.slot.as_ref().unwrap().0;
-                for (seq, bytes) in (self.tamper)(Leg::ToLinked(seq), body) {
-                    let msg = SlotMsg { slot, seq, body: Bytes::new(bytes).unwrap() };
-                    self.linked.handle_relay(LinkEvent::Msg(msg), now);
-                }
-            }
+            PrimaryOutput::Send { seq, body } => self.carry(Leg::ToLinked(seq), body),
             PrimaryOutput::Cancel(reason) => {
-                if let Some((slot, ..)) = self.slot {
-                    self.linked.handle_relay(LinkEvent::Ended(SlotEnded { slot, reason }), now);
+                let slot = self.claimed_slot();
+                self.slots.iter_mut().filter(|known| known.id == slot).for_each(|slot| slot.over = true);
+                if self.primary_online && self.linked_online {
+                    self.tell_linked(|linked, now| {
+                        linked.handle_relay(LinkEvent::Ended(SlotEnded { slot, reason }), now);
+                    });
                 }
             }
             PrimaryOutput::Publish(publish) => {
-                let answer = match self.publish_answer {
-                    Some(code) => Err(code),
-                    None => self.publish(&publish),
+                let answer = match self.publishing {
+                    _ if !self.primary_online => None,
+                    Publishing::Honest => Some(self.publish(&publish)),
+                    Publishing::Refuses(code) => Some(Err(code)),
+                    Publishing::StoresButRefuses(code) => self.publish(&publish).err().map(Err).or(Some(Err(code))),
+                    Publishing::StoresButSilent => self.publish(&publish).err().map(Err),
+                    Publishing::Unreachable => None,
+                    Publishing::SaysYesStoresNot => Some(Ok(())),
                 };
-                self.primary.as_mut().unwrap().handle_published(answer, now);
+                self.tell_primary(|primary, now| match answer {
+                    Some(answer) => primary.handle_published(answer, now),
+                    None => primary.handle_unreachable(now),
+                });
+            }
+            PrimaryOutput::FetchList { .. } if !self.primary_online => {
+                self.tell_primary(PrimaryMachine::handle_unreachable);
             }
             PrimaryOutput::FetchList { from } => {
-                let chain = self.chain(from);
-                if self.list_answers {
-                    self.primary.as_mut().unwrap().handle_list(&chain, now);
-                } else {
-                    self.primary.as_mut().unwrap().handle_unreachable(now);
-                }
+                let mut lists = self.published[self.from(from)..].to_vec();
+                (self.bend_chain)(&mut lists);
+                let chain = self.chain(lists);
+                self.tell_primary(|primary, now| primary.handle_list(&chain, now));
             }
             PrimaryOutput::Save(save) => self.save_primary(save),
             PrimaryOutput::Event(event) => {
                 let name = format!("{event:?}");
                 self.primary_events.push(name.split([' ', '(']).next().unwrap().to_owned());
-                let primary = self.primary.as_mut().unwrap();
-                match event {
-                    PrimaryEvent::Review(_) if self.approves => primary.approve(now),
-                    PrimaryEvent::Review(_) => primary.decline(now),
-                    PrimaryEvent::ApproveAgain { .. } => primary.approve_again(now),
-                    PrimaryEvent::ShowCheckCode(code) => {
-                        self.digits = Some(code.to_display());
-                        if matches!(self.linked.state(), LinkedState::AwaitingCheckCode) {
-                            let typed = self.typed.clone().unwrap_or(code.to_display());
-                            self.linked.enter_check_code(&typed, now);
-                        }
-                    }
-                    _ => {}
+                if let PrimaryEvent::ShowCheckCode(code) = event {
+                    self.digits = Some(code.to_display());
                 }
+            }
+        }
+    }
+
+    /// A pairing message on its way through the relay.
+    fn carry(&mut self, leg: Leg, bytes: Vec<u8>) {
+        self.sent.push((leg, bytes.clone()));
+        for (leg, bytes) in (self.tamper)(leg, bytes) {
+            self.arrive(leg, bytes);
+        }
+    }
+
+    pub(super) fn arrive(&mut self, leg: Leg, bytes: Vec<u8>) {
+        let slot = self.claimed_slot();
+        match leg {
+            Leg::ToPrimary(seq) => self.tell_primary(|primary, now| primary.handle_message(seq, &bytes, now)),
+            Leg::ToLinked(seq) => {
+                let msg = SlotMsg { slot, seq, body: Bytes::new(bytes).unwrap() };
+                self.tell_linked(|linked, now| linked.handle_relay(LinkEvent::Msg(msg), now));
             }
         }
     }
@@ -316,7 +643,7 @@ impl World {
 
     fn save_linked(&mut self, save: LinkedSave) {
         if !spend(&mut self.disk.linked_writes_left) {
-            return self.linked.handle_storage_failed(self.now);
+            return self.linked.handle_storage_failed(self.linked_now());
         }
         match save {
             LinkedSave::Pending(account) | LinkedSave::Committed(account) => {
@@ -329,7 +656,7 @@ impl World {
 
     fn save_primary(&mut self, save: PrimarySave) {
         if !spend(&mut self.disk.primary_writes_left) {
-            return self.primary.as_mut().unwrap().handle_storage_failed(self.now);
+            return self.tell_primary(PrimaryMachine::handle_storage_failed);
         }
         match save {
             PrimarySave::Pending(pending) => {
@@ -351,7 +678,16 @@ impl World {
 
     // ---- the relay
 
+    fn refuse_linked(&mut self, code: RefusalCode, slot: SlotId) {
+        let words = Text::truncated("no");
+        let refused = Refused { code, retry_after_ms: 1_000, words, slot: Some(slot) };
+        self.tell_linked(|linked, now| linked.handle_relay(LinkEvent::Refused(refused), now));
+    }
+
     fn open(&mut self, open: &OpenSlot) {
+        if let Some(code) = self.open_refusal {
+            return self.refuse_linked(code, open.slot);
+        }
         let mut context = RelayContext {
             slot: open.slot,
             offer_ct_hash: sha256(&[open.offer_ct.as_slice()]),
@@ -367,29 +703,59 @@ impl World {
         };
         (self.bend_context)(&mut context);
         let signed = self.relay_key.sign_payload(SigningContext::RelayContext, context.encode()).unwrap();
-        self.slot = Some((open.slot, open.offer_ct.as_slice().to_vec(), signed.clone()));
-        self.claimed = false;
+        self.slots.push(Slot {
+            id: open.slot,
+            offer_ct: open.offer_ct.as_slice().to_vec(),
+            context: signed.clone(),
+            opened: self.now,
+            claimed: false,
+            over: false,
+        });
         let opened = SlotOpened { slot: open.slot, ttl_ms: 60_000, context: signed };
-        self.linked.handle_relay(LinkEvent::Opened(opened), self.now);
+        for _ in 0..if self.says_twice { 2 } else { 1 } {
+            let opened = opened.clone();
+            self.tell_linked(|linked, now| linked.handle_relay(LinkEvent::Opened(opened), now));
+        }
+    }
+
+    fn end_by_linked(&mut self, cancel: &CancelSlot) {
+        let now = self.now;
+        let live = |slot: &&mut Slot| slot.id == cancel.slot && !slot.over && now.ms_since(slot.opened) < 600_000;
+        let Some(slot) = self.slots.iter_mut().find(live) else {
+            // As the real one: a slot that ran out is not known any more.
+            return self.refuse_linked(RefusalCode::NotFound, cancel.slot);
+        };
+        slot.over = true;
+        if slot.claimed {
+            let reason = cancel.reason;
+            self.tell_primary(|primary, now| primary.handle_ended(reason, now));
+        }
     }
 
     pub(super) fn claim(&mut self, slot: SlotId) -> Result<ClaimAnswer, RefusalCode> {
-        let (known, offer_ct, context) = self.slot.clone().ok_or(RefusalCode::NotFound)?;
-        if known != slot {
-            return Err(RefusalCode::NotFound);
+        if let Some(code) = self.claim_refusal {
+            return Err(code);
         }
-        if self.claimed {
-            self.linked.handle_relay(LinkEvent::Conflict(SlotConflict { slot }), self.now);
-            if let Some(primary) = &mut self.primary {
-                primary.handle_conflict(self.now);
-            }
+        let now = self.now;
+        let live = |known: &&mut Slot| known.id == slot && !known.over;
+        let known = self.slots.iter_mut().find(live).ok_or(RefusalCode::NotFound)?;
+        if known.claimed {
+            self.tell_linked(|linked, now| linked.handle_relay(LinkEvent::Conflict(SlotConflict { slot }), now));
+            self.tell_primary(PrimaryMachine::handle_conflict);
             return Err(RefusalCode::Conflict);
         }
-        self.claimed = true;
+        if now.ms_since(known.opened) >= 60_000 {
+            known.over = true;
+            return Err(RefusalCode::NotFound);
+        }
+        known.claimed = true;
+        let (offer_ct, context) = (known.offer_ct.clone(), known.context.clone());
         let ip_net = IpNet::V4(if self.same_network { [192, 0, 2] } else { [198, 51, 100] });
         let own = OwnContext { slot, ip_net, country: Text::truncated("NL"), city: None, asn: 0 };
         let own = self.relay_key.sign_payload(SigningContext::RelayContext, own.encode()).unwrap();
-        self.linked.handle_relay(LinkEvent::Claimed(SlotClaimed { slot }), self.now);
+        for _ in 0..if self.says_twice { 2 } else { 1 } {
+            self.tell_linked(|linked, now| linked.handle_relay(LinkEvent::Claimed(SlotClaimed { slot }), now));
+        }
         let mut answer = ClaimAnswer {
             offer_ct: Bytes::new(offer_ct).unwrap(),
             context,
@@ -401,9 +767,24 @@ impl World {
         Ok(answer)
     }
 
-    fn publish(&mut self, publish: &PublishList) -> Result<(), RefusalCode> {
+    /// Another device of the account publishes a list.
+    pub(super) fn change_list(&mut self) {
+        let mut account = self.account.clone();
+        for signed in &self.published[1..] {
+            account.advance(signed, None).unwrap();
+        }
+        let other = DeviceId([u8::try_from(self.published.len()).unwrap(); 16]);
+        let list = account.list_barring(&other, RemovalReason::Revoked, self.now).unwrap();
+        self.published.push(list.signed().clone());
+    }
+
+    pub(super) fn publish(&mut self, publish: &PublishList) -> Result<(), RefusalCode> {
         if self.published.last() == Some(&publish.list) {
             return Ok(());
+        }
+        if self.list_races > 0 {
+            self.list_races -= 1;
+            self.change_list();
         }
         let current = VerifiedList::anchor(self.published.last().unwrap(), Some(&publish.ops)).unwrap();
         current.successor(&publish.list, Some(&publish.ops)).map_err(|_| RefusalCode::Conflict)?;
@@ -411,30 +792,74 @@ impl World {
         Ok(())
     }
 
-    fn chain(&self, from: u64) -> ListChain {
-        let from = usize::try_from(from.saturating_sub(1)).unwrap().min(self.published.len());
-        ListChain {
-            lists: List::new(self.published[from..].to_vec()).unwrap(),
-            ops: Some(self.account.ops_cert().clone()),
+    /// Index of the list with an epoch.
+    fn from(&self, epoch: u64) -> usize {
+        usize::try_from(epoch.saturating_sub(1)).unwrap().min(self.published.len())
+    }
+
+    fn chain(&self, lists: Vec<Signed>) -> ListChain {
+        ListChain { lists: List::new(lists).unwrap(), ops: Some(self.account.ops_cert().clone()) }
+    }
+
+    // ---- what must hold
+
+    /// Both sides ended, and neither believes in a link that the other does not have. First as things stand, then
+    /// after the relay is honest again and everybody was started once more with what is on the disks.
+    pub(super) fn assert_nothing_half_linked(&mut self) {
+        let listed = self.device_is_listed();
+        let (linked, primary) = self.ends();
+        assert!(linked != End::Running && primary != End::Running);
+        if linked == End::Linked {
+            assert!(
+                self.denied || self.published.len() > 1,
+                "the linked device believes in a link that never was on the list"
+            );
+            assert!(self.disk.linked.as_ref().is_some_and(LinkedAccount::is_committed));
+        }
+        if primary == End::Linked {
+            assert!((listed || self.denied) && self.disk.linked_device && self.disk.pending.is_none());
+        }
+        if matches!(primary, End::Failed(_)) {
+            assert!(!self.disk.linked_device, "failed, yet stored as linked");
+        }
+
+        self.heal();
+        if self.disk.linked.as_ref().is_some_and(|account| !account.is_committed()) {
+            self.linked_gone = false;
+            self.crash_linked(0);
+        }
+        if self.disk.pending.is_some() {
+            self.primary_gone = false;
+            self.crash_primary(0);
+        }
+        self.arm();
+        self.run();
+        let listed = self.device_is_listed();
+        let linked = self.disk.linked.as_ref().map(LinkedAccount::is_committed);
+        assert_ne!(linked, Some(false), "the linked device is still undecided");
+        assert!(self.disk.pending.is_none(), "the primary device is still undecided");
+        if self.denied {
+            return;
+        }
+        if self.disk.linked_device {
+            assert!(listed, "the primary device believes in a link that is not on the list");
+            assert_eq!(linked, Some(true), "the primary device is linked with nobody");
+        } else {
+            assert!(!listed, "a device that the primary device does not know is on the list");
         }
     }
 
-    /// Both sides ended, and neither believes in a link that the other does not have.
-    pub(super) fn assert_nothing_half_linked(&self) {
-        let listed = self.device_is_listed();
-        let linked = self.linked.state() == LinkedState::Linked;
-        if linked {
-            assert!(listed, "the linked device believes in a link that is not on the list");
-            assert!(self.disk.linked.as_ref().is_some_and(LinkedAccount::is_committed));
-        }
-        if let Some(primary) = &self.primary {
-            if primary.state() == PrimaryState::Linked {
-                assert!(listed && self.disk.linked_device && self.disk.pending.is_none());
-            }
-            if matches!(primary.state(), PrimaryState::Failed(reason) if reason != EndReason::StorageFailed) {
-                assert!(!self.disk.linked_device, "failed, yet stored as linked");
-            }
-        }
+    /// Everything works again.
+    pub(super) fn heal(&mut self) {
+        self.plan = None;
+        self.nobody = true;
+        self.tamper = Box::new(deliver);
+        (self.linked_online, self.primary_online) = (true, true);
+        (self.linked_error_ms, self.primary_error_ms) = (0, 0);
+        self.publishing = Publishing::Honest;
+        self.bend_chain = |_| {};
+        self.disk.linked_writes_left = None;
+        self.disk.primary_writes_left = None;
     }
 }
 

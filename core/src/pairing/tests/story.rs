@@ -5,7 +5,7 @@ use pairlight_wire::pairing::EndReason;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
-use super::harness::World;
+use super::harness::{End, World};
 use crate::pairing::*;
 use crate::session::Session;
 use crate::trust::{Evidence, EvidenceBit, Grade, Policy, ScanSource};
@@ -15,7 +15,7 @@ fn a_scanned_code_becomes_a_linked_device_that_can_talk() {
     let mut world = World::new();
     world.scan();
     world.run();
-    assert_eq!(world.ends(), (LinkedState::Linked, Some(PrimaryState::Linked)));
+    assert_eq!(world.ends(), (End::Linked, End::Linked));
     assert_eq!(world.ticks, 0, "an undisturbed pairing waits for nothing but people");
     world.assert_nothing_half_linked();
     assert!(world.device_is_listed());
@@ -55,7 +55,7 @@ fn declining_ends_both_sides_with_the_same_word() {
     world.scan();
     world.run();
     let declined = EndReason::Declined;
-    assert_eq!(world.ends(), (LinkedState::Failed(declined), Some(PrimaryState::Failed(declined))));
+    assert_eq!(world.ends(), (End::Failed(declined), End::Failed(declined)));
     assert!(!world.device_is_listed());
 }
 
@@ -66,7 +66,7 @@ fn three_wrong_check_codes_end_the_pairing_on_both_sides() {
     world.scan();
     world.run();
     let wrong = EndReason::WrongCheckCode;
-    assert_eq!(world.ends(), (LinkedState::Failed(wrong), Some(PrimaryState::Failed(wrong))));
+    assert_eq!(world.ends(), (End::Failed(wrong), End::Failed(wrong)));
     assert_eq!(world.linked_events.iter().filter(|event| *event == "WrongCheckCode").count(), 3);
 }
 
@@ -75,12 +75,11 @@ fn a_code_rotates_while_nobody_scans_and_the_newest_one_links() {
     let mut world = World::new();
     world.settle();
     let first = world.shown.clone().unwrap();
-    assert!(world.tick());
-    world.settle();
+    world.wait();
     assert_ne!(world.shown.clone().unwrap(), first);
     world.scan();
     world.run();
-    assert_eq!(world.ends(), (LinkedState::Linked, Some(PrimaryState::Linked)));
+    assert_eq!(world.ends(), (End::Linked, End::Linked));
 }
 
 #[test]
@@ -88,8 +87,7 @@ fn after_five_minutes_the_codes_stop_until_somebody_asks() {
     let mut world = World::new();
     world.settle();
     while world.linked.state() != LinkedState::Paused {
-        assert!(world.tick());
-        world.settle();
+        world.wait();
     }
     assert_eq!(world.now.ms_since(super::harness::START), 300_000);
     assert_eq!(world.linked.poll_timeout(), None);
@@ -106,7 +104,7 @@ fn a_forwarded_picture_is_weak_whatever_the_relay_says_and_strong_only_refuses_i
     world.source = ScanSource::Picture;
     world.scan();
     world.run();
-    assert_eq!(world.ends(), (LinkedState::Linked, Some(PrimaryState::Linked)));
+    assert_eq!(world.ends(), (End::Linked, End::Linked));
     assert!(world.primary_events.contains(&"ApproveAgain".to_owned()));
 
     let mut world = World::new();
@@ -114,7 +112,7 @@ fn a_forwarded_picture_is_weak_whatever_the_relay_says_and_strong_only_refuses_i
     world.scan();
     world.run();
     let refused = EndReason::Refused;
-    assert_eq!(world.ends(), (LinkedState::Failed(refused), Some(PrimaryState::Failed(refused))));
+    assert_eq!(world.ends(), (End::Failed(refused), End::Failed(refused)));
 }
 
 #[test]
@@ -128,5 +126,5 @@ fn a_second_scanner_is_refused_and_before_the_first_message_both_sides_hear_of_i
     world.scan_payload(payload);
     world.run();
     let conflict = EndReason::Conflict;
-    assert_eq!(world.ends(), (LinkedState::Failed(conflict), Some(PrimaryState::Failed(conflict))));
+    assert_eq!(world.ends(), (End::Failed(conflict), End::Failed(conflict)));
 }

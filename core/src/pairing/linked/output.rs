@@ -1,0 +1,119 @@
+//! What the linked device's machine tells its driver.
+
+use core::fmt;
+
+use pairlight_wire::pairing::EndReason;
+use pairlight_wire::relay::LinkRequest;
+
+#[cfg(doc)]
+use super::LinkedMachine;
+use crate::pairing::record::LinkedAccount;
+
+/// Where a linked device is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LinkedState {
+    /// Waiting for the relay to open a slot.
+    Opening,
+    /// A code is on the screen.
+    Showing,
+    /// Shown for five minutes; waiting for the person to ask for a new code.
+    Paused,
+    /// A primary device scanned the code.
+    Claimed,
+    /// The person must type the six digits that the primary device shows.
+    AwaitingCheckCode,
+    /// The digits were right; the account decides.
+    AwaitingCertificate,
+    /// Certified; the list with this device is being published.
+    AwaitingCommit,
+    /// Done.
+    Linked,
+    /// Ended without a link.
+    Failed(EndReason),
+}
+
+/// What the app shows. The text of the code is redacted in `Debug`.
+pub enum LinkedEvent {
+    /// Draw this code; the next one comes by itself.
+    ShowCode {
+        /// Text of the QR code. Holds the pairing secret: never log it.
+        text: String,
+        /// How long this code is shown, ms.
+        shown_ms: u64,
+    },
+    /// No code is live any more. Offer a button that calls [`LinkedMachine::show_again`].
+    Paused,
+    /// The relay cannot be reached; the machine tries again by itself.
+    Reconnecting {
+        /// Pause before the next try, ms.
+        after_ms: u64,
+    },
+    /// "Phone connected, confirm there."
+    Claimed,
+    /// Ask for the six digits.
+    EnterCheckCode,
+    /// They were wrong.
+    WrongCheckCode {
+        /// Tries left.
+        tries_left: u8,
+    },
+    /// They were right; the primary device decides.
+    CheckCodeAccepted,
+    /// A second device tried to scan the same code and was refused.
+    SecondScanner,
+    /// Linked.
+    Linked(Box<LinkedAccount>),
+    /// Ended without a link, by this side or the other.
+    Failed(EndReason),
+}
+
+impl fmt::Debug for LinkedEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ShowCode { shown_ms, .. } => {
+                f.debug_struct("ShowCode").field("shown_ms", shown_ms).finish_non_exhaustive()
+            }
+            Self::Paused => f.write_str("Paused"),
+            Self::Reconnecting { after_ms } => f.debug_struct("Reconnecting").field("after_ms", after_ms).finish(),
+            Self::Claimed => f.write_str("Claimed"),
+            Self::EnterCheckCode => f.write_str("EnterCheckCode"),
+            Self::WrongCheckCode { tries_left } => {
+                f.debug_struct("WrongCheckCode").field("tries_left", tries_left).finish()
+            }
+            Self::CheckCodeAccepted => f.write_str("CheckCodeAccepted"),
+            Self::SecondScanner => f.write_str("SecondScanner"),
+            Self::Linked(account) => f.debug_tuple("Linked").field(account).finish(),
+            Self::Failed(reason) => f.debug_tuple("Failed").field(reason).finish(),
+        }
+    }
+}
+
+/// What must be on disk before the next output is taken.
+#[derive(Debug)]
+pub enum LinkedSave {
+    /// Keep as pending.
+    Pending(Box<LinkedAccount>),
+    /// The link is complete.
+    Committed(Box<LinkedAccount>),
+    /// Erase what was kept as pending.
+    Discard,
+}
+
+/// What the driver does next, in order.
+#[derive(Debug)]
+pub enum LinkedOutput {
+    /// Open (or reopen) the link socket; answer with [`LinkedMachine::handle_connected`].
+    Connect,
+    /// Send a frame on the link socket.
+    Send(LinkRequest),
+    /// Fetch the account's lists as this device; answer with [`LinkedMachine::handle_list`], or
+    /// [`LinkedMachine::handle_unreachable`] when there is no answer.
+    FetchList {
+        /// The account as known so far: whose key logs in, from which epoch on.
+        account: Box<LinkedAccount>,
+    },
+    /// Store something.
+    Save(LinkedSave),
+    /// Show something.
+    Event(LinkedEvent),
+}
