@@ -1,11 +1,11 @@
 //! The primary device's side of an account: it holds the root key and signs every change of the list.
 
 use pairlight_wire::device::{
-    Certificate, Lease, OPS_LEASE, OPS_REISSUE, OPS_REMOVE, OpsCertificate, Preset, Role, SCOPE_ALL,
+    Certificate, Lease, OPS_LEASE, OPS_REISSUE, OPS_REMOVE, OpsCertificate, Preset, Role, SCOPE_ALL, open_ops,
 };
 use pairlight_wire::id::{AccountId, DeviceId};
 use pairlight_wire::list::{DeviceList, Entry, ListError, RemovalReason, Tombstone, VerifiedList};
-use pairlight_wire::sign::{Signed, SigningContext, verify};
+use pairlight_wire::sign::{Signed, SigningContext, key_id, verify};
 use pairlight_wire::{List, Wire, record};
 use rand_core::CryptoRng;
 use zeroize::{Zeroize, Zeroizing};
@@ -18,6 +18,8 @@ use crate::trust::{Evidence, Grade};
 
 /// The ops key is certified for this long, ms (at most 90 days).
 const OPS_LIFETIME_MS: u64 = 90 * 24 * 3_600_000;
+/// It is replaced this long before its end.
+const OPS_RENEW_MS: u64 = 30 * 24 * 3_600_000;
 /// Certificates outlive leases; a certificate ends after ten years.
 const CERTIFICATE_LIFETIME_MS: u64 = 10 * 365 * 24 * 3_600_000;
 /// Tombstones are kept for 180 days.
@@ -144,13 +146,7 @@ impl Account {
         let (root, ops, device) = (SigningKey::generate(rng), SigningKey::generate(rng), SigningKey::generate(rng));
         let label_key = Zeroizing::new(random(rng));
         let account = AccountId::of(&root.public());
-        let ops_payload = OpsCertificate {
-            account,
-            ops_pk: ops.public(),
-            not_after: now.plus_ms(OPS_LIFETIME_MS).unix_ms(),
-            caps: OPS_LEASE | OPS_REMOVE | OPS_REISSUE,
-        };
-        let ops_cert = root.sign_payload(SigningContext::OpsCert, ops_payload.encode())?;
+        let ops_cert = certify_ops(&root, &ops, now)?;
         let own = NewDevice {
             device_pk: device.public(),
             name: name.to_owned(),
@@ -354,6 +350,44 @@ impl Account {
         self.sign_list(entries, tombstones, &self.ops, now)
     }
 
+    /// The next list in which `device` has another name, signed by the root key.
+    ///
+    /// # Errors
+    /// [`AccountError::UnknownDevice`] when it is not listed.
+    pub fn list_renamed(
+        &self,
+        device: &DeviceId,
+        name: &str,
+        now: Timestamp,
+        rng: &mut impl CryptoRng,
+    ) -> Result<VerifiedList, AccountError> {
+        let mut entries = self.list.list().entries.as_slice().to_vec();
+        let entry = entries.iter_mut().find(|entry| entry.device == *device).ok_or(AccountError::UnknownDevice)?;
+        entry.label_ct = seal_label(&self.label_key, device, name, rng)?;
+        self.sign_list(entries, self.list.list().tombstones.as_slice().to_vec(), &self.root, now)
+    }
+
+    /// Replaces the ops key when its certificate ends within 30 days; `true` when it did, and the account must be stored.
+    ///
+    /// # Errors
+    /// [`AccountError`] never in practice: the certificate is short.
+    pub fn renew_ops(&mut self, now: Timestamp, rng: &mut impl CryptoRng) -> Result<bool, AccountError> {
+        let current = open_ops(&self.ops_cert, &self.root.public()).map_err(|_| AccountError::Damaged)?;
+        if current.not_after > now.plus_ms(OPS_RENEW_MS).unix_ms() {
+            return Ok(false);
+        }
+        let ops = SigningKey::generate(rng);
+        self.ops_cert = certify_ops(&self.root, &ops, now)?;
+        self.ops = ops;
+        // A list signed by the old ops key could not be checked after the old certificate is gone: sign it anew.
+        if self.list.signed().kid != key_id(&self.root.public()) {
+            let list = self.list.list();
+            self.list =
+                self.sign_list(list.entries.as_slice().to_vec(), list.tombstones.as_slice().to_vec(), &self.root, now)?;
+        }
+        Ok(true)
+    }
+
     fn sign_list(
         &self,
         mut entries: Vec<Entry>,
@@ -388,6 +422,16 @@ impl core::fmt::Debug for Account {
 struct ListPlace {
     epoch: u64,
     prev: [u8; 32],
+}
+
+fn certify_ops(root: &SigningKey, ops: &SigningKey, now: Timestamp) -> Result<Signed, CryptoError> {
+    let certificate = OpsCertificate {
+        account: AccountId::of(&root.public()),
+        ops_pk: ops.public(),
+        not_after: now.plus_ms(OPS_LIFETIME_MS).unix_ms(),
+        caps: OPS_LEASE | OPS_REMOVE | OPS_REISSUE,
+    };
+    root.sign_payload(SigningContext::OpsCert, certificate.encode())
 }
 
 fn certify(

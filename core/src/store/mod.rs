@@ -41,6 +41,7 @@ mod seal;
 mod table;
 #[cfg(test)]
 mod tests;
+mod vault;
 
 use std::fmt;
 use std::path::Path;

@@ -1,0 +1,268 @@
+//! The relay's calls, one method each (`pairlight_wire::relay` has the table).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use pairlight_wire::Wire;
+use pairlight_wire::id::{AccountId, DeviceId, SlotId};
+use pairlight_wire::pairing::EndReason;
+use pairlight_wire::relay::*;
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream, connect_async_tls_with_config};
+
+use super::error::NetError;
+use crate::crypto::sign::SigningKey;
+use pairlight_wire::sign::SigningContext;
+
+/// No single request takes longer, long polls aside.
+const REQUEST: Duration = Duration::from_secs(10);
+/// Largest answer: a chain of lists.
+const ANSWER_BYTES: usize = 4 * 1024 * 1024;
+/// Largest frame: an envelope and its wrapping.
+const FRAME_BYTES: usize = 128 * 1024;
+
+/// Which relay, and how to know it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RelayEndpoint {
+    base: String,
+    host: String,
+    secure: bool,
+    attestation_pk: [u8; 32],
+}
+
+impl RelayEndpoint {
+    /// A relay at `url` (`https://host[:port]`, or `http://` on a trusted network) whose attestation key is pinned.
+    ///
+    /// # Errors
+    /// [`NetError::BadAddress`].
+    pub fn new(url: &str, attestation_pk: [u8; 32]) -> Result<Self, NetError> {
+        let bad = || NetError::BadAddress(url.chars().filter(|c| !c.is_control()).take(100).collect());
+        let url = url.trim_end_matches('/');
+        let (secure, rest) = match url.split_once("://") {
+            Some(("https", rest)) => (true, rest),
+            Some(("http", rest)) => (false, rest),
+            _ => return Err(bad()),
+        };
+        let host = rest.split('/').next().unwrap_or_default();
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']');
+        if host.is_empty() || !host.chars().all(plain) {
+            return Err(bad());
+        }
+        Ok(Self { base: url.to_owned(), host: host.to_ascii_lowercase(), secure, attestation_pk })
+    }
+
+    /// The address.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.base
+    }
+
+    /// The host that logins sign, taken from the address and not from the relay.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The pinned attestation key.
+    #[must_use]
+    pub fn attestation_pk(&self) -> [u8; 32] {
+        self.attestation_pk
+    }
+}
+
+/// A WebSocket with the relay.
+pub(super) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+/// Speaks with one relay. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct RelayClient {
+    http: reqwest::Client,
+    tls: Arc<rustls::ClientConfig>,
+    endpoint: RelayEndpoint,
+}
+
+/// Who logs in.
+pub(super) struct Credentials<'a> {
+    pub(super) account: AccountId,
+    pub(super) device: DeviceId,
+    pub(super) key: &'a SigningKey,
+    pub(super) epoch: u64,
+}
+
+impl Credentials<'_> {
+    pub(super) fn sign(&self, nonce: [u8; 32], host: &str) -> DeviceAuth {
+        let message = auth_message(&nonce, host, &self.device, self.epoch);
+        let sig = self.key.sign(SigningContext::RelayAuth, &message);
+        DeviceAuth { account: self.account, device: self.device, nonce, epoch: self.epoch, sig }
+    }
+}
+
+impl RelayClient {
+    /// A client; connects when it is used.
+    ///
+    /// # Errors
+    /// [`NetError::Unreachable`] when TLS cannot be set up on this system.
+    pub fn new(endpoint: RelayEndpoint) -> Result<Self, NetError> {
+        let unreachable = |error: &dyn std::fmt::Display| NetError::Unreachable(error.to_string());
+        let roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let tls = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|error| unreachable(&error))?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let http = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls.clone())
+            .timeout(REQUEST)
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .build()
+            .map_err(|error| unreachable(&error))?;
+        Ok(Self { http, tls: Arc::new(tls), endpoint })
+    }
+
+    /// Asks a relay for its attestation key: trust on first use, for tools. Apps pin the key instead.
+    ///
+    /// # Errors
+    /// [`NetError`] when the relay cannot be reached or is no relay.
+    pub async fn discover(url: &str) -> Result<RelayEndpoint, NetError> {
+        let client = Self::new(RelayEndpoint::new(url, [0; 32])?)?;
+        let info: RelayInfo = client.answer(client.http.get(client.url("/v1/relay"))).await?;
+        RelayEndpoint::new(url, info.attestation_pk)
+    }
+
+    /// The relay.
+    #[must_use]
+    pub fn endpoint(&self) -> &RelayEndpoint {
+        &self.endpoint
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.endpoint.base)
+    }
+
+    async fn bytes(&self, request: reqwest::RequestBuilder) -> Result<Vec<u8>, NetError> {
+        let response = request.send().await.map_err(|error| unreachable(&error))?;
+        let status = response.status();
+        let mut body = Vec::new();
+        let mut chunks = response.bytes_stream();
+        while let Some(chunk) = chunks.next().await {
+            body.extend_from_slice(&chunk.map_err(|error| unreachable(&error))?);
+            if body.len() > ANSWER_BYTES {
+                return Err(NetError::Protocol);
+            }
+        }
+        if status.is_success() {
+            return Ok(body);
+        }
+        let refused = Refused::decode(&body).map_err(|_| {
+            if status.is_server_error() { NetError::Unreachable(status.to_string()) } else { NetError::Protocol }
+        })?;
+        Err(NetError::Refused(Box::new(refused)))
+    }
+
+    async fn answer<T: Wire>(&self, request: reqwest::RequestBuilder) -> Result<T, NetError> {
+        T::decode(&self.bytes(request).await?).map_err(|_| NetError::Protocol)
+    }
+
+    pub(super) async fn claim(&self, slot: SlotId) -> Result<ClaimAnswer, NetError> {
+        self.answer(self.http.post(self.url(&format!("/v1/link/{}/claim", slot.to_hex())))).await
+    }
+
+    pub(super) async fn messages(&self, slot: SlotId, token: &[u8; 16], from: u64) -> Result<SlotMessages, NetError> {
+        let url = self.url(&format!("/v1/link/{}/msgs?from={from}", slot.to_hex()));
+        let patience = Duration::from_millis(pairlight_wire::limits::LONG_POLL_MS).saturating_add(REQUEST);
+        self.answer(self.http.get(url).header("authorization", bearer(token)).timeout(patience)).await
+    }
+
+    pub(super) async fn send(&self, slot: SlotId, token: &[u8; 16], message: &SlotMessage) -> Result<(), NetError> {
+        let url = self.url(&format!("/v1/link/{}/msgs", slot.to_hex()));
+        let request = self.http.post(url).header("authorization", bearer(token)).body(message.encode());
+        self.bytes(request).await.map(|_| ())
+    }
+
+    pub(super) async fn end(&self, slot: SlotId, token: &[u8; 16], reason: EndReason) -> Result<(), NetError> {
+        let url = self.url(&format!("/v1/link/{}?reason={}", slot.to_hex(), reason.code()));
+        self.bytes(self.http.delete(url).header("authorization", bearer(token))).await.map(|_| ())
+    }
+
+    pub(super) async fn publish(&self, account: AccountId, publish: &PublishList) -> Result<(), NetError> {
+        let url = self.url(&format!("/v1/accounts/{}/list", account.to_hex()));
+        self.bytes(self.http.put(url).body(publish.encode())).await.map(|_| ())
+    }
+
+    /// The lists of an account from an epoch on, as one of its devices.
+    pub(super) async fn chain(&self, who: &Credentials<'_>, from: u64) -> Result<ListChain, NetError> {
+        let challenge: Challenge = self.answer(self.http.post(self.url("/v1/challenge"))).await?;
+        let auth = who.sign(challenge.nonce, &self.endpoint.host);
+        let url = self.url(&format!("/v1/accounts/{}/list?from={from}", who.account.to_hex()));
+        let proof: String = auth.encode().iter().map(|byte| format!("{byte:02x}")).collect();
+        self.answer(self.http.get(url).header("authorization", format!("Pairlight {proof}"))).await
+    }
+
+    pub(super) async fn socket(&self, path: &str) -> Result<Socket, NetError> {
+        let scheme = if self.endpoint.secure { "wss" } else { "ws" };
+        let rest = self.endpoint.base.split_once("://").map_or("", |(_, rest)| rest);
+        let limits = WebSocketConfig::default().max_message_size(Some(FRAME_BYTES)).max_frame_size(Some(FRAME_BYTES));
+        let connector = if self.endpoint.secure { Connector::Rustls(Arc::clone(&self.tls)) } else { Connector::Plain };
+        let url = format!("{scheme}://{rest}{path}");
+        let connecting = connect_async_tls_with_config(url, Some(limits), true, Some(connector));
+        let connected = tokio::time::timeout(REQUEST, connecting).await;
+        let (socket, _) = connected.map_err(|error| unreachable(&error))?.map_err(|error| unreachable(&error))?;
+        Ok(socket)
+    }
+}
+
+fn bearer(token: &[u8; 16]) -> String {
+    let hex: String = token.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("Bearer {hex}")
+}
+
+fn unreachable(error: &dyn std::error::Error) -> NetError {
+    // The innermost cause says what happened; the outer ones repeat the address, which may hold a slot id.
+    let mut cause = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    NetError::Unreachable(cause.to_string())
+}
+
+/// Sends one record as a binary frame.
+pub(super) async fn send_frame(socket: &mut Socket, frame: &impl Wire) -> Result<(), NetError> {
+    let sending = socket.send(Message::binary(frame.encode()));
+    match tokio::time::timeout(REQUEST, sending).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => Err(unreachable(&error)),
+        Err(elapsed) => Err(unreachable(&elapsed)),
+    }
+}
+
+/// What a socket delivers next.
+pub(super) enum Received<T> {
+    /// A record.
+    Frame(T),
+    /// The socket is closed; with the code of the protocol when the relay gave one.
+    Closed(Option<RefusalCode>),
+}
+
+/// The next record of a socket. Pings are answered on the way; anything else closes it. Safe to cancel.
+pub(super) async fn next_frame<T: Wire>(socket: &mut Socket) -> Received<T> {
+    loop {
+        match socket.next().await {
+            Some(Ok(Message::Binary(bytes))) => match T::decode(&bytes) {
+                Ok(frame) => return Received::Frame(frame),
+                Err(_) => return Received::Closed(Some(RefusalCode::Protocol)),
+            },
+            Some(Ok(Message::Close(frame))) => {
+                let code = frame.and_then(|frame| RefusalCode::from_close_code(frame.code.into()));
+                return Received::Closed(code);
+            }
+            Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+            Some(Ok(_)) => return Received::Closed(Some(RefusalCode::Protocol)),
+            Some(Err(_)) | None => return Received::Closed(None),
+        }
+    }
+}

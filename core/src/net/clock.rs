@@ -1,0 +1,34 @@
+//! Where the core's time and randomness come from when it runs for real.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use getrandom::SysRng;
+use rand_core::UnwrapErr;
+
+use crate::Timestamp;
+
+/// A source of wall-clock time; tests make it jump.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// The system's clock.
+#[must_use]
+pub fn system_clock() -> Clock {
+    Arc::new(|| {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        Timestamp::from_unix_ms(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    })
+}
+
+/// The operating system's randomness.
+#[must_use]
+pub fn system_rng() -> UnwrapErr<SysRng> {
+    UnwrapErr(SysRng)
+}
+
+/// How long to sleep for a deadline: at most five seconds at a time, so that a clock that jumps, or a device that
+/// slept, is noticed.
+pub(super) fn pause(now: Timestamp, deadline: Option<Timestamp>) -> Duration {
+    const LONGEST_MS: u64 = 5_000;
+    Duration::from_millis(deadline.map_or(LONGEST_MS, |at| at.ms_since(now).min(LONGEST_MS)))
+}

@@ -1,0 +1,420 @@
+//! The live connection of a device: logs in, delivers sealed messages both ways, follows the device list, and learns at
+//! once when it was removed.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use pairlight_wire::device::Role;
+use pairlight_wire::envelope::{Envelope, EnvelopeKind};
+use pairlight_wire::hash::sha256;
+use pairlight_wire::id::DeviceId;
+use pairlight_wire::list::RemovalReason;
+use pairlight_wire::relay::{
+    AckEnvelopes, Deliver, ListChain, Login, PostEnvelope, PublishList, RefusalCode, StreamEvent, StreamRequest,
+};
+use pairlight_wire::{Bytes, Wire};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+use super::client::{Credentials, Received, RelayClient, Socket, next_frame, send_frame};
+use super::clock::system_rng;
+use super::error::NetError;
+use super::shared::SharedStore;
+use crate::devices::Account;
+use crate::pairing::LinkedAccount;
+use crate::session::SessionError;
+
+/// Pauses between tries to connect, in seconds.
+const BACKOFF_S: [u64; 5] = [1, 2, 4, 8, 16];
+/// The longest of them.
+const LONGEST_BACKOFF_S: u64 = 30;
+
+/// What happens on a connection.
+#[derive(Debug)]
+pub enum ConnectionEvent {
+    /// Logged in.
+    Online,
+    /// The relay is out of reach; tried again by itself.
+    Offline {
+        /// Pause before the next try.
+        retry_in: Duration,
+    },
+    /// A message from another device of the account.
+    Message {
+        /// Sender.
+        from: DeviceId,
+        /// What it is for.
+        kind: EnvelopeKind,
+        /// The content.
+        body: Vec<u8>,
+    },
+    /// A message arrived that cannot be opened; it was dropped.
+    Unreadable {
+        /// Claimed sender.
+        from: DeviceId,
+    },
+    /// The account has a new device list.
+    ListChanged {
+        /// Its epoch.
+        epoch: u64,
+    },
+    /// A signed list proves that this device was removed; its keys and data are erased. The last event.
+    Removed(RemovalReason),
+    /// The relay refuses this device, without proof that it was removed: nothing is erased. The last event.
+    Refused(RefusalCode),
+    /// The store failed. The last event.
+    Failed(NetError),
+}
+
+/// Whose connection it is.
+#[derive(Clone)]
+pub(super) enum Membership {
+    Primary(Box<Account>),
+    Linked(Box<LinkedAccount>),
+}
+
+impl Membership {
+    fn credentials(&self) -> Credentials<'_> {
+        match self {
+            Self::Primary(account) => Credentials {
+                account: account.id(),
+                device: account.device_id(),
+                key: account.device_key(),
+                epoch: account.list().list().epoch,
+            },
+            Self::Linked(account) => Credentials {
+                account: account.id(),
+                device: account.device_id(),
+                key: account.device_key(),
+                epoch: account.list().list().epoch,
+            },
+        }
+    }
+
+    fn role(&self) -> Role {
+        match self {
+            Self::Primary(_) => Role::Primary,
+            Self::Linked(_) => Role::Linked,
+        }
+    }
+
+    fn follow(&mut self, chain: &ListChain) -> Result<(), NetError> {
+        match self {
+            Self::Linked(account) => Ok(account.follow(chain)?),
+            Self::Primary(account) => follow_primary(account, chain),
+        }
+    }
+
+    fn removal(&self) -> Option<RemovalReason> {
+        match self {
+            Self::Primary(_) => None,
+            Self::Linked(account) => account.list().tombstone(&account.device_id()).map(|tombstone| tombstone.reason),
+        }
+    }
+}
+
+/// Follows the lists of the relay on a primary device.
+pub(super) fn follow_primary(account: &mut Account, chain: &ListChain) -> Result<(), NetError> {
+    for signed in chain.lists.as_slice() {
+        if sha256(&[signed.payload.as_slice()]) != *account.list().hash() {
+            account.advance(signed, chain.ops.as_ref())?;
+        }
+    }
+    Ok(())
+}
+
+struct Outgoing {
+    to: DeviceId,
+    kind: EnvelopeKind,
+    body: Vec<u8>,
+    done: oneshot::Sender<Result<(), NetError>>,
+}
+
+/// A live connection. Dropping it goes offline.
+#[derive(Debug)]
+pub struct Connection {
+    commands: mpsc::Sender<Outgoing>,
+    events: mpsc::Receiver<ConnectionEvent>,
+    task: JoinHandle<()>,
+}
+
+impl Connection {
+    pub(super) fn start(membership: Membership, client: RelayClient, store: SharedStore) -> Self {
+        let (commands, inbox) = mpsc::channel(64);
+        let (outbox, events) = mpsc::channel(64);
+        let driver = Driver { membership, client, store, inbox, outbox, unsent: VecDeque::new(), next_reference: 1 };
+        Self { commands, events, task: tokio::spawn(driver.run()) }
+    }
+
+    /// The next event; `None` after the last. Safe to cancel.
+    pub async fn next_event(&mut self) -> Option<ConnectionEvent> {
+        self.events.recv().await
+    }
+
+    /// Seals `body` for a device of the account and waits until the relay has stored it.
+    ///
+    /// # Errors
+    /// [`NetError::UnknownDevice`] without a session with it; [`NetError::Ended`] when the connection ended first.
+    pub async fn send(&self, to: DeviceId, kind: EnvelopeKind, body: &[u8]) -> Result<(), NetError> {
+        let (done, answer) = oneshot::channel();
+        let outgoing = Outgoing { to, kind, body: body.to_vec(), done };
+        self.commands.send(outgoing).await.map_err(|_| NetError::Ended)?;
+        answer.await.map_err(|_| NetError::Ended)?
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Sealed, not yet accepted by the relay.
+struct Unsent {
+    post: PostEnvelope,
+    done: oneshot::Sender<Result<(), NetError>>,
+}
+
+struct Driver {
+    membership: Membership,
+    client: RelayClient,
+    store: SharedStore,
+    inbox: mpsc::Receiver<Outgoing>,
+    outbox: mpsc::Sender<ConnectionEvent>,
+    unsent: VecDeque<Unsent>,
+    next_reference: u64,
+}
+
+/// Why a socket's turn is over.
+enum Over {
+    /// Try again.
+    Lost,
+    /// Tell the app, and stop.
+    End(ConnectionEvent),
+    /// The handle was dropped.
+    Dropped,
+}
+
+impl Driver {
+    async fn run(mut self) {
+        let mut failures = 0usize;
+        loop {
+            let over = match self.client.socket("/v1/stream").await {
+                Ok(socket) => self.serve(socket, &mut failures).await,
+                Err(_) => Over::Lost,
+            };
+            match over {
+                Over::Dropped => return,
+                Over::End(event) => {
+                    let _ = self.outbox.send(event).await;
+                    return;
+                }
+                Over::Lost => {
+                    let seconds = BACKOFF_S.get(failures).copied().unwrap_or(LONGEST_BACKOFF_S);
+                    failures = failures.saturating_add(1);
+                    let retry_in = Duration::from_secs(seconds);
+                    if self.outbox.send(ConnectionEvent::Offline { retry_in }).await.is_err() {
+                        return;
+                    }
+                    tokio::time::sleep(retry_in).await;
+                }
+            }
+        }
+    }
+
+    /// Logs in and serves one socket until it is over.
+    async fn serve(&mut self, mut socket: Socket, failures: &mut usize) -> Over {
+        let challenge = match next_frame::<StreamEvent>(&mut socket).await {
+            Received::Frame(StreamEvent::Challenge(challenge)) => challenge,
+            Received::Frame(StreamEvent::Refused(refused)) => return self.on_refusal(Some(refused.code)).await,
+            Received::Frame(_) => return Over::End(ConnectionEvent::Refused(RefusalCode::Protocol)),
+            Received::Closed(code) => return self.on_refusal(code).await,
+        };
+        let auth = self.membership.credentials().sign(challenge.nonce, self.client.endpoint().host());
+        let lease = match &self.membership {
+            Membership::Primary(_) => None,
+            Membership::Linked(account) => Some(account.lease().clone()),
+        };
+        if send_frame(&mut socket, &StreamRequest::Login(Login { auth, lease })).await.is_err() {
+            return Over::Lost;
+        }
+        let mut online = false;
+        loop {
+            tokio::select! {
+                frame = next_frame::<StreamEvent>(&mut socket) => {
+                    let frame = match frame {
+                        Received::Frame(frame) => frame,
+                        Received::Closed(code) => return self.on_refusal(code).await,
+                    };
+                    if matches!(frame, StreamEvent::Welcome(_)) {
+                        online = true;
+                        *failures = 0;
+                    }
+                    if let Err(over) = self.on_frame(&mut socket, frame).await {
+                        return over;
+                    }
+                }
+                outgoing = self.inbox.recv() => {
+                    let Some(outgoing) = outgoing else { return Over::Dropped };
+                    if let Err(over) = self.post(&mut socket, outgoing, online).await {
+                        return over;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn on_frame(&mut self, socket: &mut Socket, frame: StreamEvent) -> Result<(), Over> {
+        match frame {
+            StreamEvent::Welcome(welcome) => {
+                self.tell(ConnectionEvent::Online).await?;
+                if welcome.epoch > self.membership.credentials().epoch {
+                    self.follow_list().await?;
+                }
+                for unsent in &self.unsent {
+                    send_frame(socket, &StreamRequest::Post(unsent.post.clone())).await.map_err(|_| Over::Lost)?;
+                }
+                Ok(())
+            }
+            StreamEvent::Deliver(deliver) => self.on_deliver(socket, deliver).await,
+            StreamEvent::Accepted(accepted) => {
+                if let Some(at) = self.unsent.iter().position(|unsent| unsent.post.reference == accepted.reference)
+                    && let Some(unsent) = self.unsent.remove(at)
+                {
+                    let _ = unsent.done.send(Ok(()));
+                }
+                Ok(())
+            }
+            StreamEvent::ListChanged(_) => self.follow_list().await,
+            StreamEvent::Refused(refused) => match refused.code {
+                // About one post: the recipient's mailbox is full, or it left the list.
+                RefusalCode::Overflow | RefusalCode::NotFound | RefusalCode::TooLarge => {
+                    if let Some(unsent) = self.unsent.pop_front() {
+                        let _ = unsent.done.send(Err(NetError::Refused(Box::new(refused))));
+                    }
+                    Ok(())
+                }
+                code => Err(self.on_refusal(Some(code)).await),
+            },
+            StreamEvent::Challenge(_) | StreamEvent::LeaseExpiring(_) | StreamEvent::Duplicate(_) => Ok(()),
+        }
+    }
+
+    async fn on_deliver(&mut self, socket: &mut Socket, deliver: Deliver) -> Result<(), Over> {
+        if let Ok(envelope) = Envelope::decode(deliver.envelope.as_slice()) {
+            let from = envelope.from;
+            let opened = self.store.run(move |store| {
+                let Some(mut session) = store.session(&envelope.from)? else { return Ok(None) };
+                let opened = session.open(&envelope);
+                if opened.is_ok() {
+                    store.put_session(&session)?;
+                }
+                Ok(opened.ok())
+            });
+            let event = match opened.await.map_err(|error| Over::End(ConnectionEvent::Failed(error)))? {
+                Some(message) => ConnectionEvent::Message { from, kind: message.kind, body: message.body },
+                None => ConnectionEvent::Unreadable { from },
+            };
+            self.tell(event).await?;
+        }
+        let ack = StreamRequest::Ack(AckEnvelopes { up_to: deliver.number });
+        send_frame(socket, &ack).await.map_err(|_| Over::Lost)
+    }
+
+    async fn post(&mut self, socket: &mut Socket, outgoing: Outgoing, online: bool) -> Result<(), Over> {
+        let Outgoing { to, kind, body, done } = outgoing;
+        let sealed = self.store.run(move |store| {
+            let Some(mut session) = store.session(&to)? else { return Ok(Err(NetError::UnknownDevice)) };
+            match session.seal(kind, &body, &mut system_rng()) {
+                Err(error) => Ok(Err(error.into())),
+                Ok(envelope) => {
+                    store.put_session(&session)?;
+                    Ok(Ok(envelope))
+                }
+            }
+        });
+        let envelope = match sealed.await.and_then(|sealed| sealed) {
+            Ok(envelope) => envelope,
+            Err(error) => {
+                let _ = done.send(Err(error));
+                return Ok(());
+            }
+        };
+        let Ok(bytes) = Bytes::new(envelope.encode()) else {
+            let _ = done.send(Err(SessionError::TooLarge(envelope.body_ct.as_slice().len()).into()));
+            return Ok(());
+        };
+        let post = PostEnvelope { to, reference: self.next_reference, envelope: bytes };
+        self.next_reference = self.next_reference.saturating_add(1);
+        self.unsent.push_back(Unsent { post: post.clone(), done });
+        if online {
+            send_frame(socket, &StreamRequest::Post(post)).await.map_err(|_| Over::Lost)?;
+        }
+        Ok(())
+    }
+
+    /// Fetches and follows the lists that are not known yet.
+    async fn follow_list(&mut self) -> Result<(), Over> {
+        let who = self.membership.credentials();
+        let from = who.epoch.saturating_add(1);
+        let chain = match self.client.chain(&who, from).await {
+            Ok(chain) => chain,
+            Err(NetError::Refused(refused)) => return Err(Over::End(ConnectionEvent::Refused(refused.code))),
+            Err(_) => return Err(Over::Lost),
+        };
+        let mut followed = self.membership.clone();
+        if let Err(error) = followed.follow(&chain) {
+            // A fork: nothing of it is believed.
+            return Err(Over::End(ConnectionEvent::Failed(error)));
+        }
+        let before = self.membership.credentials().epoch;
+        self.membership = followed;
+        if let Some(reason) = self.membership.removal() {
+            let wiped = self.store.run(|store| store.wipe()).await;
+            return Err(Over::End(match wiped {
+                Ok(()) => ConnectionEvent::Removed(reason),
+                Err(error) => ConnectionEvent::Failed(error),
+            }));
+        }
+        let membership = self.membership.clone();
+        let saved = self.store.run(move |store| match membership {
+            Membership::Primary(account) => store.put_account(&account),
+            Membership::Linked(account) => store.put_linked_account(&account),
+        });
+        saved.await.map_err(|error| Over::End(ConnectionEvent::Failed(error)))?;
+        let epoch = self.membership.credentials().epoch;
+        if epoch > before {
+            self.tell(ConnectionEvent::ListChanged { epoch }).await?;
+        }
+        Ok(())
+    }
+
+    /// The relay does not let this device in, or throws it out.
+    async fn on_refusal(&mut self, code: Option<RefusalCode>) -> Over {
+        match code {
+            // The relay's word alone erases nothing: the signed list must say so.
+            Some(RefusalCode::Removed) => match self.follow_list().await {
+                Err(over @ Over::End(_)) => over,
+                _ => Over::End(ConnectionEvent::Refused(RefusalCode::Removed)),
+            },
+            // A relay that lost its store learns the account again from its primary device.
+            Some(RefusalCode::NotFound | RefusalCode::NotAllowed) if self.membership.role() == Role::Primary => {
+                let Membership::Primary(account) = &self.membership else { return Over::Lost };
+                let publish = PublishList { list: account.list().signed().clone(), ops: account.ops_cert().clone() };
+                match self.client.publish(account.id(), &publish).await {
+                    Ok(()) | Err(NetError::Unreachable(_)) => Over::Lost,
+                    Err(error) => Over::End(ConnectionEvent::Failed(error)),
+                }
+            }
+            None
+            | Some(
+                RefusalCode::TimedOut | RefusalCode::RateLimited | RefusalCode::Unavailable | RefusalCode::NotFound,
+            ) => Over::Lost,
+            Some(code) => Over::End(ConnectionEvent::Refused(code)),
+        }
+    }
+
+    async fn tell(&self, event: ConnectionEvent) -> Result<(), Over> {
+        self.outbox.send(event).await.map_err(|_| Over::Dropped)
+    }
+}

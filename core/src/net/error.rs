@@ -1,0 +1,75 @@
+//! What can go wrong between here and the relay.
+
+use pairlight_wire::relay::{RefusalCode, Refused};
+
+use crate::crypto::CryptoError;
+use crate::devices::AccountError;
+use crate::session::SessionError;
+use crate::store::StoreError;
+
+/// Why a call failed.
+#[derive(Debug, thiserror::Error)]
+pub enum NetError {
+    /// The address of the relay is not `http://host[:port]` or `https://host[:port]`. Correct the configuration.
+    #[error("the relay's address is not an http or https address: {0}")]
+    BadAddress(String),
+    /// The relay cannot be reached, or the connection broke. Check the network; try again.
+    #[error("the relay cannot be reached: {0}")]
+    Unreachable(String),
+    /// The relay refused, and says why.
+    #[error("the relay refused: {}", .0.words.as_str())]
+    Refused(Box<Refused>),
+    /// The relay answered with something that is not the protocol. A wrong address, a proxy in between, or another version.
+    #[error("the answer is not from a Pairlight relay of this version")]
+    Protocol,
+    /// Somebody lies: a signature, a list or a message is not what it must be.
+    #[error("what the relay delivered is not authentic")]
+    NotAuthentic,
+    /// The store failed. See the inner error for what to do.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A message cannot be sealed or opened.
+    #[error(transparent)]
+    Session(#[from] SessionError),
+    /// The account cannot do this.
+    #[error(transparent)]
+    Account(#[from] AccountError),
+    /// There is no account or link in this store. Create or link one first.
+    #[error("this store holds no such account")]
+    NoAccount,
+    /// The store holds an account of the other role. Use another store.
+    #[error("this store already belongs to {0}")]
+    OtherRole(&'static str),
+    /// The device is not one of the account's devices.
+    #[error("there is no such device on this account")]
+    UnknownDevice,
+    /// The handle's task has ended; its events say why.
+    #[error("this has ended")]
+    Ended,
+}
+
+impl NetError {
+    /// The relay's code, when it refused.
+    #[must_use]
+    pub fn refusal(&self) -> Option<RefusalCode> {
+        match self {
+            Self::Refused(refused) => Some(refused.code),
+            _ => None,
+        }
+    }
+
+    /// The code that a machine should hear: a relay that is out of reach is unavailable.
+    pub(super) fn as_refusal(&self) -> RefusalCode {
+        match self {
+            Self::Refused(refused) => refused.code,
+            Self::Protocol | Self::NotAuthentic => RefusalCode::Protocol,
+            _ => RefusalCode::Unavailable,
+        }
+    }
+}
+
+impl From<CryptoError> for NetError {
+    fn from(_: CryptoError) -> Self {
+        Self::NotAuthentic
+    }
+}

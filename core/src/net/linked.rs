@@ -1,0 +1,97 @@
+//! A device that is, or wants to be, linked.
+
+use super::client::RelayClient;
+use super::clock::{Clock, system_clock, system_rng};
+use super::connection::{Connection, Membership};
+use super::error::NetError;
+use super::linking::Linking;
+use super::shared::SharedStore;
+use crate::pairing::{DeviceDescription, LinkedAccount, LinkedMachine, LinkedSave};
+use pairlight_wire::limits::COMMIT_GIVE_UP_MS;
+
+/// The linked device: a laptop, a terminal, a browser.
+#[derive(Clone)]
+pub struct LinkedDevice {
+    store: SharedStore,
+    client: RelayClient,
+    clock: Clock,
+}
+
+impl LinkedDevice {
+    /// Uses a store and a relay. Nothing happens yet.
+    ///
+    /// # Errors
+    /// [`NetError::OtherRole`] when the store holds a primary device's account.
+    pub async fn open(store: SharedStore, client: RelayClient) -> Result<Self, NetError> {
+        Self::open_at(store, client, system_clock()).await
+    }
+
+    /// As [`LinkedDevice::open`], with a clock of the caller's.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn open_at(store: SharedStore, client: RelayClient, clock: Clock) -> Result<Self, NetError> {
+        if store.run(|store| store.account()).await?.is_some() {
+            return Err(NetError::OtherRole("a primary device"));
+        }
+        Ok(Self { store, client, clock })
+    }
+
+    /// The account, when this device is linked.
+    ///
+    /// # Errors
+    /// [`NetError::Store`].
+    pub async fn account(&self) -> Result<Option<LinkedAccount>, NetError> {
+        let account = self.store.run(|store| store.linked_account()).await?;
+        Ok(account.filter(LinkedAccount::is_committed))
+    }
+
+    /// Shows codes until a primary device links this one. What an earlier account left behind is replaced only when the
+    /// new link is complete.
+    #[must_use]
+    pub fn link(&self, description: DeviceDescription) -> Linking {
+        let machine = LinkedMachine::new(description, 0, (self.clock)(), system_rng());
+        Linking::start(machine, self.client.clone(), self.store.clone(), self.clock.clone())
+    }
+
+    /// Goes on with a link that was interrupted between certificate and confirmation; `None` when there is none. One
+    /// that is too old is erased.
+    ///
+    /// # Errors
+    /// [`NetError::Store`].
+    pub async fn resume(&self) -> Result<Option<Linking>, NetError> {
+        let account = self.store.run(|store| store.linked_account()).await?;
+        let Some(account) = account.filter(|account| !account.is_committed()) else { return Ok(None) };
+        let now = (self.clock)();
+        if now.ms_since(account.created()) > COMMIT_GIVE_UP_MS.saturating_mul(2) {
+            self.store.run(|store| store.save_linked(&LinkedSave::Discard)).await?;
+            return Ok(None);
+        }
+        let machine = LinkedMachine::resume(account, now, system_rng());
+        Ok(Some(Linking::start(machine, self.client.clone(), self.store.clone(), self.clock.clone())))
+    }
+
+    /// Goes online.
+    ///
+    /// # Errors
+    /// [`NetError::NoAccount`] when this device is not linked.
+    pub async fn connect(&self) -> Result<Connection, NetError> {
+        let account = self.account().await?.ok_or(NetError::NoAccount)?;
+        let membership = Membership::Linked(Box::new(account));
+        Ok(Connection::start(membership, self.client.clone(), self.store.clone()))
+    }
+
+    /// Erases everything that this device knows. The account's list still names it until its primary device removes it.
+    ///
+    /// # Errors
+    /// [`NetError::Store`].
+    pub async fn forget(&self) -> Result<(), NetError> {
+        self.store.run(|store| store.wipe()).await
+    }
+}
+
+impl std::fmt::Debug for LinkedDevice {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LinkedDevice").field("relay", &self.client.endpoint().url()).finish_non_exhaustive()
+    }
+}

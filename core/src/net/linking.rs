@@ -1,0 +1,197 @@
+//! Drives the linked device's machine over a real socket and a real store.
+
+use pairlight_wire::relay::LinkEvent;
+use rand_core::UnwrapErr;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use super::client::{Credentials, Received, RelayClient, Socket, next_frame, send_frame};
+use super::clock::{Clock, pause};
+use super::error::NetError;
+use super::shared::SharedStore;
+use crate::pairing::{LinkedAccount, LinkedEvent, LinkedMachine, LinkedOutput, LinkedState};
+
+/// Events that may wait for the app.
+const WAITING_EVENTS: usize = 32;
+
+type Machine = LinkedMachine<UnwrapErr<getrandom::SysRng>>;
+
+enum Command {
+    CheckCode(String),
+    ShowAgain,
+    Cancel,
+}
+
+/// A linked device on its way into an account. Dropping it ends the attempt without a word to the other side; call
+/// [`Linking::cancel`] first where there is time.
+#[derive(Debug)]
+pub struct Linking {
+    commands: mpsc::Sender<Command>,
+    events: mpsc::Receiver<LinkedEvent>,
+    task: JoinHandle<()>,
+}
+
+impl Linking {
+    pub(super) fn start(machine: Machine, client: RelayClient, store: SharedStore, clock: Clock) -> Self {
+        let (commands, inbox) = mpsc::channel(8);
+        let (outbox, events) = mpsc::channel(WAITING_EVENTS);
+        let driver = Driver { machine, client, store, clock, socket: None, inbox, outbox };
+        Self { commands, events, task: tokio::spawn(driver.run()) }
+    }
+
+    /// The next event; `None` after `Linked` or `Failed`. Safe to cancel.
+    pub async fn next_event(&mut self) -> Option<LinkedEvent> {
+        self.events.recv().await
+    }
+
+    /// The person typed the check code.
+    ///
+    /// # Errors
+    /// [`NetError::Ended`].
+    pub async fn enter_check_code(&self, typed: &str) -> Result<(), NetError> {
+        self.command(Command::CheckCode(typed.to_owned())).await
+    }
+
+    /// The person asks for a new code after a pause.
+    ///
+    /// # Errors
+    /// [`NetError::Ended`].
+    pub async fn show_again(&self) -> Result<(), NetError> {
+        self.command(Command::ShowAgain).await
+    }
+
+    /// The person closed the screen.
+    ///
+    /// # Errors
+    /// [`NetError::Ended`].
+    pub async fn cancel(&self) -> Result<(), NetError> {
+        self.command(Command::Cancel).await
+    }
+
+    async fn command(&self, command: Command) -> Result<(), NetError> {
+        self.commands.send(command).await.map_err(|_| NetError::Ended)
+    }
+}
+
+impl Drop for Linking {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+struct Driver {
+    machine: Machine,
+    client: RelayClient,
+    store: SharedStore,
+    clock: Clock,
+    socket: Option<Socket>,
+    inbox: mpsc::Receiver<Command>,
+    outbox: mpsc::Sender<LinkedEvent>,
+}
+
+enum Woken {
+    Frame(Received<LinkEvent>),
+    Command(Command),
+    Time,
+    Abandoned,
+}
+
+impl Driver {
+    async fn run(mut self) {
+        loop {
+            while let Some(output) = self.machine.poll_output() {
+                self.perform(output).await;
+            }
+            if matches!(self.machine.state(), LinkedState::Linked | LinkedState::Failed(_)) {
+                break;
+            }
+            let woken = self.wait().await;
+            let now = (self.clock)();
+            match woken {
+                Woken::Frame(Received::Frame(event)) => self.machine.handle_relay(event, now),
+                Woken::Frame(Received::Closed(_)) => {
+                    self.socket = None;
+                    self.machine.handle_disconnected(now);
+                }
+                Woken::Command(Command::CheckCode(typed)) => self.machine.enter_check_code(&typed, now),
+                Woken::Command(Command::ShowAgain) => self.machine.show_again(now),
+                Woken::Command(Command::Cancel) => self.machine.cancel(now),
+                Woken::Time => self.machine.handle_timeout(now),
+                Woken::Abandoned => break,
+            }
+        }
+        if let Some(mut socket) = self.socket.take() {
+            // A polite close lets the last frame arrive; whoever does not answer is not waited for.
+            let _ = tokio::time::timeout(std::time::Duration::from_secs(1), socket.close(None)).await;
+        }
+    }
+
+    async fn wait(&mut self) -> Woken {
+        let pause = pause((self.clock)(), self.machine.poll_timeout());
+        let frame = async {
+            match &mut self.socket {
+                Some(socket) => next_frame(socket).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            frame = frame => Woken::Frame(frame),
+            command = self.inbox.recv() => command.map_or(Woken::Abandoned, Woken::Command),
+            () = tokio::time::sleep(pause) => Woken::Time,
+        }
+    }
+
+    async fn perform(&mut self, output: LinkedOutput) {
+        match output {
+            LinkedOutput::Connect => match self.client.socket("/v1/link").await {
+                Ok(socket) => {
+                    self.socket = Some(socket);
+                    self.machine.handle_connected((self.clock)());
+                }
+                Err(error) => {
+                    tracing::debug!(%error, "the link socket does not open");
+                    self.machine.handle_disconnected((self.clock)());
+                }
+            },
+            LinkedOutput::Send(request) => {
+                let sent = match &mut self.socket {
+                    Some(socket) => send_frame(socket, &request).await,
+                    None => Ok(()),
+                };
+                if sent.is_err() {
+                    self.socket = None;
+                    self.machine.handle_disconnected((self.clock)());
+                }
+            }
+            LinkedOutput::FetchList { account } => {
+                let chain = fetch_chain(&self.client, &account).await;
+                let now = (self.clock)();
+                match chain {
+                    Ok(chain) => self.machine.handle_list(Some(&chain), now),
+                    Err(NetError::Refused(_)) => self.machine.handle_list(None, now),
+                    Err(_) => self.machine.handle_unreachable(now),
+                }
+            }
+            LinkedOutput::Save(save) => {
+                let saved = self.store.run(move |store| store.save_linked(&save)).await;
+                if let Err(error) = saved {
+                    tracing::warn!(%error, "the link cannot be stored");
+                    self.machine.handle_storage_failed((self.clock)());
+                }
+            }
+            LinkedOutput::Event(event) => {
+                let _ = self.outbox.send(event).await;
+            }
+        }
+    }
+}
+
+/// The lists that a linked device does not know yet.
+pub(super) async fn fetch_chain(
+    client: &RelayClient,
+    account: &LinkedAccount,
+) -> Result<pairlight_wire::relay::ListChain, NetError> {
+    let epoch = account.list().list().epoch;
+    let who = Credentials { account: account.id(), device: account.device_id(), key: account.device_key(), epoch };
+    client.chain(&who, epoch.saturating_add(1)).await
+}

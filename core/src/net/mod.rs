@@ -1,0 +1,33 @@
+//! The network: a relay client, and two facades that turn the machines' cranks with tokio. The only floor that opens
+//! sockets, reads the clock and asks the operating system for randomness.
+//!
+//! ```text
+//! Primary       --link()-->     Pairing     events: review, digits, linked   commands: approve, decline, cancel
+//! LinkedDevice  --link()-->     Linking     events: show this code, linked   commands: check code, cancel
+//! either one    --connect()-->  Connection  events: message, list, removed   commands: send
+//! ```
+//!
+//! The caller's contract:
+//! 1. Every handle owns its task: dropping the handle ends the task. What was committed stays committed.
+//! 2. Take events until `None`; a handle whose events are not taken waits.
+//! 3. Everything here runs inside a tokio runtime; calls on the store run where blocking is allowed.
+
+mod client;
+mod clock;
+mod connection;
+mod error;
+mod linked;
+mod linking;
+mod pairing;
+mod primary;
+mod shared;
+
+pub use client::{RelayClient, RelayEndpoint};
+pub use clock::{Clock, system_clock, system_rng};
+pub use connection::{Connection, ConnectionEvent};
+pub use error::NetError;
+pub use linked::LinkedDevice;
+pub use linking::Linking;
+pub use pairing::Pairing;
+pub use primary::{DeviceInfo, Primary};
+pub use shared::SharedStore;

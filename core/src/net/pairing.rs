@@ -1,0 +1,294 @@
+//! Drives the primary device's machine over HTTP and a real store.
+
+use std::time::Duration;
+
+use pairlight_wire::Bytes;
+use pairlight_wire::id::SlotId;
+use pairlight_wire::relay::{RefusalCode, SlotMessage, SlotMessages};
+use rand_core::UnwrapErr;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use super::client::{Credentials, RelayClient};
+use super::clock::{Clock, pause};
+use super::error::NetError;
+use super::shared::SharedStore;
+use crate::devices::Account;
+use crate::pairing::{PrimaryEvent, PrimaryMachine, PrimaryOutput, PrimaryState};
+
+/// Events that may wait for the app.
+const WAITING_EVENTS: usize = 32;
+/// Tries to deliver one message; repeating it does no harm.
+const SEND_TRIES: u32 = 4;
+
+type Machine = PrimaryMachine<UnwrapErr<getrandom::SysRng>>;
+
+enum Command {
+    Approve,
+    ApproveAgain,
+    Decline,
+    Cancel,
+}
+
+/// A primary device on its way to a linked one. Dropping it ends the attempt without a word to the other side; call
+/// [`Pairing::decline`] or [`Pairing::cancel`] first where there is time.
+#[derive(Debug)]
+pub struct Pairing {
+    commands: mpsc::Sender<Command>,
+    events: mpsc::Receiver<PrimaryEvent>,
+    task: JoinHandle<()>,
+}
+
+impl Pairing {
+    pub(super) fn start(
+        machine: Machine,
+        account: Account,
+        client: RelayClient,
+        store: SharedStore,
+        clock: Clock,
+    ) -> Self {
+        let (commands, inbox) = mpsc::channel(8);
+        let (outbox, events) = mpsc::channel(WAITING_EVENTS);
+        let (polled, answers) = mpsc::channel(4);
+        let driver = Driver {
+            machine,
+            account,
+            client,
+            store,
+            clock,
+            claimed: None,
+            polled,
+            answers,
+            poller: None,
+            inbox,
+            outbox,
+        };
+        Self { commands, events, task: tokio::spawn(driver.run()) }
+    }
+
+    /// The next event; `None` after `Linked` or `Failed`. Safe to cancel.
+    pub async fn next_event(&mut self) -> Option<PrimaryEvent> {
+        self.events.recv().await
+    }
+
+    /// The person approved, after unlocking the device.
+    ///
+    /// # Errors
+    /// [`NetError::Ended`].
+    pub async fn approve(&self) -> Result<(), NetError> {
+        self.command(Command::Approve).await
+    }
+
+    /// The person approved again, on the warning screen.
+    ///
+    /// # Errors
+    /// [`NetError::Ended`].
+    pub async fn approve_again(&self) -> Result<(), NetError> {
+        self.command(Command::ApproveAgain).await
+    }
+
+    /// The person said no.
+    ///
+    /// # Errors
+    /// [`NetError::Ended`].
+    pub async fn decline(&self) -> Result<(), NetError> {
+        self.command(Command::Decline).await
+    }
+
+    /// The person closed the screen.
+    ///
+    /// # Errors
+    /// [`NetError::Ended`].
+    pub async fn cancel(&self) -> Result<(), NetError> {
+        self.command(Command::Cancel).await
+    }
+
+    async fn command(&self, command: Command) -> Result<(), NetError> {
+        self.commands.send(command).await.map_err(|_| NetError::Ended)
+    }
+}
+
+impl Drop for Pairing {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// The slot that this machine claimed.
+#[derive(Clone, Copy)]
+struct Claimed {
+    slot: SlotId,
+    token: [u8; 16],
+}
+
+struct Driver {
+    machine: Machine,
+    account: Account,
+    client: RelayClient,
+    store: SharedStore,
+    clock: Clock,
+    claimed: Option<Claimed>,
+    polled: mpsc::Sender<Result<SlotMessages, NetError>>,
+    answers: mpsc::Receiver<Result<SlotMessages, NetError>>,
+    poller: Option<Poller>,
+    inbox: mpsc::Receiver<Command>,
+    outbox: mpsc::Sender<PrimaryEvent>,
+}
+
+/// The long-poll task; ends with its handle.
+struct Poller(JoinHandle<()>);
+
+impl Drop for Poller {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+enum Woken {
+    Answer(Result<SlotMessages, NetError>),
+    Command(Command),
+    Time,
+    Abandoned,
+}
+
+impl Driver {
+    async fn run(mut self) {
+        loop {
+            while let Some(output) = self.machine.poll_output() {
+                self.perform(output).await;
+            }
+            if matches!(self.machine.state(), PrimaryState::Linked | PrimaryState::Failed(_)) {
+                return;
+            }
+            let pause = pause((self.clock)(), self.machine.poll_timeout());
+            let woken = tokio::select! {
+                Some(answer) = self.answers.recv() => Woken::Answer(answer),
+                command = self.inbox.recv() => command.map_or(Woken::Abandoned, Woken::Command),
+                () = tokio::time::sleep(pause) => Woken::Time,
+            };
+            let now = (self.clock)();
+            match woken {
+                Woken::Answer(Ok(answer)) => self.on_messages(&answer),
+                Woken::Answer(Err(_)) => {
+                    self.poller = None;
+                    self.machine.handle_unreachable(now);
+                }
+                Woken::Command(Command::Approve) => self.machine.approve(now),
+                Woken::Command(Command::ApproveAgain) => self.machine.approve_again(now),
+                Woken::Command(Command::Decline) => self.machine.decline(now),
+                Woken::Command(Command::Cancel) => self.machine.cancel(now),
+                Woken::Time => self.machine.handle_timeout(now),
+                Woken::Abandoned => return,
+            }
+        }
+    }
+
+    fn on_messages(&mut self, answer: &SlotMessages) {
+        let now = (self.clock)();
+        for message in answer.messages.as_slice() {
+            self.machine.handle_message(message.seq, message.body.as_slice(), now);
+        }
+        if answer.conflict {
+            self.machine.handle_conflict(now);
+        }
+        if let Some(reason) = answer.ended {
+            self.poller = None;
+            self.machine.handle_ended(reason, now);
+        }
+    }
+
+    async fn perform(&mut self, output: PrimaryOutput) {
+        match output {
+            PrimaryOutput::Claim(slot) => self.claim(slot).await,
+            PrimaryOutput::Send { seq, body } => self.send(seq, body).await,
+            PrimaryOutput::Cancel(reason) => {
+                self.poller = None;
+                if let Some(claimed) = self.claimed {
+                    // The slot ends by itself when this does not arrive.
+                    let _ = self.client.end(claimed.slot, &claimed.token, reason).await;
+                }
+            }
+            PrimaryOutput::Publish(publish) => {
+                let answer = self.client.publish(self.account.id(), &publish).await;
+                let answer = answer.map_err(|error| error.as_refusal());
+                self.machine.handle_published(answer, (self.clock)());
+            }
+            PrimaryOutput::FetchList { from } => {
+                let who = Credentials {
+                    account: self.account.id(),
+                    device: self.account.device_id(),
+                    key: self.account.device_key(),
+                    epoch: from.saturating_sub(1),
+                };
+                match self.client.chain(&who, from).await {
+                    Ok(chain) => self.machine.handle_list(&chain, (self.clock)()),
+                    Err(_) => self.machine.handle_unreachable((self.clock)()),
+                }
+            }
+            PrimaryOutput::Save(save) => {
+                let saved = self.store.run(move |store| store.save_primary(&save)).await;
+                if let Err(error) = saved {
+                    tracing::warn!(%error, "the link cannot be stored");
+                    self.machine.handle_storage_failed((self.clock)());
+                }
+            }
+            PrimaryOutput::Event(event) => {
+                let _ = self.outbox.send(event).await;
+            }
+        }
+    }
+
+    async fn claim(&mut self, slot: SlotId) {
+        let answer = self.client.claim(slot).await;
+        if let Ok(answer) = &answer {
+            let claimed = Claimed { slot, token: answer.claim_token };
+            self.claimed = Some(claimed);
+            let polling = poll(self.client.clone(), claimed, self.polled.clone());
+            self.poller = Some(Poller(tokio::spawn(polling)));
+        }
+        let answer = answer.map_err(|error| error.as_refusal());
+        self.machine.handle_claim(answer, (self.clock)());
+    }
+
+    async fn send(&mut self, seq: u64, body: Vec<u8>) {
+        let (Some(claimed), Ok(body)) = (self.claimed, Bytes::new(body)) else { return };
+        let message = SlotMessage { seq, body };
+        for try_number in 0..SEND_TRIES {
+            match self.client.send(claimed.slot, &claimed.token, &message).await {
+                Ok(()) => return,
+                // The slot ended; the poll says why.
+                Err(NetError::Refused(refused)) if refused.code != RefusalCode::Unavailable => return,
+                Err(_) => {}
+            }
+            tokio::time::sleep(Duration::from_millis(250u64.saturating_mul(u64::from(try_number)))).await;
+        }
+        self.machine.handle_unreachable((self.clock)());
+    }
+}
+
+/// Asks for the other device's messages until the slot ends.
+async fn poll(client: RelayClient, claimed: Claimed, polled: mpsc::Sender<Result<SlotMessages, NetError>>) {
+    let mut from = 0u64;
+    let mut failures = 0u32;
+    loop {
+        match client.messages(claimed.slot, &claimed.token, from).await {
+            Ok(answer) => {
+                failures = 0;
+                from = answer.messages.as_slice().last().map_or(from, |last| last.seq.saturating_add(1));
+                let ended = answer.ended.is_some();
+                if polled.send(Ok(answer)).await.is_err() || ended {
+                    return;
+                }
+            }
+            Err(error) => {
+                failures = failures.saturating_add(1);
+                let lost = matches!(error, NetError::Refused(_) | NetError::Protocol) || failures >= SEND_TRIES;
+                if lost {
+                    let _ = polled.send(Err(error)).await;
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+        }
+    }
+}
