@@ -187,8 +187,8 @@ impl Condition {
                 view.yaw *= 0.5;
                 view.pitch *= 0.5;
                 view.roll *= 0.6;
-                view.aperture = between(rng, 0.45, 0.6);
-                view.softness_px = between(rng, 0.16, 0.24);
+                view.aperture = between(rng, 0.5, 0.68);
+                view.softness_px = between(rng, 0.2, 0.28);
                 view.defocus_px = 0.0;
                 view.hand = [0.0, 0.0];
                 view.sharpen = 0.8;
