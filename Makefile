@@ -1,0 +1,43 @@
+# Thin: each target is one readable line. Packages are named in scripts/install-packages.sh alone.
+
+# rustup's folder, for a shell that was opened before rustup was installed.
+export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
+
+# The program as users get it: `make demo` shows its real speed. PROFILE=dev builds sooner and runs slower.
+PROFILE ?= release
+pairlight = cargo run --locked --profile $(PROFILE) -p pairlight-cli --
+
+.PHONY: help demo test bench build fmt lint docs clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
+
+demo: ## link two devices over a real relay, once; CAMERA=0 uses a webcam, DEMO_ARGS="..." adds options
+	@scripts/install-packages.sh demo
+	@$(pairlight) demo $(if $(CAMERA),--camera "$(CAMERA)") $(DEMO_ARGS)
+
+test: ## format, lint, and every test; ends with "N passed, N failed, N skipped"
+	@scripts/install-packages.sh test
+	@scripts/test.sh
+
+bench: ## read rate and milliseconds on a set of pictures: MANIFEST=path/to/manifest.jsonl
+	@test -n "$(MANIFEST)" || { echo 'usage: make bench MANIFEST=path/to/manifest.jsonl [BENCH_ARGS=--json]'; exit 2; }
+	@scripts/install-packages.sh bench
+	@$(pairlight) bench "$(MANIFEST)" $(BENCH_ARGS)
+
+build: ## the pairlight command, in target/release
+	@scripts/install-packages.sh demo
+	cargo build --locked --release -p pairlight-cli
+
+fmt: ## format all code
+	cargo fmt --all
+
+lint: ## clippy, warnings are errors
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+
+docs: ## the API documentation, in target/doc
+	cargo doc --locked --workspace --no-deps
+
+clean: ## remove what was built and what the demo left
+	cargo clean
+	rm -rf demo-out

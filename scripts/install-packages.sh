@@ -1,0 +1,108 @@
+#!/usr/bin/env bash
+# Usage: scripts/install-packages.sh demo|test|bench
+#
+# The one place that names system packages. Installs those that the given make target needs and that are missing, and
+# says which and why; when nothing is missing it does nothing and says nothing. On Debian and Ubuntu by apt-get (with
+# sudo unless root); on macOS Apple's command line tools are enough. Elsewhere it says what the build will look for.
+set -euo pipefail
+
+target=${1:?"usage: $0 demo|test|bench"}
+
+# What a make target needs, by the names that Debian and Ubuntu give. The three targets build the same program today;
+# a package that only one of them needs belongs in that one's line alone.
+needs() {
+    case $target in
+        demo) echo gcc libc6-dev libclang-dev linux-libc-dev ;;
+        test) echo gcc libc6-dev libclang-dev linux-libc-dev ;;
+        bench) echo gcc libc6-dev libclang-dev linux-libc-dev ;;
+        *) echo "$0: no such target: $target" >&2 && exit 2 ;;
+    esac
+}
+
+why() {
+    case $1 in
+        gcc) echo "the linker, and the compiler for SQLite and ring" ;;
+        libc6-dev) echo "the C library's headers, for the same" ;;
+        libclang-dev) echo "reads the kernel's camera header while the webcam support is built" ;;
+        linux-libc-dev) echo "that header, linux/videodev2.h" ;;
+    esac
+}
+
+# Asks for the thing itself where that is simple, so that another way of having it (clang as cc, a versioned libclang)
+# counts as well.
+present() {
+    case $1 in
+        gcc) command -v cc ;;
+        libc6-dev) test -e /usr/include/stdio.h ;;
+        linux-libc-dev) test -e /usr/include/linux/videodev2.h ;;
+        libclang-dev)
+            if command -v dpkg-query; then
+                # The bare library is not enough: it comes without the headers of the compiler.
+                { dpkg-query --show --showformat '${db:Status-Status}\n' libclang-dev 'libclang-[0-9]*-dev' || true; } |
+                    grep -x installed
+            else
+                test -n "${LIBCLANG_PATH:-}" || ldconfig -p | grep 'libclang\.so'
+            fi
+            ;;
+    esac > /dev/null 2>&1
+}
+
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then
+        env DEBIAN_FRONTEND=noninteractive "$@"
+    else
+        sudo env DEBIAN_FRONTEND=noninteractive "$@"
+    fi
+}
+
+check_rust() {
+    if ! command -v cargo > /dev/null; then
+        echo "Rust is missing: cargo is not on the PATH. Install rustup from https://rustup.rs and try again;" >&2
+        echo "it then fetches the version that rust-toolchain.toml names by itself." >&2
+        exit 1
+    fi
+    if ! command -v rustup > /dev/null; then
+        echo "note: there is no rustup, so rust-toolchain.toml has no effect; building with $(cargo --version)" >&2
+    fi
+}
+
+install_on_macos() {
+    if ! xcode-select -p > /dev/null 2>&1; then
+        echo "Apple's command line tools are missing (the linker and the C compiler). Install them with" >&2
+        echo "    xcode-select --install" >&2
+        echo "and try again. Nothing is needed from Homebrew." >&2
+        exit 1
+    fi
+}
+
+install_on_linux() {
+    local package wanted missing=()
+    wanted=$(needs)
+    for package in $wanted; do
+        present "$package" || missing+=("$package")
+    done
+    [ "${#missing[@]}" -gt 0 ] || return 0
+
+    echo "make $target needs system packages that are missing here:"
+    for package in "${missing[@]}"; do
+        printf '    %-16s %s\n' "$package" "$(why "$package")"
+    done
+    if ! command -v apt-get > /dev/null; then
+        echo "They are named as on Debian; install what your system calls them. Going on without." >&2
+        return 0
+    fi
+    if [ "$(id -u)" -ne 0 ] && ! command -v sudo > /dev/null; then
+        echo "There is no sudo here. As root: apt-get install --no-install-recommends ${missing[*]}" >&2
+        exit 1
+    fi
+    echo "Installing them with apt-get$([ "$(id -u)" -eq 0 ] || echo ' (through sudo)')."
+    as_root apt-get update -qq
+    as_root apt-get install -qq -y --no-install-recommends "${missing[@]}"
+}
+
+check_rust
+case $(uname -s) in
+    Linux) install_on_linux ;;
+    Darwin) install_on_macos ;;
+    *) echo "note: $(uname -s) is not known here; the build needs a C compiler and linker" >&2 ;;
+esac
