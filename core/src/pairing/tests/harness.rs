@@ -697,7 +697,11 @@ impl World {
         self.tell_linked(|linked, now| linked.handle_relay(LinkEvent::Refused(refused), now));
     }
 
-    fn open(&mut self, open: &OpenSlot) {
+    pub(super) fn context_of(&self, slot: SlotId) -> Vec<u8> {
+        self.slots.iter().find(|known| known.id == slot).unwrap().context.payload.as_slice().to_vec()
+    }
+
+    pub(super) fn open(&mut self, open: &OpenSlot) {
         if let Some(code) = self.open_refusal {
             return self.refuse_linked(code, open.slot);
         }
