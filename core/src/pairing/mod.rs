@@ -18,7 +18,9 @@
 //! Contract of both machines ([`LinkedMachine`], [`PrimaryMachine`]):
 //! 1. After every `handle_*` or command, take [`LinkedMachine::poll_output`] until it gives `None`, in order.
 //! 2. A `Save` must be on disk before the next output is taken; when it cannot be, call `handle_storage_failed`.
-//! 3. Then arm a timer for `poll_timeout` and call `handle_timeout` when it fires, early calls do no harm.
+//! 3. Then arm a timer for `poll_timeout` and call `handle_timeout` when it fires, early calls do no harm. Read the
+//!    clock once a turn: the time to sleep counts from the `now` that the machine was given last, else a clock that is
+//!    set back in between makes the sleep as long as the jump.
 //! 4. A machine that ended stays ended and repeats its reason.
 
 mod check_code;

@@ -85,7 +85,8 @@ impl<R: CryptoRng> PrimaryMachine<R> {
 
     pub(super) fn certify(&mut self, candidate: Candidate, now: Timestamp) {
         match self.make_m3(candidate, now) {
-            Err(_) => self.fail_from(EndReason::Refused),
+            Err(AccountError::Full(_)) => self.fail_from(EndReason::Refused),
+            Err(_) => self.fail_from(EndReason::Tampered),
             Ok((issued, m3)) => {
                 let certified = &issued.certified;
                 let pending = PendingLink {

@@ -319,6 +319,20 @@ impl World {
         panic!("the machines never come to rest");
     }
 
+    /// Settles, and sleeps: each side reads its clock once, tells its machine, and counts its sleep from there.
+    fn rest(&mut self) {
+        loop {
+            self.settle();
+            let errors = (self.linked_error_ms, self.primary_error_ms);
+            self.tell_linked(LinkedMachine::handle_timeout);
+            self.tell_primary(PrimaryMachine::handle_timeout);
+            self.settle();
+            if errors == (self.linked_error_ms, self.primary_error_ms) {
+                return self.arm();
+            }
+        }
+    }
+
     fn arm(&mut self) {
         let left = |at: Option<Timestamp>, now: Timestamp| at.map(|at| at.ms_since(now));
         let linked = left(self.linked.poll_timeout(), self.linked_now());
@@ -353,16 +367,15 @@ impl World {
 
     /// Lets time pass to the next deadline and everything happen that follows.
     pub(super) fn wait(&mut self) {
-        self.arm();
-        assert!(self.tick());
+        self.rest();
+        assert!(self.tick() || self.is_over());
         self.settle();
     }
 
     /// Runs to the end of both machines, letting time pass as needed.
     pub(super) fn run(&mut self) {
         for _ in 0..4_000 {
-            self.settle();
-            self.arm();
+            self.rest();
             if self.is_over() || !self.tick() {
                 self.settle();
                 return;
@@ -684,7 +697,11 @@ impl World {
         self.tell_linked(|linked, now| linked.handle_relay(LinkEvent::Refused(refused), now));
     }
 
-    fn open(&mut self, open: &OpenSlot) {
+    pub(super) fn context_of(&self, slot: SlotId) -> Vec<u8> {
+        self.slots.iter().find(|known| known.id == slot).unwrap().context.payload.as_slice().to_vec()
+    }
+
+    pub(super) fn open(&mut self, open: &OpenSlot) {
         if let Some(code) = self.open_refusal {
             return self.refuse_linked(code, open.slot);
         }

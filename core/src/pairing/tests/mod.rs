@@ -2,5 +2,7 @@
 
 mod faults;
 mod harness;
+mod insiders;
+mod schedules;
 mod story;
 mod vectors;
