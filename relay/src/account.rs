@@ -1,0 +1,165 @@
+//! Signed lists: published with compare-and-swap, read by listed devices. The relay checks them by the same rule as
+//! every device, and stores them as they were signed.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use pairlight_wire::device::open_ops;
+use pairlight_wire::id::AccountId;
+use pairlight_wire::limits::CHAIN_LISTS;
+use pairlight_wire::list::{ListError, VerifiedList};
+use pairlight_wire::relay::{Challenge, DeviceAuth, ListChain, PublishList, RefusalCode};
+use pairlight_wire::sign::key_id;
+use pairlight_wire::{List, Wire};
+use tracing::{debug, info};
+
+use crate::auth::{Account, check_device, not_listed};
+use crate::link::{random, short};
+use crate::refusal::{Refusal, cbor, refuse};
+use crate::server::{Request, State};
+use crate::store::{NewList, StoreError, StoredList};
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        tracing::warn!(%error, "the store refuses");
+        refuse(RefusalCode::Unavailable, "the relay cannot store this now; try again soon")
+    }
+}
+
+/// `POST /v1/challenge`
+pub(crate) async fn challenge(state: Arc<State>, request: Request) -> Result<Response, Refusal> {
+    let now = Instant::now();
+    state.challenges.count(request.caller.network(), now)?;
+    let nonce = random()?;
+    state.nonces.give(nonce, now);
+    Ok(cbor(StatusCode::OK, &Challenge { nonce }))
+}
+
+/// `GET /v1/accounts/{account}/list?from=n`
+pub(crate) async fn chain(state: Arc<State>, request: Request) -> Result<Response, Refusal> {
+    let account = account_id(&request)?;
+    let from = request.number("from")?.unwrap_or(1);
+    let auth = request.authorization.as_deref().and_then(|text| text.strip_prefix("Pairlight "));
+    let auth = auth.ok_or_else(|| refuse(RefusalCode::NotAllowed, "this call needs the proof of a device"))?;
+    let auth = DeviceAuth::decode(&hex_bytes(auth).unwrap_or_default())?;
+    // Spent before anything else: a nonce is good for one try, right or wrong.
+    if !state.nonces.spend(&auth.nonce, Instant::now()) || auth.account != account {
+        return Err(refuse(RefusalCode::NotAllowed, "the login is not valid"));
+    }
+    let head = state.store.head(account).await?.ok_or_else(not_listed)?;
+    let known = Account::open(head)?;
+    match check_device(&state, &known, &auth, &auth.nonce) {
+        // A removed device may read the list that removes it: it erases itself only on signed proof.
+        Err(refusal) if refusal.code == RefusalCode::Removed => {}
+        checked => {
+            checked?;
+        }
+    }
+    let lists = List::new(state.store.lists(account, from, CHAIN_LISTS).await?).unwrap_or_default();
+    Ok(cbor(StatusCode::OK, &ListChain { lists, ops: known.ops.first().cloned() }))
+}
+
+/// `PUT /v1/accounts/{account}/list`
+pub(crate) async fn publish(state: Arc<State>, request: Request) -> Result<Response, Refusal> {
+    let account = account_id(&request)?;
+    state.publishes.count(request.caller.network(), Instant::now())?;
+    let PublishList { list, ops } = PublishList::decode(&request.body)?;
+    let Some(head) = state.store.head(account).await? else {
+        let first = VerifiedList::anchor(&list, Some(&ops)).map_err(refuse_list)?;
+        // Any epoch: a relay that lost its store learns the account again, and the devices check the chain themselves.
+        return accept(&state, account, first, StoredList { list, ops }, None).await;
+    };
+    let known = Account::open(head)?;
+    let epoch = known.list.list().epoch;
+    match known.list.successor(&list, Some(&ops)) {
+        Ok(next) => accept(&state, account, next, StoredList { list, ops }, Some(&known)).await,
+        Err(ListError::Epoch { found, .. }) => {
+            // Put again, because the answer to the first try was lost?
+            if state.store.lists(account, found, 1).await?.first() == Some(&list) {
+                return Ok(StatusCode::OK.into_response());
+            }
+            // Only who can sign for the account learns where it stands.
+            let real = VerifiedList::anchor(&list, Some(&ops)).map_err(refuse_list)?;
+            debug!(account = %short(account.as_bytes()), stored = epoch, found = real.list().epoch, "a list came late");
+            Err(refuse(RefusalCode::Conflict, "another list was published before; fetch it").with_epoch(epoch))
+        }
+        Err(error) => Err(refuse_list(error)),
+    }
+}
+
+/// Stores a checked list and tells everybody.
+async fn accept(
+    state: &State,
+    account: AccountId,
+    next: VerifiedList,
+    stored: StoredList,
+    known: Option<&Account>,
+) -> Result<Response, Refusal> {
+    let list = next.list();
+    if list.account != account {
+        return Err(refuse(RefusalCode::NotAllowed, "the list is of another account"));
+    }
+    if list.epoch > state.limits.lists_per_account {
+        return Err(refuse(RefusalCode::Overflow, "this account changed its list too often"));
+    }
+    let ops = open_ops(&stored.ops, &list.root_pk);
+    let ops = ops.map_err(|_| refuse(RefusalCode::NotAllowed, "the certificate of the ops key is not valid"))?;
+    let by_root = stored.list.kid == key_id(&list.root_pk);
+    if !by_root && ops.not_after < (state.clock)() {
+        return Err(refuse(RefusalCode::NotAllowed, "the certificate of the ops key has ended"));
+    }
+    // A stolen ops key must not push its successor aside: without the root key, only a longer certificate replaces.
+    let current = known.and_then(|known| known.ops.first()).and_then(|ops| open_ops(ops, &list.root_pk).ok());
+    let renews_ops = by_root || current.is_none_or(|current| current.not_after <= ops.not_after);
+    let epoch = list.epoch;
+    let new = NewList { account, epoch, stored: stored.clone(), renews_ops };
+    if !state.store.append(new).await? {
+        // Somebody was faster between the look and the swap.
+        let head = state.store.head(account).await?;
+        if head.as_ref().is_some_and(|head| head.newest.list == stored.list) {
+            return Ok(StatusCode::OK.into_response());
+        }
+        let epoch = head.map_or(0, |head| Account::open(head).map_or(0, |account| account.list.list().epoch));
+        return Err(refuse(RefusalCode::Conflict, "another list was published before; fetch it").with_epoch(epoch));
+    }
+    info!(account = %short(account.as_bytes()), epoch, devices = list.entries.as_slice().len(), "a list is published");
+    let removed: Vec<_> = known.map_or_else(Vec::new, |known| {
+        let before = known.list.list().entries.as_slice().iter().map(|entry| entry.device);
+        before.filter(|device| next.entry(device).is_none()).collect()
+    });
+    if let Some(head) = state.store.head(account).await? {
+        state.presence.publish(Arc::new(Account::open(head)?));
+    }
+    for device in removed {
+        state.store.drop_mailbox((account, device)).await?;
+    }
+    Ok(StatusCode::OK.into_response())
+}
+
+fn refuse_list(error: ListError) -> Refusal {
+    let words = match error {
+        ListError::Decode(_) => return refuse(RefusalCode::Protocol, "this is not a device list"),
+        ListError::Signature => "the list is not signed by a key that may make this change",
+        ListError::Fork => "the list does not follow from the stored one",
+        ListError::Epoch { .. } => "the list has another epoch than expected",
+        ListError::Rule(rule) => rule,
+    };
+    refuse(RefusalCode::NotAllowed, words)
+}
+
+fn account_id(request: &Request) -> Result<AccountId, Refusal> {
+    let id = AccountId::from_hex(&request.name);
+    id.ok_or_else(|| refuse(RefusalCode::Protocol, "an account has 32 hexadecimal digits"))
+}
+
+/// Hexadecimal digits of any even number, at most 1 KiB.
+fn hex_bytes(text: &str) -> Option<Vec<u8>> {
+    let digits = text.as_bytes();
+    if digits.len() > 1024 || !digits.len().is_multiple_of(2) || !text.bytes().all(|c| c.is_ascii_hexdigit()) {
+        return None;
+    }
+    let pairs = digits.chunks_exact(2).map(|pair| std::str::from_utf8(pair).ok());
+    pairs.map(|pair| u8::from_str_radix(pair?, 16).ok()).collect()
+}

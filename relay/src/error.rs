@@ -1,0 +1,42 @@
+//! Why the relay cannot start.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// Faults of the environment or of the configuration; callers of the running relay get `Refused` instead.
+#[derive(Debug, thiserror::Error)]
+pub enum RelayError {
+    /// The address is taken or not ours. Choose another, or port 0.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// The address that was asked for.
+        address: SocketAddr,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The system gives no randomness, so no token would be safe. Nothing to do but fix the system.
+    #[error("the system gives no randomness: {0}")]
+    Randomness(getrandom::Error),
+    /// The key file cannot be read or created. Check the path and its rights.
+    #[error("cannot use the key file {path}")]
+    KeyFile {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The key file holds something else than 64 hexadecimal digits, or others may read it.
+    #[error("the key file {path} is not usable: {reason}")]
+    BadKeyFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// The host name is empty or longer than 255 bytes. Give the name under which devices reach the relay.
+    #[error("the host name must have 1 to 255 bytes")]
+    Host,
+    /// Signals of the operating system cannot be awaited.
+    #[error("cannot wait for the signal to stop")]
+    Signal(#[source] std::io::Error),
+}

@@ -1,0 +1,30 @@
+//! The `pairlight-relay` program: arguments and log, then [`pairlight_relay::run_foreground`].
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use pairlight_relay::{RelayArgs, run_foreground};
+use tracing_subscriber::EnvFilter;
+
+/// The untrusted Pairlight server: link slots, mailboxes, signed lists. It cannot read what it carries.
+#[derive(Parser)]
+#[command(name = "pairlight-relay", version)]
+struct Program {
+    #[command(flatten)]
+    relay: RelayArgs,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let program = Program::parse();
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    match run_foreground(program.relay).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let source = std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();
+            eprintln!("{error}{source}");
+            ExitCode::FAILURE
+        }
+    }
+}

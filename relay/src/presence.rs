@@ -1,0 +1,117 @@
+//! Which devices are connected, and how they hear of things.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use pairlight_wire::device::Role;
+use pairlight_wire::id::{AccountId, DeviceId};
+use pairlight_wire::relay::StreamEvent;
+use tokio::sync::{Notify, mpsc, watch};
+
+use crate::auth::Account;
+
+/// Notices that wait for a device; more are dropped, each can be missed without harm.
+const NOTICES: usize = 64;
+
+struct Chair {
+    number: u64,
+    role: Role,
+    notices: mpsc::Sender<StreamEvent>,
+    mail: Arc<Notify>,
+}
+
+struct Room {
+    account: watch::Sender<Arc<Account>>,
+    chairs: HashMap<DeviceId, Chair>,
+}
+
+/// All connected devices.
+#[derive(Default)]
+pub(crate) struct Presence {
+    rooms: Mutex<HashMap<AccountId, Room>>,
+    numbers: AtomicU64,
+}
+
+/// The place of one connected device.
+pub(crate) struct Place {
+    pub(crate) number: u64,
+    /// Small things to pass on. Closed when a newer socket of the device took the place.
+    pub(crate) notices: mpsc::Receiver<StreamEvent>,
+    /// Mail came.
+    pub(crate) mail: Arc<Notify>,
+    /// The newest list; changes are the news.
+    pub(crate) account: watch::Receiver<Arc<Account>>,
+}
+
+impl Presence {
+    fn lock(&self) -> MutexGuard<'_, HashMap<AccountId, Room>> {
+        self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes the place of a device. An older socket loses it; the primary devices hear of that.
+    pub(crate) fn arrive(&self, account: Arc<Account>, device: DeviceId, role: Role, duplicate: StreamEvent) -> Place {
+        let number = self.numbers.fetch_add(1, Ordering::Relaxed);
+        let (notices, receiver) = mpsc::channel(NOTICES);
+        let mail = Arc::new(Notify::new());
+        let mut rooms = self.lock();
+        let room = rooms
+            .entry(account.list.list().account)
+            .or_insert_with(|| Room { account: watch::channel(account.clone()).0, chairs: HashMap::new() });
+        room.offer(account);
+        let older = room.chairs.insert(device, Chair { number, role, notices, mail: mail.clone() });
+        if older.is_some() {
+            let primaries = room.chairs.values().filter(|chair| chair.role == Role::Primary);
+            primaries.for_each(|chair| drop(chair.notices.try_send(duplicate.clone())));
+        }
+        Place { number, notices: receiver, mail, account: room.account.subscribe() }
+    }
+
+    /// Gives the place back, unless a newer socket has it.
+    pub(crate) fn depart(&self, account: &AccountId, device: &DeviceId, number: u64) {
+        let mut rooms = self.lock();
+        let Some(room) = rooms.get_mut(account) else { return };
+        if room.chairs.get(device).is_some_and(|chair| chair.number == number) {
+            room.chairs.remove(device);
+        }
+        if room.chairs.is_empty() {
+            rooms.remove(account);
+        }
+    }
+
+    /// Tells all connected devices of an account about its new list.
+    pub(crate) fn publish(&self, account: Arc<Account>) {
+        if let Some(room) = self.lock().get(&account.list.list().account) {
+            room.offer(account);
+        }
+    }
+
+    /// Wakes a device, if it is connected, because mail came.
+    pub(crate) fn mail(&self, account: &AccountId, device: &DeviceId) {
+        let rooms = self.lock();
+        if let Some(chair) = rooms.get(account).and_then(|room| room.chairs.get(device)) {
+            chair.mail.notify_one();
+        }
+    }
+
+    /// Passes something on to a device, if it is connected and reads.
+    pub(crate) fn notice(&self, account: &AccountId, device: &DeviceId, event: StreamEvent) {
+        let rooms = self.lock();
+        if let Some(chair) = rooms.get(account).and_then(|room| room.chairs.get(device)) {
+            let _ = chair.notices.try_send(event);
+        }
+    }
+}
+
+impl Room {
+    /// Takes the list unless a newer one is known: two publications may arrive here in either order.
+    fn offer(&self, account: Arc<Account>) {
+        self.account.send_if_modified(|known| {
+            let newer = account.list.list().epoch > known.list.list().epoch;
+            if newer {
+                *known = account;
+            }
+            newer
+        });
+    }
+}

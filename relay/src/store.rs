@@ -1,0 +1,348 @@
+//! What outlives a connection: signed lists and mailboxes. Link slots are not here, on purpose.
+//!
+//! [`Store`] is the seam for a database: every method is one transaction, and what must be atomic (compare-and-swap of
+//! a list, numbering of mail) is one method. [`MemoryStore`] forgets all when it is dropped.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::pin::Pin;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use pairlight_wire::id::{AccountId, DeviceId};
+use pairlight_wire::sign::Signed;
+
+/// A device of an account: the owner of a mailbox.
+pub type Mailbox = (AccountId, DeviceId);
+
+/// The answer of a store, later.
+pub type Stored<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
+
+/// The store cannot do it now. The caller gets `Unavailable` and tries again.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// No room for more.
+    #[error("the store is full")]
+    Full,
+    /// The database failed.
+    #[error("the store failed")]
+    Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// Certificates of ops keys that are kept for one account: leases of the one before must live through a renewal.
+pub const OPS_KEPT: usize = 4;
+
+/// A list as it was published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredList {
+    /// The signed list.
+    pub list: Signed,
+    /// The certificate of the ops key that came with it.
+    pub ops: Signed,
+}
+
+/// The state of an account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Head {
+    /// The newest list.
+    pub newest: StoredList,
+    /// Certificates of the account's ops keys, the current one first, at most [`OPS_KEPT`].
+    pub ops: Vec<Signed>,
+}
+
+/// A list to store.
+#[derive(Debug, Clone)]
+pub struct NewList {
+    /// The account.
+    pub account: AccountId,
+    /// Its epoch; stored only when the newest has the one before.
+    pub epoch: u64,
+    /// List and certificate.
+    pub stored: StoredList,
+    /// Whether the certificate becomes the account's current one.
+    pub renews_ops: bool,
+}
+
+/// One envelope to store.
+#[derive(Debug, Clone)]
+pub struct NewMail {
+    /// For whom.
+    pub to: Mailbox,
+    /// From which device of the same account.
+    pub from: DeviceId,
+    /// The sender's number: the same one twice is stored once.
+    pub reference: u64,
+    /// The encoded envelope.
+    pub envelope: Vec<u8>,
+    /// Now, ms since 1970.
+    pub at: u64,
+}
+
+/// What happened to an envelope.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deposit {
+    /// Stored, with this number in the mailbox. Numbers start at 1 and only grow.
+    Stored(u64),
+    /// Stored before.
+    Repeated,
+    /// The mailbox is full.
+    Full,
+}
+
+/// How much one mailbox holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MailboxLimits {
+    /// Bytes of all envelopes.
+    pub bytes: usize,
+    /// Envelopes.
+    pub messages: usize,
+}
+
+/// An envelope and its number in the mailbox.
+pub type Numbered = (u64, Vec<u8>);
+
+/// Lists and mailboxes.
+pub trait Store: Send + Sync + 'static {
+    /// The newest list of an account; `None` for an unknown account.
+    fn head(&self, account: AccountId) -> Stored<'_, Option<Head>>;
+
+    /// At most `most` signed lists from epoch `from` on, oldest first.
+    fn lists(&self, account: AccountId, from: u64, most: usize) -> Stored<'_, Vec<Signed>>;
+
+    /// Stores a list when the newest has the epoch before it, and says whether it did. Atomic.
+    fn append(&self, new: NewList) -> Stored<'_, bool>;
+
+    /// Stores an envelope, unless the sender did so before. Atomic.
+    fn deposit(&self, mail: NewMail, limits: MailboxLimits) -> Stored<'_, Deposit>;
+
+    /// At most `most` envelopes with numbers above `after`, in order.
+    fn mail(&self, to: Mailbox, after: u64, most: usize) -> Stored<'_, Vec<Numbered>>;
+
+    /// Drops the envelopes up to a number.
+    fn acknowledge(&self, to: Mailbox, up_to: u64) -> Stored<'_, ()>;
+
+    /// Drops a mailbox of a removed device.
+    fn drop_mailbox(&self, to: Mailbox) -> Stored<'_, ()>;
+
+    /// Drops envelopes stored before `oldest`, ms since 1970.
+    fn drop_mail_before(&self, oldest: u64) -> Stored<'_, ()>;
+}
+
+/// References remembered for one sender and recipient, to know a repetition.
+const REFERENCES_KEPT: usize = 1_024;
+
+struct Letter {
+    envelope: Vec<u8>,
+    at: u64,
+}
+
+#[derive(Default)]
+struct Letters {
+    last: u64,
+    letters: BTreeMap<u64, Letter>,
+    bytes: usize,
+    /// Newest last.
+    references: HashMap<DeviceId, VecDeque<u64>>,
+}
+
+#[derive(Default)]
+struct Account {
+    /// By epoch.
+    lists: BTreeMap<u64, StoredList>,
+    ops: Vec<Signed>,
+}
+
+#[derive(Default)]
+struct Memory {
+    accounts: HashMap<AccountId, Account>,
+    mailboxes: HashMap<Mailbox, Letters>,
+    bytes: usize,
+}
+
+/// A store in memory, for demonstrations, tests and small relays that may forget.
+pub struct MemoryStore {
+    memory: Mutex<Memory>,
+    most_bytes: usize,
+}
+
+/// Bytes that a stored item takes beside its contents, roughly.
+const OVERHEAD: usize = 256;
+
+impl MemoryStore {
+    /// An empty store that holds at most `most_bytes`.
+    #[must_use]
+    pub fn new(most_bytes: usize) -> Self {
+        Self { memory: Mutex::default(), most_bytes }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Memory {
+    fn reserve(&mut self, bytes: usize, most: usize) -> Result<(), StoreError> {
+        let total = self.bytes.saturating_add(bytes);
+        if total > most {
+            return Err(StoreError::Full);
+        }
+        self.bytes = total;
+        Ok(())
+    }
+
+    /// Drops the letters of one mailbox that `gone` picks.
+    fn discard(&mut self, to: Mailbox, mut gone: impl FnMut(u64, &Letter) -> bool) {
+        let Some(letters) = self.mailboxes.get_mut(&to) else { return };
+        let mut freed = 0_usize;
+        let mut contents = 0_usize;
+        letters.letters.retain(|number, letter| {
+            let drop = gone(*number, letter);
+            if drop {
+                contents = contents.saturating_add(letter.envelope.len());
+                freed = freed.saturating_add(letter.envelope.len().saturating_add(OVERHEAD));
+            }
+            !drop
+        });
+        letters.bytes = letters.bytes.saturating_sub(contents);
+        self.bytes = self.bytes.saturating_sub(freed);
+    }
+}
+
+/// An answer that is there at once.
+fn ready<'a, T: Send + 'a>(value: Result<T, StoreError>) -> Stored<'a, T> {
+    Box::pin(std::future::ready(value))
+}
+
+impl Store for MemoryStore {
+    fn head(&self, account: AccountId) -> Stored<'_, Option<Head>> {
+        let memory = self.lock();
+        let head = memory.accounts.get(&account).and_then(|account| {
+            let (_, newest) = account.lists.last_key_value()?;
+            Some(Head { newest: newest.clone(), ops: account.ops.clone() })
+        });
+        ready(Ok(head))
+    }
+
+    fn lists(&self, account: AccountId, from: u64, most: usize) -> Stored<'_, Vec<Signed>> {
+        let memory = self.lock();
+        let lists = memory.accounts.get(&account).into_iter().flat_map(|account| account.lists.range(from..));
+        ready(Ok(lists.take(most).map(|(_, stored)| stored.list.clone()).collect()))
+    }
+
+    fn append(&self, new: NewList) -> Stored<'_, bool> {
+        let mut memory = self.lock();
+        let account = memory.accounts.get(&new.account);
+        let newest = account.and_then(|account| account.lists.last_key_value()).map_or(0, |(epoch, _)| *epoch);
+        if newest.checked_add(1) != Some(new.epoch) {
+            return ready(Ok(false));
+        }
+        let payloads = [&new.stored.list, &new.stored.ops].map(|signed| signed.payload.as_slice().len());
+        let bytes = payloads.into_iter().fold(2 * OVERHEAD, usize::saturating_add);
+        if let Err(full) = memory.reserve(bytes, self.most_bytes) {
+            return ready(Err(full));
+        }
+        let account = memory.accounts.entry(new.account).or_default();
+        if new.renews_ops && account.ops.first() != Some(&new.stored.ops) {
+            account.ops.retain(|ops| *ops != new.stored.ops);
+            account.ops.insert(0, new.stored.ops.clone());
+            account.ops.truncate(OPS_KEPT);
+        }
+        account.lists.insert(new.epoch, new.stored);
+        ready(Ok(true))
+    }
+
+    fn deposit(&self, mail: NewMail, limits: MailboxLimits) -> Stored<'_, Deposit> {
+        let mut memory = self.lock();
+        let size = mail.envelope.len();
+        if let Some(letters) = memory.mailboxes.get(&mail.to) {
+            if letters.references.get(&mail.from).is_some_and(|known| known.contains(&mail.reference)) {
+                return ready(Ok(Deposit::Repeated));
+            }
+            if letters.letters.len() >= limits.messages || letters.bytes.saturating_add(size) > limits.bytes {
+                return ready(Ok(Deposit::Full));
+            }
+        }
+        if let Err(full) = memory.reserve(size.saturating_add(OVERHEAD), self.most_bytes) {
+            return ready(Err(full));
+        }
+        let letters = memory.mailboxes.entry(mail.to).or_default();
+        let number = letters.last.saturating_add(1);
+        letters.last = number;
+        letters.bytes = letters.bytes.saturating_add(size);
+        letters.letters.insert(number, Letter { envelope: mail.envelope, at: mail.at });
+        let references = letters.references.entry(mail.from).or_default();
+        references.push_back(mail.reference);
+        if references.len() > REFERENCES_KEPT {
+            references.pop_front();
+        }
+        ready(Ok(Deposit::Stored(number)))
+    }
+
+    fn mail(&self, to: Mailbox, after: u64, most: usize) -> Stored<'_, Vec<Numbered>> {
+        let memory = self.lock();
+        let letters = memory.mailboxes.get(&to).into_iter();
+        let letters = letters.flat_map(|letters| letters.letters.range(after.saturating_add(1)..));
+        ready(Ok(letters.take(most).map(|(number, letter)| (*number, letter.envelope.clone())).collect()))
+    }
+
+    fn acknowledge(&self, to: Mailbox, up_to: u64) -> Stored<'_, ()> {
+        self.lock().discard(to, |number, _| number <= up_to);
+        ready(Ok(()))
+    }
+
+    fn drop_mailbox(&self, to: Mailbox) -> Stored<'_, ()> {
+        let mut memory = self.lock();
+        memory.discard(to, |_, _| true);
+        memory.mailboxes.remove(&to);
+        ready(Ok(()))
+    }
+
+    fn drop_mail_before(&self, oldest: u64) -> Stored<'_, ()> {
+        let mut memory = self.lock();
+        let all: Vec<_> = memory.mailboxes.keys().copied().collect();
+        for to in all {
+            memory.discard(to, |_, letter| letter.at < oldest);
+        }
+        ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: MailboxLimits = MailboxLimits { bytes: 100, messages: 3 };
+    const TO: Mailbox = (AccountId([1; 16]), DeviceId([2; 16]));
+
+    fn letter(reference: u64, size: usize, at: u64) -> NewMail {
+        NewMail { to: TO, from: DeviceId([3; 16]), reference, envelope: vec![7; size], at }
+    }
+
+    #[tokio::test]
+    async fn a_mailbox_numbers_refuses_repeats_and_frees() {
+        let store = MemoryStore::new(10_000);
+        for (reference, size, expected) in [
+            (1, 60, Deposit::Stored(1)),
+            (1, 60, Deposit::Repeated),
+            (2, 60, Deposit::Full),
+            (3, 20, Deposit::Stored(2)),
+            (4, 20, Deposit::Stored(3)),
+            (5, 0, Deposit::Full),
+        ] {
+            assert_eq!(store.deposit(letter(reference, size, 10), LIMITS).await.unwrap(), expected, "{reference}");
+        }
+        store.acknowledge(TO, 2).await.unwrap();
+        assert_eq!(store.mail(TO, 0, 9).await.unwrap(), [(3, vec![7; 20])]);
+        assert_eq!(store.deposit(letter(1, 60, 10), LIMITS).await.unwrap(), Deposit::Repeated, "after the ack too");
+        assert_eq!(store.deposit(letter(9, 60, 20), LIMITS).await.unwrap(), Deposit::Stored(4), "numbers only grow");
+        store.drop_mail_before(15).await.unwrap();
+        assert_eq!(store.mail(TO, 0, 9).await.unwrap().len(), 1);
+        store.drop_mailbox(TO).await.unwrap();
+        assert_eq!(store.lock().bytes, 0, "every byte is given back");
+    }
+
+    #[tokio::test]
+    async fn a_full_store_refuses_and_stays_usable() {
+        let store = MemoryStore::new(OVERHEAD + 10);
+        assert!(matches!(store.deposit(letter(1, 11, 0), LIMITS).await, Err(StoreError::Full)));
+        assert_eq!(store.deposit(letter(1, 10, 0), LIMITS).await.unwrap(), Deposit::Stored(1));
+    }
+}

@@ -1,0 +1,149 @@
+//! A relay on a free port, sealed stores in a temporary folder, and both roles on this machine.
+
+use std::path::Path;
+
+use pairlight_core::net::{LinkedDevice, NetError, Primary, RelayClient, SharedStore};
+use pairlight_core::pairing::{DeviceDescription, LinkedAccount, LinkedEvent, PrimaryEvent};
+use pairlight_core::store::{KeyFile, Store};
+use pairlight_core::trust::{Policy, ScanSource};
+use pairlight_relay::{Limits, Relay, RelayConfig, RelayHandle};
+use pairlight_wire::device::Preset;
+use pairlight_wire::id::DeviceId;
+use pairlight_wire::offer::ClientKind;
+use pairlight_wire::pairing::EndReason;
+use pairlight_wire::qr::QrPayload;
+
+/// The operating system's randomness, boxed as a store wants it.
+#[must_use]
+pub fn boxed_rng() -> Box<rand_core::UnwrapErr<getrandom::SysRng>> {
+    Box::new(rand_core::UnwrapErr(getrandom::SysRng))
+}
+
+/// Opens (or makes) a store with a key file beside it.
+///
+/// # Panics
+/// When the folder cannot be used.
+#[must_use]
+pub fn open_store(folder: &Path, name: &str) -> SharedStore {
+    let key = KeyFile::open_or_create(&folder.join(format!("{name}.key")), boxed_rng()).expect("a key file");
+    SharedStore::new(Store::open(&folder.join(format!("{name}.db")), &key, boxed_rng()).expect("a store"))
+}
+
+/// How a linked device of the tests introduces itself.
+#[must_use]
+pub fn description(name: &str) -> DeviceDescription {
+    DeviceDescription { name: name.into(), os: "Linux".into(), app: "tests".into(), kind: ClientKind::Native }
+}
+
+/// A running relay with a folder for stores.
+pub struct World {
+    /// Where stores live.
+    pub folder: tempfile::TempDir,
+    /// The relay.
+    pub relay: RelayHandle,
+    /// A client of it that knows its key.
+    pub client: RelayClient,
+}
+
+impl World {
+    /// Starts a relay.
+    ///
+    /// # Panics
+    /// When no port or folder can be had.
+    pub async fn start() -> Self {
+        let config = RelayConfig { limits: Limits::generous(), ..RelayConfig::default() };
+        let relay = Relay::spawn(config).await.expect("a relay on a free port");
+        let endpoint = RelayClient::discover(&relay.url()).await.expect("the relay answers");
+        let client = RelayClient::new(endpoint).expect("a client");
+        Self { folder: tempfile::tempdir().expect("a folder"), relay, client }
+    }
+
+    /// A primary device with its own store.
+    ///
+    /// # Errors
+    /// What opening says.
+    pub async fn primary(&self, name: &str, policy: Policy) -> Result<Primary, NetError> {
+        let store = open_store(self.folder.path(), name);
+        Primary::open(store, self.client.clone(), policy, name).await
+    }
+
+    /// A linked device with its own store.
+    ///
+    /// # Errors
+    /// What opening says.
+    pub async fn linked(&self, name: &str) -> Result<LinkedDevice, NetError> {
+        LinkedDevice::open(open_store(self.folder.path(), name), self.client.clone()).await
+    }
+}
+
+/// How one attempt ended on both sides.
+#[derive(Debug)]
+pub struct Outcome {
+    /// On the linked device.
+    pub linked: Result<Box<LinkedAccount>, EndReason>,
+    /// On the primary device.
+    pub primary: Result<DeviceId, EndReason>,
+}
+
+/// What the person does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Person {
+    /// Approves and types the right code.
+    Agrees,
+    /// Declines on the approval screen.
+    Declines,
+    /// Types wrong codes.
+    Mistypes,
+}
+
+/// Plays one attempt from the shown code to the end of both sides.
+///
+/// # Panics
+/// When a side ends without an end.
+pub async fn play(primary: &Primary, linked: &LinkedDevice, name: &str, person: Person) -> Outcome {
+    let mut linking = linked.link(description(name));
+    let text = loop {
+        match linking.next_event().await.expect("a code or an end") {
+            LinkedEvent::ShowCode { text, .. } => break text,
+            LinkedEvent::Failed(reason) => {
+                return Outcome { linked: Err(reason), primary: Err(reason) };
+            }
+            _ => {}
+        }
+    };
+    let payload = QrPayload::parse(&text).expect("our own code");
+    let mut pairing = primary.link(payload, ScanSource::LiveCamera).await.expect("the primary is registered");
+    let (mut linked_end, mut primary_end) = (None, None);
+    let (mut digits, mut asked) = (None, false);
+    while linked_end.is_none() || primary_end.is_none() {
+        tokio::select! {
+            event = linking.next_event(), if linked_end.is_none() => match event.expect("an end") {
+                LinkedEvent::EnterCheckCode | LinkedEvent::WrongCheckCode { tries_left: 1.. } => asked = true,
+                LinkedEvent::Linked(account) => linked_end = Some(Ok(account)),
+                LinkedEvent::Failed(reason) => linked_end = Some(Err(reason)),
+                _ => {}
+            },
+            event = pairing.next_event(), if primary_end.is_none() => match event.expect("an end") {
+                PrimaryEvent::Review(_) if person == Person::Declines => pairing.decline().await.expect("alive"),
+                PrimaryEvent::Review(_) => pairing.approve().await.expect("alive"),
+                PrimaryEvent::ApproveAgain { .. } => pairing.approve_again().await.expect("alive"),
+                PrimaryEvent::ShowCheckCode(code) => digits = Some(code.to_display()),
+                PrimaryEvent::Linked(device) => primary_end = Some(Ok(device)),
+                PrimaryEvent::Failed(reason) => primary_end = Some(Err(reason)),
+                _ => {}
+            },
+        }
+        if let Some(digits) = digits.as_ref().filter(|_| asked) {
+            asked = false;
+            let typed = if person == Person::Mistypes { "000000" } else { digits.as_str() };
+            linking.enter_check_code(typed).await.expect("alive");
+        }
+    }
+    Outcome { linked: linked_end.expect("ended"), primary: primary_end.expect("ended") }
+}
+
+/// The preset that a certificate names.
+#[must_use]
+pub fn preset_of(evidence: u64) -> Option<Preset> {
+    pairlight_core::trust::Evidence::from_certificate(evidence).2
+}

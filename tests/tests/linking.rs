@@ -1,0 +1,132 @@
+//! The product's main job over a real relay, real sockets and sealed stores.
+
+use std::time::Duration;
+
+use pairlight_core::net::{Connection, ConnectionEvent};
+use pairlight_core::trust::Policy;
+use pairlight_tests::world::{Person, World, play};
+use pairlight_wire::envelope::EnvelopeKind;
+use pairlight_wire::list::RemovalReason;
+use pairlight_wire::pairing::EndReason;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Takes events until one that `wanted` accepts.
+async fn until<T>(connection: &mut Connection, mut wanted: impl FnMut(ConnectionEvent) -> Option<T>) -> T {
+    tokio::time::timeout(PATIENCE, async {
+        loop {
+            let event = connection.next_event().await.expect("the connection ended too early");
+            if let Some(found) = wanted(event) {
+                return found;
+            }
+        }
+    })
+    .await
+    .expect("the awaited event never came")
+}
+
+async fn message(connection: &mut Connection) -> Vec<u8> {
+    until(connection, |event| match event {
+        ConnectionEvent::Message { body, .. } => Some(body),
+        ConnectionEvent::Unreadable { .. } | ConnectionEvent::Failed(_) => panic!("{event:?}"),
+        _ => None,
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_linked_device_talks_is_revoked_and_erases_itself() {
+    let world = World::start().await;
+    let primary = world.primary("phone", Policy::DEVELOPMENT).await.unwrap();
+    let laptop = world.linked("laptop").await.unwrap();
+    let outcome = play(&primary, &laptop, "Kim's laptop", Person::Agrees).await;
+    let account = outcome.linked.unwrap();
+    assert_eq!(outcome.primary.unwrap(), account.device_id());
+    let devices = primary.devices().await.unwrap();
+    assert_eq!(
+        devices.iter().map(|device| device.name.clone().unwrap()).collect::<Vec<_>>(),
+        ["phone", "Kim's laptop"]
+    );
+
+    let mut phone_line = primary.connect().await.unwrap();
+    let mut laptop_line = laptop.connect().await.unwrap();
+    laptop_line.send(account.primary().unwrap(), EnvelopeKind::Application, b"hello phone").await.unwrap();
+    assert_eq!(message(&mut phone_line).await, b"hello phone");
+    phone_line.send(account.device_id(), EnvelopeKind::Application, b"hello laptop").await.unwrap();
+    assert_eq!(message(&mut laptop_line).await, b"hello laptop");
+
+    let revoked_at = std::time::Instant::now();
+    primary.revoke(account.device_id(), RemovalReason::Revoked).await.unwrap();
+    let reason = until(&mut laptop_line, |event| match event {
+        ConnectionEvent::Removed(reason) => Some(reason),
+        ConnectionEvent::Refused(_) | ConnectionEvent::Failed(_) => panic!("{event:?}"),
+        _ => None,
+    });
+    assert_eq!(reason.await, RemovalReason::Revoked);
+    println!("revocation effective after {:?}", revoked_at.elapsed());
+    assert!(laptop.account().await.unwrap().is_none(), "a removed device keeps nothing");
+    assert_eq!(primary.devices().await.unwrap().len(), 1);
+    world.relay.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_survives_the_restart_of_both_devices() {
+    let world = World::start().await;
+    let primary = world.primary("phone", Policy::DEVELOPMENT).await.unwrap();
+    let laptop = world.linked("laptop").await.unwrap();
+    let account = play(&primary, &laptop, "laptop", Person::Agrees).await.linked.unwrap();
+    drop((primary, laptop));
+
+    let primary = world.primary("phone", Policy::DEVELOPMENT).await.unwrap();
+    let laptop = world.linked("laptop").await.unwrap();
+    assert_eq!(laptop.account().await.unwrap().unwrap().device_id(), account.device_id());
+    assert!(laptop.resume().await.unwrap().is_none() && primary.resume().await.unwrap().is_empty());
+    let mut phone_line = primary.connect().await.unwrap();
+    let laptop_line = laptop.connect().await.unwrap();
+    // Sent while the phone may not be online yet: the mailbox keeps it.
+    laptop_line.send(account.primary().unwrap(), EnvelopeKind::Application, b"after the restart").await.unwrap();
+    assert_eq!(message(&mut phone_line).await, b"after the restart");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_end_a_pairing_with_the_same_word_on_both_sides() {
+    let world = World::start().await;
+    let primary = world.primary("phone", Policy::DEVELOPMENT).await.unwrap();
+    let laptop = world.linked("laptop").await.unwrap();
+    for (person, reason) in [(Person::Declines, EndReason::Declined), (Person::Mistypes, EndReason::WrongCheckCode)] {
+        let outcome = play(&primary, &laptop, "laptop", person).await;
+        assert_eq!(outcome.linked.map(|_| ()), Err(reason));
+        assert_eq!(outcome.primary, Err(reason));
+    }
+    // Nothing is left behind: the next attempt links.
+    assert!(play(&primary, &laptop, "laptop", Person::Agrees).await.primary.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_devices_link_one_after_the_other_and_can_be_renamed() {
+    let world = World::start().await;
+    let primary = world.primary("phone", Policy::BALANCED).await.unwrap();
+    for name in ["laptop", "tablet", "terminal"] {
+        let device = world.linked(name).await.unwrap();
+        let linked = play(&primary, &device, name, Person::Agrees).await.linked.unwrap();
+        primary.rename(linked.device_id(), &format!("my {name}")).await.unwrap();
+    }
+    let names: Vec<_> = primary.devices().await.unwrap().into_iter().map(|device| device.name.unwrap()).collect();
+    assert_eq!(names, ["phone", "my laptop", "my tablet", "my terminal"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fifty_links_over_loopback_and_their_times() {
+    let world = World::start().await;
+    let primary = world.primary("phone", Policy::DEVELOPMENT).await.unwrap();
+    let mut times = Vec::new();
+    for round in 0..50 {
+        let device = world.linked(&format!("device-{round}")).await.unwrap();
+        let start = std::time::Instant::now();
+        let linked = play(&primary, &device, "device", Person::Agrees).await.linked.unwrap();
+        times.push(start.elapsed().as_millis());
+        primary.revoke(linked.device_id(), RemovalReason::Revoked).await.unwrap();
+    }
+    times.sort_unstable();
+    println!("code shown to linked, 50 runs: p50 {} ms, p95 {} ms", times[25], times[47]);
+}
