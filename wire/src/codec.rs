@@ -474,5 +474,5 @@ macro_rules! choice {
     };
 }
 
-pub use {coded, record};
 pub(crate) use choice;
+pub use {coded, record};
