@@ -187,12 +187,13 @@ fn places_in_the_chain_that_are_not_the_next() {
 
 #[test]
 fn shapes_that_are_no_list() {
-    let bent = |bend: fn(&mut DeviceList)| {
+    type Bend = fn(&mut DeviceList);
+    let bent = |bend: Bend| {
         let mut list = next(&[10, 11, 12]);
         bend(&mut list);
         refusal(&by(ROOT, &list))
     };
-    let table: [(&str, fn(&mut DeviceList)); 6] = [
+    let table: [(&str, Bend); 6] = [
         ("unsorted", |l| {
             let mut entries = l.entries.as_slice().to_vec();
             entries.reverse();

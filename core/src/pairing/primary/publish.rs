@@ -43,10 +43,9 @@ impl<R: CryptoRng> PrimaryMachine<R> {
                     Err(_) => self.fail_undecided(EndReason::NotPublished),
                 }
             }
-            (Step::Abandoning { removal, .. }, Err(_)) => {
-                if removal.take().is_some() {
-                    self.timers.start(Timer::Retry, PUBLISH_RETRY_MS);
-                }
+            (Step::Abandoning { removal, .. }, Err(_)) if removal.is_some() => {
+                *removal = None;
+                self.timers.start(Timer::Retry, PUBLISH_RETRY_MS);
             }
             _ => {}
         }
