@@ -866,10 +866,19 @@ fn disks_that_are_full() {
             full,
         ),
         row(
-            "phone cannot erase the abandoned link",
+            "phone cannot keep that it abandons",
             |w| {
                 w.publishing = Publishing::Unreachable;
-                primary_writes(w, 2)
+                primary_writes(w, 2);
+            },
+            failed(NotPublished),
+            full,
+        ),
+        row(
+            "phone cannot erase the abandoned link",
+            |w| {
+                w.list_races = 4;
+                primary_writes(w, 6);
             },
             failed(NotPublished),
             failed(NotPublished),
@@ -1087,6 +1096,17 @@ fn crashes_in_any_state() {
             linked,
             primary,
         ));
+        // Its clock was set back while it was down: how late it is cannot be known, so it is too late.
+        let set_back = move |w: &mut World| {
+            w.publishing = Publishing::Unreachable;
+            at(w, At::Primary(P::Publishing), Moment::Idle, move |w| {
+                w.publishing = Publishing::Honest;
+                w.primary_error_ms = -DAY_MS;
+                w.crash_primary(after);
+            });
+        };
+        let name = format!("phone crashes accepted, unpublished, its clock set back, back after {minutes} min");
+        rows.push(row(name, set_back, none.0, none.1));
         let both = move |w: &mut World| {
             at(w, At::Primary(P::Linked), Moment::Busy, move |w| {
                 w.crash_linked(after);
