@@ -212,6 +212,12 @@ impl<R: CryptoRng> PrimaryMachine<R> {
         output
     }
 
+    /// Whether an output waits.
+    #[must_use]
+    pub fn has_output(&self) -> bool {
+        !self.outputs.is_empty()
+    }
+
     /// When [`PrimaryMachine::handle_timeout`] is due.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Timestamp> {
