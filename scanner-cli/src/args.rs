@@ -46,6 +46,10 @@ pub(crate) enum Command {
     Cameras(CamerasArgs),
     /// Record a camera's frames to a Y4M file, in grey
     Record(RecordArgs),
+    Link(crate::link::LinkArgs),
+    Devices(crate::devices::DevicesArgs),
+    /// Run a relay in the foreground
+    Relay(pairlight_relay::RelayArgs),
     Bench(crate::bench::BenchArgs),
     Demo(crate::demo::DemoArgs),
     /// Print a completion script for a shell

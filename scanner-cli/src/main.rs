@@ -6,9 +6,12 @@ mod bench;
 mod camera;
 mod cameras;
 mod demo;
+mod devices;
 mod exit;
 mod interrupt;
+mod link;
 mod manual;
+mod profile;
 mod record;
 mod scan;
 mod style;
@@ -56,6 +59,12 @@ fn run(command: Command, voice: Voice) -> Result<ExitCode, Failure> {
         Command::Record(args) => record::run(&args, voice),
         Command::Bench(args) => return bench::run(&args).map_err(|error| Failure::from_any(&error)),
         Command::Demo(args) => demo::run(&args),
+        Command::Link(args) => link::run(&args, voice),
+        Command::Devices(args) => devices::run(&args, voice),
+        Command::Relay(args) => {
+            link::block_on(async { pairlight_relay::run_foreground(args).await.map_err(Failure::from) })
+                .map(|()| Exit::Done)
+        }
         Command::Completions(args) => manual::completions(&args),
         Command::Man(args) => manual::man(&args),
     }?;

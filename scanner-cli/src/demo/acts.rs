@@ -4,10 +4,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use pairlight_core::net::{
-    Connection, ConnectionEvent, LinkedDevice, Linking, NetError, Pairing, Primary, RelayClient, SharedStore,
-    system_rng,
+    Connection, ConnectionEvent, LinkedDevice, Linking, Pairing, Primary, RelayClient, SharedStore, system_rng,
 };
-use pairlight_core::pairing::{DeviceDescription, LinkedAccount, LinkedEvent, PrimaryEvent};
+use pairlight_core::pairing::{CodeMatrix, DeviceDescription, LinkedAccount, LinkedEvent, PrimaryEvent};
 use pairlight_core::payload::Payload;
 use pairlight_core::store::{KeyFile, Store};
 use pairlight_core::trust::{Policy, ScanSource};
@@ -22,6 +21,7 @@ use super::DemoArgs;
 use super::eye::{Eye, Screen, Sighting};
 use super::timeline::Timeline;
 use crate::exit::{Exit, Failure};
+use crate::link::{draw, words};
 
 const LAPTOP: &str = "laptop";
 const PHONE: &str = "phone";
@@ -49,17 +49,6 @@ pub(crate) struct Stage {
     eye: Eye,
     on_terminal: bool,
     folder: tempfile::TempDir,
-}
-
-impl From<NetError> for Failure {
-    fn from(error: NetError) -> Self {
-        let remedy = match &error {
-            NetError::Unreachable(_) | NetError::Protocol => "check the relay's address and the network",
-            NetError::Store(_) => "check the folder, its permissions and the free space",
-            _ => "start again; if it happens again, report it with the timeline",
-        };
-        Failure::new(Exit::Error, error.to_string(), remedy)
-    }
 }
 
 fn broken(what: impl Into<String>) -> Failure {
@@ -153,7 +142,8 @@ impl Stage {
                 LinkedEvent::ShowCode { text, .. } => {
                     self.screen.show(Some(text.clone()));
                     if self.on_terminal {
-                        self.timeline.say(&draw_for_terminal(&text))?;
+                        let code = CodeMatrix::draw(&text).map_err(|error| broken(error.to_string()))?;
+                        self.timeline.say(&draw(&code, true))?;
                     }
                     return Ok(text);
                 }
@@ -384,41 +374,4 @@ async fn linked_end(linking: &mut Linking) -> Result<EndReason, Failure> {
 
 fn ended(reason: EndReason) -> Failure {
     Failure::new(Exit::Error, format!("the link ended: {}", words(reason)), "start the demo again")
-}
-
-fn words(reason: EndReason) -> &'static str {
-    match reason {
-        EndReason::Cancelled => "cancelled",
-        EndReason::Declined => "declined",
-        EndReason::TimedOut => "it took too long",
-        EndReason::Tampered => "something was altered on the way",
-        EndReason::WrongCheckCode => "the check code was wrong three times",
-        EndReason::Conflict => "two devices scanned the same code, so neither is linked",
-        EndReason::Expired => "the code is too old; ask for a new one",
-        EndReason::Refused => "the account's policy refuses this link",
-        EndReason::StorageFailed => "a device could not store its keys",
-        EndReason::Outdated => "the two apps do not speak the same version",
-        EndReason::Superseded => "a newer code replaced this one",
-        EndReason::NotPublished => "the device list could not be published",
-        EndReason::RateLimited => "too many attempts",
-        EndReason::Unreachable => "the relay could not be reached",
-    }
-}
-
-/// The code in half blocks with its own colours, so that dark and light terminals show the same.
-fn draw_for_terminal(text: &str) -> String {
-    use pairlight_core::pairing::{CodeMatrix, QUIET_ZONE};
-    let Ok(code) = CodeMatrix::draw(text) else { return String::new() };
-    let side = code.size() + 2 * QUIET_ZONE;
-    let dark = |x: usize, y: usize| x >= QUIET_ZONE && y >= QUIET_ZONE && code.is_dark(x - QUIET_ZONE, y - QUIET_ZONE);
-    let line = |y: usize| {
-        let blocks = (0..side).map(|x| match (dark(x, y), dark(x, y + 1)) {
-            (true, true) => '█',
-            (true, false) => '▀',
-            (false, true) => '▄',
-            (false, false) => ' ',
-        });
-        format!("\x1b[30;107m{}\x1b[0m", blocks.collect::<String>())
-    };
-    (0..side).step_by(2).map(line).collect::<Vec<_>>().join("\n")
 }

@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::exit::{Exit, Failure};
+use crate::link::block_on;
 
 use self::acts::Stage;
 use self::timeline::Timeline;
@@ -43,15 +44,11 @@ pub(crate) fn run(args: &DemoArgs) -> Result<Exit, Failure> {
         let what = format!("cannot make the folder {}: {error}", args.out.display());
         Failure::new(Exit::Error, what, "name another folder with --out")
     })?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| {
-        Failure::new(Exit::Error, format!("cannot start threads: {error}"), "close other programs and try again")
-    })?;
     let timeline = Timeline::new();
-    let told = runtime.block_on(async {
+    let told = block_on(async {
         let mut stage = Stage::set(args, timeline.clone()).await?;
         stage.play().await
     });
-    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     // The timeline is left also when the story broke off: that is when it is needed.
     timeline.write(&args.out).map_err(|error| {
         let what = format!("cannot write the timeline to {}: {error}", args.out.display());

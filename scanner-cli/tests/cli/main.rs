@@ -3,4 +3,5 @@
 mod endings;
 mod fixture;
 mod help;
+mod link;
 mod scan;

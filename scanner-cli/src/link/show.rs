@@ -1,0 +1,225 @@
+//! `pairlight link show`: draws codes until a primary device scans one, asks for the check code, joins the account.
+
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use pairlight_core::net::{LinkedDevice, Linking};
+use pairlight_core::pairing::{CodeMatrix, DeviceDescription, LinkedAccount, LinkedEvent};
+use pairlight_wire::offer::ClientKind;
+
+use super::draw::{draw, write_png};
+use super::prompt::Lines;
+use super::words::failure;
+use crate::exit::{Exit, Failure};
+use crate::interrupt::Interrupt;
+use crate::profile::{ProfileArgs, Role};
+use crate::style::Voice;
+
+/// `pairlight link show`
+#[derive(Debug, Args)]
+pub(crate) struct ShowArgs {
+    #[command(flatten)]
+    profile: ProfileArgs,
+    /// How this device calls itself on the primary device's screen
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+    /// Also write the current code as a picture, for another screen
+    #[arg(long, value_name = "FILE.png")]
+    qr_out: Option<PathBuf>,
+    /// Also print the text of each code on standard output. It is a secret: whoever has it can answer the code
+    #[arg(long)]
+    text: bool,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(args: &ShowArgs, voice: Voice) -> Result<Exit, Failure> {
+    let (store, client) = args.profile.open(Role::Linked, voice).await?;
+    let device = LinkedDevice::open(store, client).await?;
+    if let Some(account) = device.account().await? {
+        voice.note("this profile is already linked; a new link replaces it");
+        drop(account);
+    }
+    let mut screen = Screen { args, voice, on_terminal: std::io::stderr().is_terminal(), expires: None };
+    let mut lines = Lines::listen();
+    let interrupt = Interrupt::listen();
+    if let Some(mut unfinished) = device.resume().await? {
+        voice.note("finishing a link that was interrupted");
+        if let Ok(account) = screen.follow(&mut unfinished, &mut lines, &interrupt).await {
+            return screen.linked(&account);
+        }
+    }
+    let description = DeviceDescription {
+        name: args.name.clone().unwrap_or_else(host_name),
+        os: std::env::consts::OS.into(),
+        app: "pairlight terminal".into(),
+        kind: ClientKind::Native,
+    };
+    let mut linking = device.link(description);
+    let account = screen.follow(&mut linking, &mut lines, &interrupt).await?;
+    screen.linked(&account)
+}
+
+/// The name of this machine, for the primary device's screen.
+fn host_name() -> String {
+    let read = |path: &str| std::fs::read_to_string(path).ok().map(|name| name.trim().to_owned());
+    let name = std::env::var("HOSTNAME").ok().or_else(|| read("/etc/hostname")).filter(|name| !name.is_empty());
+    name.unwrap_or_else(|| "a terminal".into())
+}
+
+struct Screen<'a> {
+    args: &'a ShowArgs,
+    voice: Voice,
+    on_terminal: bool,
+    expires: Option<Instant>,
+}
+
+impl Screen<'_> {
+    async fn follow(
+        &mut self,
+        linking: &mut Linking,
+        lines: &mut Lines,
+        interrupt: &Interrupt,
+    ) -> Result<Box<LinkedAccount>, Failure> {
+        let mut tick = tokio::time::interval(Duration::from_millis(100));
+        let (mut asking, mut cancelling, mut input_open) = (false, false, true);
+        loop {
+            tokio::select! {
+                event = linking.next_event() => {
+                    let event = event.ok_or_else(|| Failure::new(Exit::Error, "the link ended without a word", "start again"))?;
+                    match event {
+                        LinkedEvent::Linked(account) => return Ok(account),
+                        LinkedEvent::Failed(_) if interrupt.is_raised() => {
+                            return Err(Failure::new(Exit::Interrupted, "interrupted", "start again when you like; nothing was linked"));
+                        }
+                        LinkedEvent::Failed(reason) => return Err(failure(reason)),
+                        other => asking = self.on_event(other, asking)?,
+                    }
+                }
+                line = lines.next(), if input_open => match line {
+                    None => {
+                        input_open = false;
+                        // Nobody is left who could type the code.
+                        if asking {
+                            linking.cancel().await?;
+                        }
+                    }
+                    Some(line) if asking => linking.enter_check_code(line.trim()).await?,
+                    // Enter on the pause screen asks for a new code.
+                    Some(_) => linking.show_again().await?,
+                },
+                _ = tick.tick() => {
+                    if interrupt.is_raised() && !cancelling {
+                        cancelling = true;
+                        linking.cancel().await?;
+                    }
+                    self.count_down();
+                }
+            }
+            if asking && !input_open && !cancelling {
+                cancelling = true;
+                linking.cancel().await?;
+            }
+        }
+    }
+
+    /// Shows an event; tells whether the check code is being asked for.
+    fn on_event(&mut self, event: LinkedEvent, asking: bool) -> Result<bool, Failure> {
+        if !matches!(event, LinkedEvent::ShowCode { .. }) {
+            self.end_count_down();
+        }
+        match event {
+            LinkedEvent::ShowCode { text, shown_ms } => self.show(&text, shown_ms)?,
+            LinkedEvent::Paused => self.voice.note("no code is shown any more; press Enter for a new one"),
+            LinkedEvent::Reconnecting { after_ms } => {
+                self.voice.warn(format_args!("the relay cannot be reached; trying again in {} s", after_ms / 1000));
+            }
+            LinkedEvent::Claimed => self.voice.note("phone connected, confirm there"),
+            LinkedEvent::EnterCheckCode => {
+                self.ask("Type the six digits that the phone shows: ");
+                return Ok(true);
+            }
+            LinkedEvent::WrongCheckCode { tries_left } => {
+                self.voice.warn(format_args!("these are not the digits that the phone shows; {tries_left} tries left"));
+                if tries_left > 0 {
+                    self.ask("Type the six digits that the phone shows: ");
+                }
+                return Ok(tries_left > 0);
+            }
+            LinkedEvent::CheckCodeAccepted => {
+                self.voice.note("right; the phone decides now");
+                return Ok(false);
+            }
+            LinkedEvent::SecondScanner => self.voice.warn("somebody else tried to scan the code and was refused"),
+            LinkedEvent::Linked(_) | LinkedEvent::Failed(_) => {}
+        }
+        Ok(asking)
+    }
+
+    fn show(&mut self, text: &str, shown_ms: u64) -> Result<(), Failure> {
+        let code =
+            CodeMatrix::draw(text).map_err(|error| Failure::new(Exit::Error, error.to_string(), "report this"))?;
+        if let Some(path) = &self.args.qr_out {
+            write_png(&code, path).map_err(|error| {
+                let what = format!("cannot write {}: {error}", path.display());
+                Failure::new(Exit::Error, what, "choose another file for --qr-out")
+            })?;
+        }
+        if self.args.text {
+            writeln!(std::io::stdout(), "{text}").map_err(|error| Failure::from_stdout(&error))?;
+        }
+        self.expires = Some(Instant::now() + Duration::from_millis(shown_ms));
+        if self.on_terminal {
+            let color = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+            let home = if color { "\x1b[2J\x1b[H" } else { "" };
+            let drawing = draw(&code, color);
+            drop(writeln!(
+                std::io::stderr(),
+                "{home}{drawing}Scan this code with the phone: its app, \"Link a device\"."
+            ));
+            if !color {
+                self.voice.note("without colours this code is right on a dark terminal only");
+            }
+        } else {
+            self.voice.note(format_args!("a code is shown, good for {} s", shown_ms / 1000));
+        }
+        Ok(())
+    }
+
+    fn count_down(&self) {
+        if let Some(left) =
+            self.expires.filter(|_| self.on_terminal).map(|at| at.saturating_duration_since(Instant::now()))
+        {
+            drop(write!(std::io::stderr(), "\rA new code in {:>2} s ", left.as_secs() + 1));
+        }
+    }
+
+    fn end_count_down(&mut self) {
+        if self.expires.take().is_some() && self.on_terminal {
+            drop(write!(std::io::stderr(), "\r                     \r"));
+        }
+    }
+
+    fn ask(&self, question: &str) {
+        drop(write!(std::io::stderr(), "{question}"));
+        drop(std::io::stderr().flush());
+        if !self.on_terminal {
+            drop(writeln!(std::io::stderr()));
+        }
+    }
+
+    fn linked(&self, account: &LinkedAccount) -> Result<Exit, Failure> {
+        let (device, account) = (account.device_id().to_hex(), account.id().to_hex());
+        self.voice.note("linked");
+        let line = if self.args.json {
+            serde_json::json!({ "schema": 1, "linked": true, "device": device, "account": account }).to_string()
+        } else {
+            format!("linked as {device} to account {account}")
+        };
+        writeln!(std::io::stdout(), "{line}").map_err(|error| Failure::from_stdout(&error))?;
+        Ok(Exit::Done)
+    }
+}

@@ -1,0 +1,55 @@
+//! What an end means, for people: what happened, and what to do.
+
+use pairlight_wire::pairing::EndReason;
+
+use crate::exit::{Exit, Failure};
+
+/// What happened.
+pub(crate) fn words(reason: EndReason) -> &'static str {
+    match reason {
+        EndReason::Cancelled => "the link was cancelled",
+        EndReason::Declined => "the link was declined on the primary device",
+        EndReason::TimedOut => "it took too long",
+        EndReason::Tampered => "something was altered on the way, or the two devices disagree about what was said",
+        EndReason::WrongCheckCode => "the check code was wrong three times",
+        EndReason::Conflict => "two devices scanned the same code, so neither is linked",
+        EndReason::Expired => "the code is too old, or was used before",
+        EndReason::Refused => "the account's policy refuses this link with the evidence there is",
+        EndReason::StorageFailed => "a device could not store its keys",
+        EndReason::Outdated => "the two programs do not speak the same version",
+        EndReason::Superseded => "a newer code replaced this one",
+        EndReason::NotPublished => "the account's device list could not be published",
+        EndReason::RateLimited => "too many attempts",
+        EndReason::Unreachable => "the relay could not be reached",
+    }
+}
+
+fn remedy(reason: EndReason) -> &'static str {
+    match reason {
+        EndReason::Cancelled | EndReason::TimedOut => "start again on both devices; nothing was linked",
+        EndReason::Declined => "if that was not you, nothing was linked and your other devices are safe",
+        EndReason::Tampered => {
+            "nothing was linked and your other devices are safe; use another network, then try again"
+        }
+        EndReason::WrongCheckCode => "start again and type the digits that the primary device shows",
+        EndReason::Conflict => "make sure that nobody else sees the screen, then show a new code",
+        EndReason::Expired | EndReason::Superseded => "ask the other device for a new code",
+        EndReason::Refused => "scan with the camera, close to the other device and in the same network",
+        EndReason::StorageFailed => "make room on the disk, or check the folder's permissions, then start again",
+        EndReason::Outdated => "update both programs",
+        EndReason::NotPublished => "nothing was linked; check the network and start again",
+        EndReason::RateLimited => "wait ten minutes, then start again",
+        EndReason::Unreachable => "check the network, and that the relay runs",
+    }
+}
+
+/// The failure for an end, with its exit code.
+pub(crate) fn failure(reason: EndReason) -> Failure {
+    let exit = match reason {
+        EndReason::Cancelled => Exit::Cancelled,
+        EndReason::Declined => Exit::Declined,
+        EndReason::TimedOut | EndReason::Expired | EndReason::Superseded => Exit::TimedOut,
+        _ => Exit::Error,
+    };
+    Failure::new(exit, words(reason), remedy(reason))
+}

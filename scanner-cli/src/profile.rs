@@ -1,0 +1,176 @@
+//! Where this terminal keeps who it is: a sealed store in a folder, and the relay that it belongs to.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use pairlight_core::net::{NetError, RelayClient, RelayEndpoint, SharedStore, system_rng};
+use pairlight_core::store::{KeyFile, KeyWrap, KeyWrapError, Passphrase, PassphraseCost, Store, StoreError};
+use zeroize::Zeroizing;
+
+use crate::exit::{Exit, Failure};
+use crate::style::Voice;
+
+/// The relay that is used when none is named and none was used before.
+const NO_RELAY: &str = "name a relay with --relay URL, or set PAIRLIGHT_RELAY; `pairlight relay` runs one";
+const SETTING_URL: &str = "relay-url";
+const SETTING_KEY: &str = "relay-key";
+
+/// Which role a profile plays when no folder is named.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Role {
+    Primary,
+    Linked,
+}
+
+/// Options that every command with an identity has.
+#[derive(Debug, Args)]
+pub(crate) struct ProfileArgs {
+    /// Folder of this device's sealed store; made if it is missing. Each role has its own by default
+    #[arg(long, value_name = "DIR", env = "PAIRLIGHT_PROFILE")]
+    profile: Option<PathBuf>,
+    /// The relay, as https://host or http://host:port; remembered after the first use
+    #[arg(long, value_name = "URL", env = "PAIRLIGHT_RELAY")]
+    relay: Option<String>,
+    /// The relay's attestation key, 64 hexadecimal digits; without it the key of the first contact is trusted
+    #[arg(long, value_name = "HEX")]
+    relay_key: Option<String>,
+    /// Guard the store with a passphrase instead of a key file; asked for, or taken from PAIRLIGHT_PASSPHRASE
+    #[arg(long)]
+    passphrase: bool,
+}
+
+impl ProfileArgs {
+    /// Opens the store and makes a client of its relay.
+    pub(crate) async fn open(&self, role: Role, voice: Voice) -> Result<(SharedStore, RelayClient), Failure> {
+        let folder = self.folder(role)?;
+        let store = self.open_store(&folder)?;
+        let client = self.client(&store, voice).await?;
+        Ok((store, client))
+    }
+
+    fn folder(&self, role: Role) -> Result<PathBuf, Failure> {
+        if let Some(folder) = &self.profile {
+            return Ok(folder.clone());
+        }
+        let dirs = directories::ProjectDirs::from("", "", "pairlight").ok_or_else(|| {
+            Failure::new(Exit::Error, "this account has no home folder", "name a folder with --profile DIR")
+        })?;
+        Ok(dirs.data_dir().join(match role {
+            Role::Primary => "primary",
+            Role::Linked => "linked",
+        }))
+    }
+
+    fn open_store(&self, folder: &Path) -> Result<SharedStore, Failure> {
+        make_private(folder)?;
+        let wrap: Box<dyn KeyWrap> = if self.passphrase {
+            let typed = passphrase()?;
+            Box::new(Passphrase::new(&typed, PassphraseCost::DEFAULT, Box::new(system_rng()))?)
+        } else {
+            Box::new(KeyFile::open_or_create(&folder.join("store.key"), Box::new(system_rng()))?)
+        };
+        let store = Store::open(&folder.join("store.db"), wrap.as_ref(), Box::new(system_rng()))?;
+        Ok(SharedStore::new(store))
+    }
+
+    async fn client(&self, store: &SharedStore, voice: Voice) -> Result<RelayClient, Failure> {
+        let known_url = text_setting(store, SETTING_URL).await?;
+        let known_key = text_setting(store, SETTING_KEY).await?;
+        let url = self.relay.clone().or_else(|| known_url.clone());
+        let url = url.ok_or_else(|| Failure::new(Exit::Usage, "no relay is known yet", NO_RELAY))?;
+        let url = url.trim_end_matches('/').to_owned();
+        let same_relay = known_url.as_deref() == Some(url.as_str());
+        let pinned = self.relay_key.clone().or_else(|| known_key.filter(|_| same_relay));
+        let endpoint = match pinned {
+            Some(key) => RelayEndpoint::new(&url, parse_key(&key)?)?,
+            None => {
+                let endpoint = RelayClient::discover(&url).await?;
+                let key = hex(&endpoint.attestation_pk());
+                voice.note(format_args!("first contact with {url}: trusting its key {key}"));
+                endpoint
+            }
+        };
+        let (url, key) = (endpoint.url().to_owned(), hex(&endpoint.attestation_pk()));
+        store
+            .run(move |store| {
+                store.put_setting(SETTING_URL, url.as_bytes())?;
+                store.put_setting(SETTING_KEY, key.as_bytes())
+            })
+            .await?;
+        Ok(RelayClient::new(endpoint)?)
+    }
+}
+
+async fn text_setting(store: &SharedStore, name: &'static str) -> Result<Option<String>, NetError> {
+    let value = store.run(move |store| store.setting(name)).await?;
+    Ok(value.and_then(|value| String::from_utf8(value).ok()))
+}
+
+fn parse_key(text: &str) -> Result<[u8; 32], Failure> {
+    pairlight_wire::id::parse_hex(text).ok_or_else(|| {
+        Failure::new(Exit::Usage, "the relay's key is not 64 hexadecimal digits", "copy it from the relay's first line")
+    })
+}
+
+/// Lower-case hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn passphrase() -> Result<Zeroizing<String>, Failure> {
+    if let Ok(given) = std::env::var("PAIRLIGHT_PASSPHRASE") {
+        return Ok(Zeroizing::new(given));
+    }
+    rpassword::prompt_password("Passphrase of this device's store: ").map(Zeroizing::new).map_err(|error| {
+        let what = format!("cannot ask for the passphrase: {error}");
+        Failure::new(Exit::Error, what, "run this in a terminal, or set PAIRLIGHT_PASSPHRASE")
+    })
+}
+
+/// Makes a folder that only its owner can enter.
+fn make_private(folder: &Path) -> Result<(), Failure> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder).map_err(|error| {
+        let what = format!("cannot make the folder {}: {error}", folder.display());
+        Failure::new(Exit::Error, what, "name another folder with --profile DIR")
+    })
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Failure::new(Exit::Error, error.to_string(), "check the profile's folder, its key and the free space")
+    }
+}
+
+impl From<KeyWrapError> for Failure {
+    fn from(error: KeyWrapError) -> Self {
+        Failure::new(Exit::Error, error.to_string(), "check the key file or the passphrase of this profile")
+    }
+}
+
+impl From<NetError> for Failure {
+    fn from(error: NetError) -> Self {
+        let (exit, remedy) = match &error {
+            NetError::BadAddress(_) => (Exit::Usage, "write it as https://host or http://host:port"),
+            NetError::Unreachable(_) => (Exit::Error, "check the network, and that the relay runs"),
+            NetError::Protocol => (Exit::Error, "check the relay's address; a proxy or another server may answer"),
+            NetError::Refused(_) => (Exit::Error, "wait a little and try again"),
+            NetError::NotAuthentic => (Exit::Error, "do not use this relay; compare its key with its operator's"),
+            NetError::Store(_) => (Exit::Error, "check the profile's folder, its key and the free space"),
+            NetError::OtherRole(_) => (Exit::Usage, "name another folder with --profile DIR"),
+            NetError::NoAccount => (Exit::Error, "link this device first"),
+            NetError::UnknownDevice => (Exit::Error, "`pairlight devices` lists the account's devices"),
+            NetError::Session(_) | NetError::Account(_) | NetError::Ended => (Exit::Error, "start again"),
+        };
+        Failure::new(exit, error.to_string(), remedy)
+    }
+}
+
+impl From<pairlight_relay::RelayError> for Failure {
+    fn from(error: pairlight_relay::RelayError) -> Self {
+        Failure::new(Exit::Error, error.to_string(), "choose another address with --listen, or check the key file")
+    }
+}

@@ -1,0 +1,323 @@
+//! Two terminals link over a real relay: `link show`, `link scan`, `devices`.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use pairlight_relay::{Limits, Relay, RelayConfig, RelayHandle};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A running program whose words are read as they come.
+struct Program {
+    child: Child,
+    input: Option<ChildStdin>,
+    words: Receiver<String>,
+    heard: Vec<String>,
+}
+
+impl Program {
+    fn start(args: &[&str]) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_pairlight"))
+            .args(args)
+            .env_remove("PAIRLIGHT_PROFILE")
+            .env_remove("PAIRLIGHT_RELAY")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (sender, words) = channel();
+        for stream in [
+            Box::new(child.stdout.take().unwrap()) as Box<dyn std::io::Read + Send>,
+            Box::new(child.stderr.take().unwrap()),
+        ] {
+            let sender = sender.clone();
+            std::thread::spawn(move || {
+                for line in BufReader::new(stream).lines().map_while(Result::ok) {
+                    let _ = sender.send(line);
+                }
+            });
+        }
+        let input = child.stdin.take();
+        Self { child, input, words, heard: Vec::new() }
+    }
+
+    /// Waits for a line with `part` in it.
+    fn hear(&mut self, part: &str) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match self.words.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(line) => {
+                    self.heard.push(line.clone());
+                    if line.contains(part) {
+                        return line;
+                    }
+                }
+                Err(_) => panic!("never heard {part:?}; heard {:#?}", self.heard),
+            }
+        }
+    }
+
+    fn type_line(&mut self, line: &str) {
+        let input = self.input.as_mut().unwrap();
+        writeln!(input, "{line}").unwrap();
+        input.flush().unwrap();
+    }
+
+    fn interrupt(&self) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
+    }
+
+    /// Waits for the end; gives the exit code and everything said.
+    fn end(mut self) -> (i32, String) {
+        let deadline = Instant::now() + PATIENCE;
+        let status = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
+            assert!(Instant::now() < deadline, "does not end; heard {:#?}", self.heard);
+            std::thread::sleep(Duration::from_millis(20));
+        };
+        while let Ok(line) = self.words.recv_timeout(Duration::from_millis(500)) {
+            self.heard.push(line);
+        }
+        (status.code().unwrap_or(-1), self.heard.join("\n"))
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A relay and a folder with the profiles of two terminals.
+struct World {
+    runtime: tokio::runtime::Runtime,
+    relay: RelayHandle,
+    folder: tempfile::TempDir,
+}
+
+impl World {
+    fn new() -> Self {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let config = RelayConfig { limits: Limits::generous(), ..RelayConfig::default() };
+        let relay = runtime.block_on(Relay::spawn(config)).unwrap();
+        Self { runtime, relay, folder: tempfile::tempdir().unwrap() }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn text(&self, name: &str) -> String {
+        self.path(name).to_str().unwrap().to_owned()
+    }
+
+    /// A terminal that shows a code and writes it to `code.png`.
+    fn show(&self) -> Program {
+        let _ = std::fs::remove_file(self.path("code.png"));
+        let (profile, url, code) = (self.text("laptop"), self.relay.url(), self.text("code.png"));
+        let mut show = Program::start(&[
+            "link",
+            "show",
+            "--profile",
+            &profile,
+            "--relay",
+            &url,
+            "--qr-out",
+            &code,
+            "--name",
+            "Kim's terminal",
+        ]);
+        show.hear("a code is shown");
+        assert!(self.path("code.png").exists());
+        show
+    }
+
+    fn scan(&self, more: &[&str]) -> Program {
+        let (profile, url, code) = (self.text("phone"), self.relay.url(), self.text("code.png"));
+        let mut args = vec!["link", "scan", "--profile", &profile, "--relay", &url, "--image", &code];
+        args.extend_from_slice(more);
+        Program::start(&args)
+    }
+
+    fn devices(&self, more: &[&str]) -> (i32, String) {
+        let profile = self.text("phone");
+        let mut args = vec!["devices", "--profile", &profile];
+        args.extend_from_slice(more);
+        Program::start(&args).end()
+    }
+
+    fn stop(self) {
+        self.runtime.block_on(self.relay.shutdown());
+    }
+}
+
+/// The six digits on the scanning terminal.
+fn digits(scan: &mut Program) -> String {
+    let line = scan.hear("Type these digits");
+    line.rsplit("   ").next().unwrap().trim().to_owned()
+}
+
+#[test]
+fn two_terminals_link_and_the_account_lists_renames_and_revokes() {
+    let world = World::new();
+    let mut show = world.show();
+    let mut scan = world.scan(&["--policy", "development", "--yes"]);
+    scan.hear("Kim's terminal");
+    let code = digits(&mut scan);
+    show.hear("phone connected");
+    show.hear("six digits");
+    show.type_line("12");
+    show.hear("3 tries left");
+    show.type_line(&code);
+    let (exit, said) = scan.end();
+    assert_eq!(exit, 0, "{said}");
+    let (exit, said) = show.end();
+    assert_eq!(exit, 0, "{said}");
+    assert!(said.contains("linked as "), "{said}");
+
+    let (exit, listed) = world.devices(&["list", "--json"]);
+    assert_eq!(exit, 0, "{listed}");
+    let listed: serde_json::Value =
+        serde_json::from_str(listed.lines().find(|line| line.starts_with('{')).unwrap()).unwrap();
+    let device = listed["devices"].as_array().unwrap().iter().find(|device| device["role"] == "linked").unwrap();
+    assert_eq!(device["name"], "Kim's terminal");
+    assert_eq!(device["grade"], "weak", "a picture is weak evidence");
+    let id = device["id"].as_str().unwrap().to_owned();
+
+    assert_eq!(world.devices(&["rename", &id[..6], "Old laptop"]).0, 0);
+    assert!(world.devices(&[]).1.contains("Old laptop"));
+    assert_eq!(world.devices(&["rename", "zz", "x"]).0, 2);
+    assert_eq!(world.devices(&["revoke", &id[..6], "--yes"]).0, 0);
+    assert!(!world.devices(&[]).1.contains("Old laptop"));
+    world.stop();
+}
+
+#[test]
+fn no_is_the_default_and_both_terminals_say_declined() {
+    let world = World::new();
+    let mut show = world.show();
+    let mut scan = world.scan(&["--policy", "development"]);
+    scan.hear("[y/N]");
+    scan.type_line("");
+    let (exit, said) = scan.end();
+    assert_eq!(exit, 8, "{said}");
+    show.hear("declined");
+    assert_eq!(show.end().0, 8);
+    assert!(!world.devices(&[]).1.contains("linked  "));
+    world.stop();
+}
+
+#[test]
+fn three_wrong_codes_end_both_terminals() {
+    let world = World::new();
+    let mut show = world.show();
+    let mut scan = world.scan(&["--policy", "development", "--yes"]);
+    let code = digits(&mut scan);
+    let wrong = if code == "000 000" { "111111" } else { "000000" };
+    show.hear("six digits");
+    for left in ["2 tries left", "1 tries left", "0 tries left"] {
+        show.type_line(wrong);
+        show.hear(left);
+    }
+    for program in [show, scan] {
+        let (exit, said) = program.end();
+        assert_eq!(exit, 1);
+        assert!(said.contains("wrong three times"), "{said}");
+    }
+    world.stop();
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_on_either_side_is_heard_on_the_other() {
+    let world = World::new();
+    let show = world.show();
+    let mut scan = world.scan(&["--policy", "development"]);
+    scan.hear("[y/N]");
+    show.interrupt();
+    assert_eq!(show.end().0, 130);
+    let (exit, said) = scan.end();
+    assert_eq!(exit, 3, "{said}");
+    assert!(said.contains("cancelled"), "{said}");
+
+    let mut show = world.show();
+    let mut scan = world.scan(&["--policy", "development"]);
+    scan.hear("[y/N]");
+    scan.interrupt();
+    assert_eq!(scan.end().0, 130);
+    show.hear("cancelled");
+    assert_eq!(show.end().0, 3);
+    world.stop();
+}
+
+#[test]
+fn a_code_whose_terminal_is_gone_has_expired() {
+    let world = World::new();
+    drop(world.show());
+    std::thread::sleep(Duration::from_millis(300));
+    let (exit, said) = world.scan(&["--policy", "development", "--yes"]).end();
+    assert_eq!(exit, 7, "{said}");
+    assert!(said.contains("too old"), "{said}");
+    world.stop();
+}
+
+#[test]
+fn a_foreign_login_code_is_named_and_refused() {
+    let world = World::new();
+    let foreign = "https://wa.me/settings/linked_devices#2@secret-token,key,key,key,1";
+    write_code(foreign, &world.path("code.png"));
+    let (exit, said) = world.scan(&[]).end();
+    assert_eq!(exit, 1);
+    assert!(said.contains("WhatsApp") && !said.contains("secret-token"), "{said}");
+
+    let profile = world.text("phone");
+    let mut paste = Program::start(&["link", "scan", "--profile", &profile, "--relay", &world.relay.url(), "--paste"]);
+    paste.type_line("sgnl://linkdevice?uuid=secret-token&pub_key=abc");
+    let (exit, said) = paste.end();
+    assert_eq!(exit, 1);
+    assert!(said.contains("Signal") && !said.contains("secret-token"), "{said}");
+    world.stop();
+}
+
+#[test]
+fn approval_without_a_person_needs_the_development_policy() {
+    let world = World::new();
+    let (exit, said) = world.scan(&["--yes"]).end();
+    assert_eq!(exit, 2, "{said}");
+    world.stop();
+}
+
+#[test]
+fn a_relay_that_is_not_there_and_a_wrong_passphrase_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let profile = folder.path().join("p");
+    let profile = profile.to_str().unwrap();
+    let (exit, said) = Program::start(&["link", "show", "--profile", profile, "--relay", "http://127.0.0.1:9"]).end();
+    assert_eq!(exit, 1);
+    assert!(said.contains("cannot be reached"), "{said}");
+    let (exit, said) = Program::start(&["link", "show", "--profile", profile]).end();
+    assert_eq!(exit, 2);
+    assert!(said.contains("--relay"), "{said}");
+    let (exit, said) = Program::start(&["devices", "--profile", profile, "--relay", "ftp://x"]).end();
+    assert_eq!(exit, 2);
+    assert!(said.contains("http"), "{said}");
+}
+
+/// Draws a text as a code into a PNG.
+fn write_code(text: &str, path: &Path) {
+    let code = qrcodegen::QrCode::encode_text(text, qrcodegen::QrCodeEcc::Medium).unwrap();
+    let side = u32::try_from(code.size() + 8).unwrap() * 8;
+    let picture = image::GrayImage::from_fn(side, side, |x, y| {
+        let module = |at: u32| i32::try_from(at / 8).unwrap() - 4;
+        image::Luma([if code.get_module(module(x), module(y)) { 0 } else { 255 }])
+    });
+    picture.save(path).unwrap();
+}
