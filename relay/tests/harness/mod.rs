@@ -1,5 +1,6 @@
 //! A relay on a free port, and clients that say exactly what a test wants them to say.
 #![allow(dead_code, reason = "each test program uses its part")]
+#![expect(unreachable_pub, reason = "a module of several test programs")]
 
 use std::sync::Once;
 use std::time::Duration;
