@@ -100,7 +100,8 @@ impl Presence {
     pub(crate) fn notice(&self, account: &AccountId, device: &DeviceId, event: StreamEvent) {
         let rooms = self.lock();
         if let Some(chair) = rooms.get(account).and_then(|room| room.chairs.get(device)) {
-            let room = if matches!(event, StreamEvent::Deliver(_)) { NOTICES.saturating_sub(ENVELOPE_NOTICES) } else { 0 };
+            let room =
+                if matches!(event, StreamEvent::Deliver(_)) { NOTICES.saturating_sub(ENVELOPE_NOTICES) } else { 0 };
             if chair.notices.capacity() > room {
                 let _ = chair.notices.try_send(event);
             }
