@@ -228,6 +228,19 @@ async fn one_network_does_not_take_all_connections_and_gets_its_places_back() {
     }
 }
 
+#[tokio::test]
+async fn a_full_relay_lets_the_next_one_in_when_somebody_leaves() {
+    let relay = relay_with(|config| config.limits.connections = 1).await;
+    let first = Shower::show(&relay, slot(1)).await;
+    let url = format!("{}/healthz", relay.url());
+    let client = client();
+    let waiting = client.get(&url).send();
+    tokio::pin!(waiting);
+    assert!(timeout(Duration::from_millis(80), &mut waiting).await.is_err(), "it waits outside");
+    first.0.close().await;
+    assert_eq!(timeout(PATIENCE, waiting).await.unwrap().unwrap().status(), 200);
+}
+
 async fn busy_relay() -> (RelayHandle, Shower, Stream) {
     let relay = relay().await;
     let account = Account::new(10);
@@ -314,20 +327,31 @@ async fn an_address_that_is_taken_or_a_host_that_is_none_is_an_error() {
 }
 
 #[tokio::test]
-async fn a_device_that_stops_reading_costs_bounded_memory_and_harms_nobody() {
+async fn what_a_device_does_not_read_is_dropped_and_holds_nobody_up() {
     let relay = relay_with(|config| config.limits.stall = Duration::from_millis(200)).await;
     let account = Account::new(10);
     account.put(&relay, &account.first_list()).await;
     let (phone, laptop) = (&account.phone, &account.laptop);
     let mut sender = account.connect(&relay, phone).await;
-    let deaf = account.connect(&relay, laptop).await;
+    let mut deaf = account.connect(&relay, laptop).await;
     // Much more than the buffers of both systems hold, sent while nobody reads.
     for reference in 0..400 {
         let envelope = envelope(EnvelopeKind::Ephemeral, phone, laptop, reference, &[7; 60_000]);
         sender.socket.send(&StreamRequest::Post(PostEnvelope { to: laptop.id(), reference, envelope })).await;
         assert_eq!(sender.hears().await, StreamEvent::Accepted(Accepted { reference }), "the sender is not held up");
     }
-    drop(deaf);
+    // What the systems buffered is still there and a few that waited; the rest was not kept. Stored mail marks the end.
+    sender.posts(phone, laptop, 900, b"the end").await;
+    assert_eq!(sender.hears().await, StreamEvent::Accepted(Accepted { reference: 900 }));
+    let mut read = 0;
+    while let Heard::Frame(event) = deaf.socket.hear::<StreamEvent>().await {
+        match event {
+            StreamEvent::Deliver(deliver) if deliver.number == 0 => read += 1,
+            StreamEvent::Deliver(_) => break,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(read < 300, "{read} of 400 were kept for somebody who does not read");
     let stranger = Device::new(99, Role::Linked);
     sender.posts(phone, &stranger, 1_000, b"x").await;
     assert_eq!(sender.hears_refusal().await, RefusalCode::NotFound);
