@@ -47,6 +47,7 @@ pub(crate) enum Command {
     /// Record a camera's frames to a Y4M file, in grey
     Record(RecordArgs),
     Bench(crate::bench::BenchArgs),
+    Demo(crate::demo::DemoArgs),
     /// Print a completion script for a shell
     #[command(hide = true)]
     Completions(CompletionsArgs),

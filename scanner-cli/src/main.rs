@@ -5,6 +5,7 @@ mod args;
 mod bench;
 mod camera;
 mod cameras;
+mod demo;
 mod exit;
 mod interrupt;
 mod manual;
@@ -54,6 +55,7 @@ fn run(command: Command, voice: Voice) -> Result<ExitCode, Failure> {
         Command::Cameras(args) => cameras::run(&args, voice),
         Command::Record(args) => record::run(&args, voice),
         Command::Bench(args) => return bench::run(&args).map_err(|error| Failure::from_any(&error)),
+        Command::Demo(args) => demo::run(&args),
         Command::Completions(args) => manual::completions(&args),
         Command::Man(args) => manual::man(&args),
     }?;

@@ -25,10 +25,11 @@ const HOMES: &[(&[&str], &[&str])] = &[
     (&["rusqlite::"], &["store/mod.rs", "store/database.rs", "store/migration.rs"]),
     (&["std::fs", "fs::"], &["store/key_file.rs", "store/place.rs"]),
     (&["tokio::", "tokio_tungstenite::", "reqwest::", "rustls::", "futures_util::"], &["net/"]),
-    (&["TcpStream", "TcpListener", "UdpSocket", "UnixStream", "std::process", "std::env"], &[]),
-    // Time and randomness are arguments.
-    (&["SystemTime", "Instant::now"], &[]),
-    (&["thread_rng", "OsRng", "SysRng", "getrandom::"], &[]),
+    (&["TcpStream"], &["net/client.rs"]),
+    (&["TcpListener", "UdpSocket", "UnixStream", "std::process", "std::env"], &[]),
+    // Time and randomness are arguments; one file of the topmost floor fetches them.
+    (&["SystemTime", "SysRng", "getrandom::"], &["net/clock.rs"]),
+    (&["Instant::now", "thread_rng", "OsRng"], &[]),
 ];
 
 /// Longer than this a file is several.

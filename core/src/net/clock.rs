@@ -20,9 +20,12 @@ pub fn system_clock() -> Clock {
     })
 }
 
+/// The operating system's randomness; a machine that has none cannot go on.
+pub type SystemRng = UnwrapErr<SysRng>;
+
 /// The operating system's randomness.
 #[must_use]
-pub fn system_rng() -> UnwrapErr<SysRng> {
+pub fn system_rng() -> SystemRng {
     UnwrapErr(SysRng)
 }
 

@@ -1,12 +1,11 @@
 //! Drives the linked device's machine over a real socket and a real store.
 
-use pairlight_wire::relay::LinkEvent;
-use rand_core::UnwrapErr;
+use pairlight_wire::relay::{LinkEvent, RefusalCode};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::client::{Credentials, Received, RelayClient, Socket, next_frame, send_frame};
-use super::clock::{Clock, pause};
+use super::clock::{Clock, SystemRng, pause};
 use super::error::NetError;
 use super::shared::SharedStore;
 use crate::pairing::{LinkedAccount, LinkedEvent, LinkedMachine, LinkedOutput, LinkedState};
@@ -14,7 +13,7 @@ use crate::pairing::{LinkedAccount, LinkedEvent, LinkedMachine, LinkedOutput, Li
 /// Events that may wait for the app.
 const WAITING_EVENTS: usize = 32;
 
-type Machine = LinkedMachine<UnwrapErr<getrandom::SysRng>>;
+type Machine = LinkedMachine<SystemRng>;
 
 enum Command {
     CheckCode(String),
@@ -127,7 +126,13 @@ impl Driver {
     }
 
     async fn wait(&mut self) -> Woken {
-        let pause = pause((self.clock)(), self.machine.poll_timeout());
+        // One reading for the machine and the pause: a clock that was set back must not stretch the sleep.
+        let now = (self.clock)();
+        self.machine.handle_timeout(now);
+        let pause = match self.machine.has_output() {
+            true => std::time::Duration::ZERO,
+            false => pause(now, self.machine.poll_timeout()),
+        };
         let frame = async {
             match &mut self.socket {
                 Some(socket) => next_frame(socket).await,
@@ -168,7 +173,15 @@ impl Driver {
                 let now = (self.clock)();
                 match chain {
                     Ok(chain) => self.machine.handle_list(Some(&chain), now),
-                    Err(NetError::Refused(_)) => self.machine.handle_list(None, now),
+                    // Only a relay that does not know this device says something about the link.
+                    Err(error)
+                        if matches!(
+                            error.refusal(),
+                            Some(RefusalCode::NotFound | RefusalCode::NotAllowed | RefusalCode::Removed)
+                        ) =>
+                    {
+                        self.machine.handle_list(None, now);
+                    }
                     Err(_) => self.machine.handle_unreachable(now),
                 }
             }

@@ -23,7 +23,7 @@ mod primary;
 mod shared;
 
 pub use client::{RelayClient, RelayEndpoint};
-pub use clock::{Clock, system_clock, system_rng};
+pub use clock::{Clock, SystemRng, system_clock, system_rng};
 pub use connection::{Connection, ConnectionEvent};
 pub use error::NetError;
 pub use linked::LinkedDevice;

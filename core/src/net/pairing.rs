@@ -5,12 +5,11 @@ use std::time::Duration;
 use pairlight_wire::Bytes;
 use pairlight_wire::id::SlotId;
 use pairlight_wire::relay::{RefusalCode, SlotMessage, SlotMessages};
-use rand_core::UnwrapErr;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::client::{Credentials, RelayClient};
-use super::clock::{Clock, pause};
+use super::clock::{Clock, SystemRng, pause};
 use super::error::NetError;
 use super::shared::SharedStore;
 use crate::devices::Account;
@@ -21,7 +20,7 @@ const WAITING_EVENTS: usize = 32;
 /// Tries to deliver one message; repeating it does no harm.
 const SEND_TRIES: u32 = 4;
 
-type Machine = PrimaryMachine<UnwrapErr<getrandom::SysRng>>;
+type Machine = PrimaryMachine<SystemRng>;
 
 enum Command {
     Approve,
@@ -160,7 +159,13 @@ impl Driver {
             if matches!(self.machine.state(), PrimaryState::Linked | PrimaryState::Failed(_)) {
                 return;
             }
-            let pause = pause((self.clock)(), self.machine.poll_timeout());
+            // One reading for the machine and the pause: a clock that was set back must not stretch the sleep.
+            let now = (self.clock)();
+            self.machine.handle_timeout(now);
+            let pause = match self.machine.has_output() {
+                true => Duration::ZERO,
+                false => pause(now, self.machine.poll_timeout()),
+            };
             let woken = tokio::select! {
                 Some(answer) = self.answers.recv() => Woken::Answer(answer),
                 command = self.inbox.recv() => command.map_or(Woken::Abandoned, Woken::Command),

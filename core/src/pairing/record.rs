@@ -244,6 +244,8 @@ pairlight_wire::codec::coded! {
         Certified = 0,
         /// The device accepted and the list is signed; it may be published. Publish again after a restart.
         Publishing = 1,
+        /// It took too long: only its removal may be published, whatever the clock says after a restart.
+        Abandoning = 2,
     }
 }
 

@@ -158,6 +158,12 @@ impl<R: CryptoRng> LinkedMachine<R> {
         output
     }
 
+    /// Whether an output waits.
+    #[must_use]
+    pub fn has_output(&self) -> bool {
+        !self.outputs.is_empty()
+    }
+
     /// When [`LinkedMachine::handle_timeout`] is due.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Timestamp> {

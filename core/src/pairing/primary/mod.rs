@@ -140,7 +140,10 @@ impl<R: CryptoRng> PrimaryMachine<R> {
     #[must_use]
     pub fn resume(config: PrimaryConfig, pending: PendingLink, now: Timestamp, rng: R) -> Self {
         let device = pending.device;
-        let age = now.ms_since(Timestamp::from_unix_ms(pending.created));
+        let created = Timestamp::from_unix_ms(pending.created);
+        let age = now.ms_since(created);
+        // A clock that was set back hides the age: then there is no time left.
+        let in_time = now >= created && age < PUBLISH_GIVE_UP_MS;
         let newest = pending.list.as_ref().and_then(|list| DeviceList::decode(list.payload.as_slice()).ok());
         let signed_epoch = newest.map_or(u64::MAX, |list| list.epoch);
         let step = Step::Abandoning { device, signed: signed_epoch, removal: None };
@@ -157,13 +160,13 @@ impl<R: CryptoRng> PrimaryMachine<R> {
             pending.list.as_ref().and_then(|list| known.successor(list, Some(machine.account.ops_cert())).ok());
         let list = signed.map(Ok).unwrap_or_else(|| machine.account.list_with(pending.entry.clone(), now));
         match list {
-            Ok(list) if age < PUBLISH_GIVE_UP_MS => {
+            Ok(list) if in_time && pending.stage == LinkStage::Publishing => {
                 let candidacy = Candidacy { pending, channel: None, list: Box::new(list), rebases_left: REBASES };
                 machine.step = Step::Publishing { candidacy: Box::new(candidacy) };
                 machine.timers.start(Timer::GiveUp, PUBLISH_GIVE_UP_MS.saturating_sub(age));
                 machine.publish();
             }
-            _ => machine.abandon(device, signed_epoch),
+            _ => machine.abandon(pending, signed_epoch),
         }
         machine
     }
@@ -207,6 +210,12 @@ impl<R: CryptoRng> PrimaryMachine<R> {
         let last = matches!(output, Some(PrimaryOutput::Event(PrimaryEvent::Linked(_) | PrimaryEvent::Failed(_))));
         self.reported |= last;
         output
+    }
+
+    /// Whether an output waits.
+    #[must_use]
+    pub fn has_output(&self) -> bool {
+        !self.outputs.is_empty()
     }
 
     /// When [`PrimaryMachine::handle_timeout`] is due.
@@ -377,8 +386,8 @@ impl<R: CryptoRng> PrimaryMachine<R> {
                 // The try before may have got through with its answer lost: the list comes first.
                 (Timer::Retry, Step::Publishing { .. } | Step::Abandoning { .. }) => self.fetch_list(),
                 (Timer::GiveUp, Step::Publishing { candidacy }) => {
-                    let (device, signed) = (candidacy.pending.device, candidacy.list.list().epoch);
-                    self.abandon(device, signed);
+                    let (pending, signed) = (candidacy.pending.clone(), candidacy.list.list().epoch);
+                    self.abandon(pending, signed);
                 }
                 (Timer::GiveUp, _) => {
                     // Still no answer.

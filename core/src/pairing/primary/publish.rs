@@ -5,7 +5,6 @@
 
 use pairlight_wire::Text;
 use pairlight_wire::hash::sha256;
-use pairlight_wire::id::DeviceId;
 use pairlight_wire::limits::PUBLISH_MS;
 use pairlight_wire::list::{RemovalReason, VerifiedList};
 use pairlight_wire::pairing::{EndReason, M5Body};
@@ -16,6 +15,7 @@ use super::{
     Candidacy, PUBLISH_RETRY_MS, PrimaryEvent, PrimaryMachine, PrimaryOutput, PrimarySave, PrimaryState, Step, Timer,
 };
 use crate::Timestamp;
+use crate::pairing::record::{LinkStage, PendingLink};
 
 impl<R: CryptoRng> PrimaryMachine<R> {
     /// The relay's answer to a publication.
@@ -32,8 +32,8 @@ impl<R: CryptoRng> PrimaryMachine<R> {
             }
             // Refused for good, says the relay. Before this side forgets the device, the list must say so too.
             (Step::Publishing { candidacy }, Err(_)) => {
-                let (device, signed) = (candidacy.pending.device, candidacy.list.list().epoch);
-                self.abandon(device, signed);
+                let (pending, signed) = (candidacy.pending.clone(), candidacy.list.list().epoch);
+                self.abandon(pending, signed);
             }
             (Step::Abandoning { removal, .. }, Ok(())) => {
                 // Without a removal under way this is the late answer to the publication; the list was asked for.
@@ -43,10 +43,9 @@ impl<R: CryptoRng> PrimaryMachine<R> {
                     Err(_) => self.fail_undecided(EndReason::NotPublished),
                 }
             }
-            (Step::Abandoning { removal, .. }, Err(_)) => {
-                if removal.take().is_some() {
-                    self.timers.start(Timer::Retry, PUBLISH_RETRY_MS);
-                }
+            (Step::Abandoning { removal, .. }, Err(_)) if removal.is_some() => {
+                *removal = None;
+                self.timers.start(Timer::Retry, PUBLISH_RETRY_MS);
             }
             _ => {}
         }
@@ -125,9 +124,11 @@ impl<R: CryptoRng> PrimaryMachine<R> {
     }
 
     /// Too late to finish: find out whether the list was published after all, and let the chain go on without the
-    /// device.
-    pub(super) fn abandon(&mut self, device: DeviceId, signed: u64) {
-        self.step = Step::Abandoning { device, signed, removal: None };
+    /// device. The decision is stored first: the other device may give up from now on.
+    pub(super) fn abandon(&mut self, mut pending: PendingLink, signed: u64) {
+        self.step = Step::Abandoning { device: pending.device, signed, removal: None };
+        pending.stage = LinkStage::Abandoning;
+        self.outputs.push_back(PrimaryOutput::Save(PrimarySave::Pending(Box::new(pending))));
         self.timers.stop_all();
         self.timers.start(Timer::GiveUp, PUBLISH_MS);
         self.fetch_list();

@@ -506,6 +506,25 @@ fn a_relay_that_lies() {
             LINKED,
             LINKED,
         ),
+        // The account signed two lists of one epoch, as after a restored backup; the relay shows the other one.
+        row(
+            "forked list for the phone",
+            |w| {
+                w.publishing = Publishing::StoresButRefuses(RefusalCode::Conflict);
+                w.bend_chain = forked;
+            },
+            failed(Tampered),
+            failed(NotPublished),
+        ),
+        row(
+            "no M5, forked list",
+            |w| {
+                instead(w, M5, |_| Vec::new());
+                w.bend_chain = forked;
+            },
+            failed(Tampered),
+            LINKED,
+        ),
         // What no machine can help: a relay that says yes, stores nothing and drops M5 has denied its service. The
         // phone shows a device that never checks in; its owner removes it.
         row(
@@ -689,6 +708,22 @@ fn cut_offer(answer: &mut ClaimAnswer) {
     answer.offer_ct = pairlight_wire::Bytes::new(offer).unwrap();
 }
 
+/// In the place of the second list, another that the account signed after the first.
+fn forked(lists: &mut Vec<pairlight_wire::sign::Signed>) {
+    let account = World::new().account;
+    let other = pairlight_wire::id::DeviceId([1; 16]);
+    let fork = account.list_barring(&other, pairlight_wire::list::RemovalReason::Revoked, START).unwrap();
+    let is_second = |signed: &pairlight_wire::sign::Signed| {
+        use pairlight_wire::Wire;
+        pairlight_wire::list::DeviceList::decode(signed.payload.as_slice()).is_ok_and(|list| list.epoch == 2)
+    };
+    if let Some(index) = lists.iter().position(is_second) {
+        lists.truncate(index);
+        lists.push(fork.signed().clone());
+    }
+}
+
+#[expect(clippy::ptr_arg, reason = "the hook of the harness, which may also drop lists")]
 fn forged(lists: &mut Vec<pairlight_wire::sign::Signed>) {
     if let Some(last) = lists.last_mut() {
         last.sig[0] ^= 1;
@@ -832,10 +867,19 @@ fn disks_that_are_full() {
             full,
         ),
         row(
-            "phone cannot erase the abandoned link",
+            "phone cannot keep that it abandons",
             |w| {
                 w.publishing = Publishing::Unreachable;
-                primary_writes(w, 2)
+                primary_writes(w, 2);
+            },
+            failed(NotPublished),
+            full,
+        ),
+        row(
+            "phone cannot erase the abandoned link",
+            |w| {
+                w.list_races = 4;
+                primary_writes(w, 6);
             },
             failed(NotPublished),
             failed(NotPublished),
@@ -846,6 +890,26 @@ fn disks_that_are_full() {
 /// Another device of the account changes the list just before the phone publishes.
 fn list_changes(world: &mut World) {
     at(world, At::Primary(P::Publishing), Moment::Busy, World::change_list);
+}
+
+#[test]
+fn a_late_answer_to_the_publication_does_not_end_the_search_for_the_truth() {
+    let mut world = World::new();
+    world.publishing = Publishing::StoresButSilent;
+    at(&mut world, At::Primary(P::Publishing), Moment::Idle, |w| w.primary_online = false);
+    world.scan();
+    // Eight minutes later the phone has given up, and looks whether the device must be taken off the list.
+    while world.now.ms_since(START) < 481_000 {
+        world.wait();
+    }
+    world.tell_primary(|primary, now| primary.handle_published(Ok(()), now));
+    assert_eq!(world.ends(), (LINKED, End::Running));
+    world.publishing = Publishing::Honest;
+    world.primary_online = true;
+    world.run();
+    assert_eq!(world.ends(), (LINKED, failed(NotPublished)));
+    assert!(!world.device_is_listed(), "the linked device learns that it was removed");
+    world.assert_nothing_half_linked();
 }
 
 #[test]
@@ -1033,6 +1097,17 @@ fn crashes_in_any_state() {
             linked,
             primary,
         ));
+        // Its clock was set back while it was down: how late it is cannot be known, so it is too late.
+        let set_back = move |w: &mut World| {
+            w.publishing = Publishing::Unreachable;
+            at(w, At::Primary(P::Publishing), Moment::Idle, move |w| {
+                w.publishing = Publishing::Honest;
+                w.primary_error_ms = -DAY_MS;
+                w.crash_primary(after);
+            });
+        };
+        let name = format!("phone crashes accepted, unpublished, its clock set back, back after {minutes} min");
+        rows.push(row(name, set_back, none.0, none.1));
         let both = move |w: &mut World| {
             at(w, At::Primary(P::Linked), Moment::Busy, move |w| {
                 w.crash_linked(after);

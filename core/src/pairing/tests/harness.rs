@@ -787,7 +787,7 @@ impl World {
     /// Another device of the account publishes a list.
     pub(super) fn change_list(&mut self) {
         let mut account = self.account.clone();
-        for signed in &self.published[1..] {
+        for signed in &self.published[self.from(account.list().list().epoch + 1)..] {
             account.advance(signed, None).unwrap();
         }
         let other = DeviceId([u8::try_from(self.published.len()).unwrap(); 16]);

@@ -3,6 +3,7 @@
 mod faults;
 mod harness;
 mod insiders;
+mod redaction;
 mod schedules;
 mod story;
 mod vectors;

@@ -1,0 +1,124 @@
+//! What `{:?}` prints for everything that owns a secret: frozen, so that a derived `Debug` cannot slip in.
+
+use pairlight_wire::envelope::EnvelopeKind;
+use pairlight_wire::qr::QrPayload;
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
+
+use super::harness::World;
+use crate::crypto::aead::{OneShotKey, RecordKey, SequenceKey};
+use crate::crypto::hpke::{RecipientKey, SenderChannel};
+use crate::crypto::olm::RatchetAccount;
+use crate::crypto::sign::SigningKey;
+use crate::pairing::check_code::CheckCode;
+use crate::pairing::*;
+use crate::session::{OpenedMessage, Session};
+use crate::trust::{Policy, ScanSource};
+
+fn rng() -> ChaCha20Rng {
+    ChaCha20Rng::from_seed([5; 32])
+}
+
+#[test]
+fn keys_and_channels_print_their_names() {
+    assert_eq!(format!("{:?}", QrPayload::new(2, [7; 32], [9; 16])), "QrPayload { relay_index: 2, .. }");
+    assert_eq!(format!("{:?}", CheckCode::derive(&[1; 32], &[2; 32])), "CheckCode(..)");
+    assert_eq!(format!("{:?}", SigningKey::from_seed(&[3; 32])), "SigningKey(..)");
+    assert_eq!(format!("{:?}", OneShotKey::new([4; 32])), "OneShotKey(..)");
+    assert_eq!(format!("{:?}", SequenceKey::new([4; 32], [5; 12])), "SequenceKey(..)");
+    assert_eq!(format!("{:?}", RecordKey::new([4; 32])), "RecordKey(..)");
+
+    let generated = RecipientKey::generate(&mut rng()).unwrap();
+    assert!(format!("{generated:?}").starts_with("GeneratedKey { secret: RecipientKey(..), public: ["));
+    let sender = SenderChannel::initiate(&mut rng(), &generated.public, &[1; 32], &[2; 16], b"info").unwrap();
+    assert!(format!("{sender:?}").starts_with("Initiated { channel: SenderChannel(..), enc: ["));
+    assert_eq!(format!("{:?}", generated.secret), "RecipientKey(..)");
+    let recipient = generated.secret.accept(&sender.enc, &[1; 32], &[2; 16], b"info").unwrap();
+    assert_eq!(format!("{recipient:?}"), "RecipientChannel(..)");
+
+    let (one, two) = (RatchetAccount::generate().unwrap(), RatchetAccount::generate().unwrap());
+    assert_eq!(format!("{one:?}"), "RatchetAccount(..)");
+    let ratchet = one.start(&two.keys()).unwrap();
+    assert_eq!(format!("{ratchet:?}"), "Ratchet(..)");
+    let (own, peer) = (pairlight_wire::id::DeviceId([1; 16]), pairlight_wire::id::DeviceId([2; 16]));
+    assert_eq!(
+        format!("{:?}", Session::new(own, peer, ratchet)),
+        "Session { own: DeviceId(01010101010101010101010101010101), peer: DeviceId(02020202020202020202020202020202), \
+         next_seq: 0, ratchet: Ratchet(..) }"
+    );
+    let message = OpenedMessage { kind: EnvelopeKind::Application, seq: 3, body: b"private".to_vec() };
+    assert_eq!(format!("{message:?}"), "OpenedMessage { kind: Application, seq: 3, .. }");
+}
+
+#[test]
+fn accounts_machines_and_their_outputs_print_no_secret() {
+    let mut world = World::new();
+    world.scan();
+    world.run();
+    assert_eq!(format!("{:?}", world.account), "Account { epoch: 2, .. }");
+    let linked = world.disk.linked.clone().unwrap();
+    assert_eq!(format!("{linked:?}"), "LinkedAccount { epoch: 2, committed: true, .. }");
+    assert_eq!(format!("{:?}", world.linked), "LinkedMachine { state: Linked, .. }");
+    assert_eq!(format!("{:?}", world.primary.as_ref().unwrap()), "PrimaryMachine { state: Linked, .. }");
+    let config = PrimaryConfig {
+        account: world.account.clone(),
+        policy: Policy { preset: Policy::BALANCED.preset, weak: None, medium: None, strong: None },
+        source: ScanSource::LiveCamera,
+        relay_pk: [0; 32],
+    };
+    assert!(format!("{config:?}").starts_with("PrimaryConfig { account: Account { epoch: 2, .. }, policy: "));
+
+    let text = "PAIRLIGHT:/1234".to_owned();
+    let show = LinkedOutput::Event(LinkedEvent::ShowCode { text, shown_ms: 30_000 });
+    assert_eq!(format!("{show:?}"), "Event(ShowCode { shown_ms: 30000, .. })");
+    let events = [
+        (LinkedEvent::Paused, "Paused"),
+        (LinkedEvent::Reconnecting { after_ms: 1_000 }, "Reconnecting { after_ms: 1000 }"),
+        (LinkedEvent::Claimed, "Claimed"),
+        (LinkedEvent::EnterCheckCode, "EnterCheckCode"),
+        (LinkedEvent::WrongCheckCode { tries_left: 2 }, "WrongCheckCode { tries_left: 2 }"),
+        (LinkedEvent::CheckCodeAccepted, "CheckCodeAccepted"),
+        (LinkedEvent::SecondScanner, "SecondScanner"),
+        (LinkedEvent::Linked(Box::new(linked.clone())), "Linked(LinkedAccount { epoch: 2, committed: true, .. })"),
+        (LinkedEvent::Failed(pairlight_wire::pairing::EndReason::Declined), "Failed(Declined)"),
+    ];
+    for (event, text) in events {
+        assert_eq!(format!("{event:?}"), text);
+    }
+    let fetch = LinkedOutput::FetchList { account: Box::new(linked.clone()) };
+    assert_eq!(format!("{fetch:?}"), "FetchList { account: LinkedAccount { epoch: 2, committed: true, .. } }");
+    for (save, text) in [
+        (LinkedSave::Pending(Box::new(linked.clone())), "Pending(LinkedAccount { epoch: 2, committed: true, .. })"),
+        (LinkedSave::Committed(Box::new(linked)), "Committed(LinkedAccount { epoch: 2, committed: true, .. })"),
+        (LinkedSave::Discard, "Discard"),
+    ] {
+        assert_eq!(format!("{save:?}"), text);
+    }
+
+    let code = PrimaryOutput::Event(PrimaryEvent::ShowCheckCode(CheckCode::derive(&[1; 32], &[2; 32])));
+    assert_eq!(format!("{code:?}"), "Event(ShowCheckCode(CheckCode(..)))");
+    let device = pairlight_wire::id::DeviceId([1; 16]);
+    let account = Box::new(world.account.clone());
+    let session = zeroize::Zeroizing::new(b"private".to_vec());
+    let save = PrimarySave::Linked { account: account.clone(), device, session };
+    assert_eq!(
+        format!("{save:?}"),
+        "Linked { account: Account { epoch: 2, .. }, device: DeviceId(01010101010101010101010101010101), .. }"
+    );
+    assert_eq!(
+        format!("{:?}", PrimarySave::Discard { device, account }),
+        "Discard { device: DeviceId(01010101010101010101010101010101), account: Account { epoch: 2, .. } }"
+    );
+    let pending = PendingLink {
+        device,
+        stage: LinkStage::Publishing,
+        created: 0,
+        entry: world.account.list().list().entries.as_slice()[0].clone(),
+        list: None,
+        session: pairlight_wire::Bytes::new(b"private".to_vec()).unwrap(),
+    };
+    assert_eq!(
+        format!("{:?}", PrimarySave::Pending(Box::new(pending))),
+        "Pending(PendingLink { stage: Publishing, .. })"
+    );
+}

@@ -1,0 +1,143 @@
+//! The primary device's camera: the lens pointed at the code, or a webcam pointed at the screen.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use pairlight_core::Timestamp;
+use pairlight_core::frame::LumaFrame;
+use pairlight_core::pairing::CodeMatrix;
+use pairlight_core::scan::{Event, ScanEffort, ScanOptions, Scanner, Symbol};
+use pairlight_lens::{Condition, Lens, Matrix, View};
+
+use crate::camera::{Frame, FrameSource, Selector, Webcam};
+use crate::exit::{Exit, Failure};
+
+/// How long a person may take to point a webcam at the screen.
+const WEBCAM_PATIENCE: Duration = Duration::from_secs(90);
+/// Frames of the lens until it must have been read.
+const LENS_FRAMES: u32 = 40;
+
+/// What is on the other device's screen right now; codes rotate under the camera.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Screen(Arc<Mutex<Option<String>>>);
+
+impl Screen {
+    pub(crate) fn show(&self, text: Option<String>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = text;
+    }
+
+    fn text(&self) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// A code that was seen.
+#[derive(Debug)]
+pub(crate) struct Sighting {
+    /// The code.
+    pub(crate) symbol: Symbol,
+    /// Frames looked at, this one included.
+    pub(crate) frames: u32,
+    /// Time spent scanning them.
+    pub(crate) scanning: Duration,
+}
+
+/// The camera of the primary device.
+#[derive(Debug, Clone)]
+pub(crate) enum Eye {
+    /// Draws what a phone would see of the screen; the frames are left in a folder.
+    Lens { screen: Screen, seed: u64, folder: PathBuf },
+    /// A webcam.
+    Webcam { selector: String },
+}
+
+impl Eye {
+    /// Looks until a code is read. Blocks: run it where that is allowed.
+    pub(crate) fn look(&self, scene: &str) -> Result<Sighting, Failure> {
+        match self {
+            Self::Lens { screen, seed, folder } => look_through_lens(screen, *seed, folder, scene),
+            Self::Webcam { selector } => look_through_webcam(selector),
+        }
+    }
+}
+
+fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_unix_ms(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// Scans one frame; `Some` when it has a code.
+fn read(scanner: &mut Scanner, luma: &[u8], width: u32, height: u32) -> Option<Symbol> {
+    let frame = LumaFrame::luma8(luma, width, height, width as usize).ok()?;
+    let found = scanner.scan(&frame, now()).events.into_iter().next();
+    found.map(|Event::Found(symbol)| symbol)
+}
+
+fn look_through_lens(screen: &Screen, seed: u64, folder: &std::path::Path, scene: &str) -> Result<Sighting, Failure> {
+    let broken = |error: &dyn std::fmt::Display| {
+        Failure::new(Exit::Error, format!("the lens fails: {error}"), "report this with the seed that was used")
+    };
+    let mut scanner = Scanner::new(ScanOptions { effort: ScanEffort::Live, all_symbols: false });
+    let mut scanning = Duration::ZERO;
+    for index in 0..LENS_FRAMES {
+        let text = screen.text().ok_or_else(|| broken(&"nothing is on the screen"))?;
+        let matrix = CodeMatrix::draw(&text).map_err(|error| broken(&error))?;
+        let matrix = Matrix::new(matrix.size(), matrix.modules().to_vec()).map_err(|error| broken(&error))?;
+        let lens = Lens::new(&Condition::Nominal.scene(matrix)).map_err(|error| broken(&error))?;
+        let frame = lens.shoot(&approach(index, seed)).map_err(|error| broken(&error))?;
+        let path = folder.join(format!("{scene}-{index:02}.png"));
+        let file = std::fs::File::create(path).map_err(|error| broken(&error))?;
+        frame.write_png(std::io::BufWriter::new(file)).map_err(|error| broken(&error))?;
+        let (width, height) = (frame.width as u32, frame.height as u32);
+        let luma = frame.luma();
+        let start = Instant::now();
+        let symbol = read(&mut scanner, &luma, width, height);
+        scanning += start.elapsed();
+        if let Some(symbol) = symbol {
+            return Ok(Sighting { symbol, frames: index + 1, scanning });
+        }
+    }
+    Err(broken(&format!("no code was read in {LENS_FRAMES} frames")))
+}
+
+/// A phone that comes nearer: first far, blurred and moving, then steady. The hand never holds still.
+fn approach(index: u32, seed: u64) -> View {
+    let arrival = (index as f32 / 4.0).min(1.0);
+    let seed = seed.wrapping_mul(1_000).wrapping_add(u64::from(index));
+    let steady = Condition::Nominal.view(seed);
+    let away = 1.0 - arrival;
+    View {
+        px_per_module: 1.3 + (steady.px_per_module - 1.3) * arrival,
+        defocus_px: steady.defocus_px + 5.0 * away,
+        hand: [steady.hand[0] + 500.0 * away, steady.hand[1] - 240.0 * away],
+        offset: [steady.offset[0] - 180.0 * away, steady.offset[1] + 90.0 * away],
+        roll: steady.roll + 14.0 * away,
+        ..steady
+    }
+}
+
+fn look_through_webcam(selector: &str) -> Result<Sighting, Failure> {
+    let mut camera = Webcam::open(&Selector::parse(selector))?;
+    let mut scanner = Scanner::new(ScanOptions { effort: ScanEffort::Live, all_symbols: false });
+    let (start, mut scanning) = (Instant::now(), Duration::ZERO);
+    let (mut frame, mut frames) = (Frame::empty(), 0);
+    while start.elapsed() < WEBCAM_PATIENCE {
+        if !camera.next_frame(&mut frame, Duration::from_millis(100))? {
+            continue;
+        }
+        frames += 1;
+        let looked = Instant::now();
+        let symbol = read(&mut scanner, &frame.luma, frame.width, frame.height);
+        scanning += looked.elapsed();
+        if let Some(symbol) = symbol {
+            return Ok(Sighting { symbol, frames, scanning });
+        }
+    }
+    let what = format!("no code was read in {} s", WEBCAM_PATIENCE.as_secs());
+    Err(Failure::new(
+        Exit::NoneFound,
+        what,
+        "hold the webcam so that the whole code is sharp and fills a third of the picture",
+    ))
+}
