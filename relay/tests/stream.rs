@@ -66,7 +66,7 @@ async fn mail_waits_is_numbered_comes_again_until_acknowledged_and_is_stored_onc
 }
 
 #[tokio::test]
-async fn more_mail_than_a_batch_comes_in_order() {
+async fn more_mail_than_a_batch_comes_in_order_and_cannot_be_acknowledged_in_advance() {
     let relay = relay().await;
     let (account, _) = known(&relay).await;
     let mut sender = account.connect(&relay, &account.phone).await;
@@ -74,7 +74,14 @@ async fn more_mail_than_a_batch_comes_in_order() {
         sender.posts(&account.phone, &account.laptop, reference, &[reference as u8]).await;
         assert_eq!(sender.hears().await, StreamEvent::Accepted(Accepted { reference }));
     }
-    let mut reader = account.connect(&relay, &account.laptop).await;
+    let make = |nonce| {
+        let auth = account.laptop.auth(account.id(), nonce, relay.host(), 1);
+        Login { auth, lease: Some(account.lease(&account.laptop, now() + DAY_MS)) }
+    };
+    let mut reader = log_in(&relay, make).await;
+    // Right behind the login, so that it is read between two batches: it must not drop what was not sent yet.
+    reader.acks(u64::MAX).await;
+    assert_eq!(reader.hears().await, StreamEvent::Welcome(Welcome { epoch: 1 }));
     for number in 1..=50_u8 {
         assert_eq!(reader.gets().await, (number.into(), vec![number - 1]));
     }
