@@ -7,15 +7,15 @@ use std::time::Instant;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use pairlight_wire::device::open_ops;
-use pairlight_wire::id::AccountId;
+use pairlight_wire::id::{AccountId, DeviceId};
 use pairlight_wire::limits::CHAIN_LISTS;
-use pairlight_wire::list::{ListError, VerifiedList};
+use pairlight_wire::list::{DeviceList, ListError, VerifiedList};
 use pairlight_wire::relay::{Challenge, DeviceAuth, ListChain, PublishList, RefusalCode};
 use pairlight_wire::sign::key_id;
 use pairlight_wire::{List, Wire};
 use tracing::{debug, info};
 
-use crate::auth::{Account, check_device, not_listed};
+use crate::auth::{Account, check_device, check_signature, not_listed};
 use crate::link::{random, short};
 use crate::refusal::{Refusal, cbor, refuse};
 use crate::server::{Request, State};
@@ -52,13 +52,38 @@ pub(crate) async fn chain(state: Arc<State>, request: Request) -> Result<Respons
     let known = Account::open(head)?;
     match check_device(&state, &known, &auth, &auth.nonce) {
         // A removed device may read the list that removes it: it erases itself only on signed proof.
-        Err(refusal) if refusal.code == RefusalCode::Removed => {}
+        Err(refusal) if refusal.code == RefusalCode::Removed => {
+            // A relay that learned the account again never saw the key; the lists that it has name the device only as
+            // removed, and their ids are no more public than the lists.
+            if let Some(former) = former_key(&state, account, auth.device).await? {
+                check_signature(&state, &auth, &auth.nonce, &former)?;
+            }
+        }
         checked => {
             checked?;
         }
     }
     let lists = List::new(state.store.lists(account, from, CHAIN_LISTS).await?).unwrap_or_default();
     Ok(cbor(StatusCode::OK, &ListChain { lists, ops: known.ops.first().cloned() }))
+}
+
+/// The key of a removed device, from a stored list that still has it.
+async fn former_key(state: &State, account: AccountId, device: DeviceId) -> Result<Option<[u8; 32]>, StoreError> {
+    let mut from = 0_u64;
+    loop {
+        let lists = state.store.lists(account, from, CHAIN_LISTS).await?;
+        let mut newest = None;
+        for list in lists.iter().filter_map(|signed| DeviceList::decode(signed.payload.as_slice()).ok()) {
+            if let Some(entry) = list.entries.as_slice().iter().find(|entry| entry.device == device) {
+                return Ok(Some(entry.device_pk));
+            }
+            newest = Some(list.epoch);
+        }
+        match newest.and_then(|newest| newest.checked_add(1)) {
+            Some(next) if lists.len() >= CHAIN_LISTS && next > from => from = next,
+            _ => return Ok(None),
+        }
+    }
 }
 
 /// `PUT /v1/accounts/{account}/list`
@@ -114,7 +139,8 @@ async fn accept(
     let current = known.and_then(|known| known.ops.first()).and_then(|ops| open_ops(ops, &list.root_pk).ok());
     let renews_ops = by_root || current.is_none_or(|current| current.not_after <= ops.not_after);
     let epoch = list.epoch;
-    let new = NewList { account, epoch, stored: stored.clone(), renews_ops };
+    let after = known.map(|known| known.list.list().epoch);
+    let new = NewList { account, epoch, after, stored: stored.clone(), renews_ops };
     if !state.store.append(new).await? {
         // Somebody was faster between the look and the swap.
         let head = state.store.head(account).await?;

@@ -103,14 +103,25 @@ pub(crate) fn check_device<'a>(
         return Err(refuse(RefusalCode::Removed, "this device was removed from the account"));
     }
     let entry = account.list.entry(&auth.device).ok_or_else(not_listed)?;
-    let message = auth_message(nonce, &state.host, &auth.device, auth.epoch);
-    if auth.nonce != *nonce || verify(&entry.device_pk, SigningContext::RelayAuth, &message, &auth.sig).is_err() {
-        return Err(refuse(RefusalCode::NotAllowed, "the login is not valid"));
-    }
+    check_signature(state, auth, nonce, &entry.device_pk)?;
     if auth.epoch > account.list.list().epoch {
         tracing::warn!(known = auth.epoch, stored = account.list.list().epoch, "a device knows a newer list");
     }
     Ok(entry)
+}
+
+/// Checks the signature of `auth` over `nonce`.
+pub(crate) fn check_signature(
+    state: &State,
+    auth: &DeviceAuth,
+    nonce: &Nonce,
+    device_pk: &[u8; 32],
+) -> Result<(), Refusal> {
+    let message = auth_message(nonce, &state.host, &auth.device, auth.epoch);
+    if auth.nonce != *nonce || verify(device_pk, SigningContext::RelayAuth, &message, &auth.sig).is_err() {
+        return Err(refuse(RefusalCode::NotAllowed, "the login is not valid"));
+    }
+    Ok(())
 }
 
 /// No such account, or not for this device.

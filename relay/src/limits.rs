@@ -64,6 +64,10 @@ pub struct Limits {
     pub challenges: Quota,
     /// TCP connections of all callers.
     pub connections: usize,
+    /// TCP connections of one IPv4 address or IPv6 /64. Trusted proxies are not counted: they speak for many.
+    pub connections_per_network: usize,
+    /// A connection that moves no byte for this long is closed. Longer than a long poll and than two pings.
+    pub idle: Duration,
     /// Life of a nonce, and the time to log in on a new socket.
     pub nonce_lifetime: Duration,
     /// Nonces that are kept; beyond, the oldest is forgotten.
@@ -106,6 +110,8 @@ impl Limits {
             publishes: Quota::two(20, MINUTE, 200, DAY),
             challenges: Quota::two(60, MINUTE, 1_200, HOUR),
             connections: 10_000,
+            connections_per_network: 256,
+            idle: Duration::from_secs(75),
             nonce_lifetime: MINUTE,
             nonces: 50_000,
             lists_per_account: 1_024,
@@ -124,7 +130,14 @@ impl Limits {
     #[must_use]
     pub fn generous() -> Self {
         let many = Quota::one(100_000, MINUTE);
-        Self { opens: many.clone(), claims: many.clone(), publishes: many.clone(), challenges: many, ..Self::public() }
+        Self {
+            opens: many.clone(),
+            claims: many.clone(),
+            publishes: many.clone(),
+            challenges: many,
+            connections_per_network: 10_000,
+            ..Self::public()
+        }
     }
 }
 

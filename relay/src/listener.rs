@@ -1,9 +1,10 @@
 //! Accepts connections, at most so many, and can end all of them: no task outlives the relay's handle.
 
+use std::collections::HashMap;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -12,19 +13,68 @@ use axum::serve::{IncomingStream, Listener};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tracing::warn;
+use tokio::time::{Instant, Sleep, sleep};
+use tracing::{debug, warn};
+
+use crate::rate::Network;
+
+/// Who may come in, and for how long without saying anything.
+pub(crate) struct Door {
+    /// Connections of one network.
+    pub(crate) per_network: usize,
+    /// Time without a byte after which a connection ends.
+    pub(crate) idle: Duration,
+    /// They are not counted.
+    pub(crate) proxies: Vec<IpAddr>,
+}
+
+/// Connections by network; empty networks are not kept.
+#[derive(Clone, Default)]
+struct Guests(Arc<Mutex<HashMap<Network, usize>>>);
+
+impl Guests {
+    fn enter(&self, network: Network, most: usize) -> Option<Guest> {
+        let mut inside = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = inside.entry(network).or_default();
+        if *count >= most.max(1) {
+            return None;
+        }
+        *count = count.saturating_add(1);
+        Some(Guest { guests: self.clone(), network })
+    }
+}
+
+/// One connection of a network; leaves when dropped.
+struct Guest {
+    guests: Guests,
+    network: Network,
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        let mut inside = self.guests.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = inside.get_mut(&self.network) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                inside.remove(&self.network);
+            }
+        }
+    }
+}
 
 /// A listener that counts.
 pub(crate) struct CountingListener {
     listener: TcpListener,
     places: Arc<Semaphore>,
     cut: watch::Receiver<bool>,
+    door: Door,
+    guests: Guests,
 }
 
 impl CountingListener {
     /// `places` is the number of connections at a time; when `cut` turns true every connection fails at once.
-    pub(crate) fn new(listener: TcpListener, places: Arc<Semaphore>, cut: watch::Receiver<bool>) -> Self {
-        Self { listener, places, cut }
+    pub(crate) fn new(listener: TcpListener, places: Arc<Semaphore>, cut: watch::Receiver<bool>, door: Door) -> Self {
+        Self { listener, places, cut, door, guests: Guests::default() }
     }
 }
 
@@ -41,9 +91,19 @@ impl Listener for CountingListener {
             };
             match self.listener.accept().await {
                 Ok((stream, address)) => {
+                    let known = address.ip().to_canonical();
+                    let guest = if self.door.proxies.iter().any(|proxy| proxy.to_canonical() == known) {
+                        None
+                    } else if let Some(guest) = self.guests.enter(Network::from(known), self.door.per_network) {
+                        Some(guest)
+                    } else {
+                        debug!("a network has too many connections");
+                        continue;
+                    };
                     // Small frames must not wait for the acknowledgement of the one before.
                     let _ = stream.set_nodelay(true);
-                    return (Connection::new(stream, self.cut.clone(), place), address);
+                    let presence = Presence { _place: place, _guest: guest };
+                    return (Connection::new(stream, self.cut.clone(), self.door.idle, presence), address);
                 }
                 Err(error) => {
                     warn!(%error, "cannot accept a connection");
@@ -58,28 +118,52 @@ impl Listener for CountingListener {
     }
 }
 
-/// A connection that ends when it is cut.
+/// What a connection takes up while it lives.
+struct Presence {
+    _place: OwnedSemaphorePermit,
+    _guest: Option<Guest>,
+}
+
+/// A connection that ends when it is cut, or when it was idle for too long.
 pub(crate) struct Connection {
     stream: TcpStream,
     /// `None` once it is cut.
     cut: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
-    _place: OwnedSemaphorePermit,
+    idle: Duration,
+    moved: Instant,
+    alarm: Pin<Box<Sleep>>,
+    _presence: Presence,
 }
 
 impl Connection {
-    fn new(stream: TcpStream, mut cut: watch::Receiver<bool>, place: OwnedSemaphorePermit) -> Self {
+    fn new(stream: TcpStream, mut cut: watch::Receiver<bool>, idle: Duration, presence: Presence) -> Self {
         let cut: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(async move {
             // An error means that the handle is gone: cut as well.
             let _ = cut.wait_for(|cut| *cut).await;
         });
-        Self { stream, cut: Some(cut), _place: place }
+        let alarm = Box::pin(sleep(idle));
+        Self { stream, cut: Some(cut), idle, moved: Instant::now(), alarm, _presence: presence }
     }
 
     fn is_cut(&mut self, context: &mut Context<'_>) -> bool {
         if self.cut.as_mut().is_some_and(|cut| cut.as_mut().poll(context).is_ready()) {
             self.cut = None;
         }
+        while self.cut.is_some() && self.alarm.as_mut().poll(context).is_ready() {
+            match self.moved.checked_add(self.idle) {
+                Some(due) if due > Instant::now() => self.alarm.as_mut().reset(due),
+                _ => self.cut = None,
+            }
+        }
         self.cut.is_none()
+    }
+
+    /// Notes that bytes moved.
+    fn note<T>(&mut self, moved: Poll<T>) -> Poll<T> {
+        if moved.is_ready() {
+            self.moved = Instant::now();
+        }
+        moved
     }
 }
 
@@ -89,13 +173,21 @@ fn aborted<T>() -> Poll<io::Result<T>> {
 
 impl AsyncRead for Connection {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if self.is_cut(cx) { aborted() } else { Pin::new(&mut self.stream).poll_read(cx, buffer) }
+        if self.is_cut(cx) {
+            return aborted();
+        }
+        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        self.note(read)
     }
 }
 
 impl AsyncWrite for Connection {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        if self.is_cut(cx) { aborted() } else { Pin::new(&mut self.stream).poll_write(cx, bytes) }
+        if self.is_cut(cx) {
+            return aborted();
+        }
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.note(written)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

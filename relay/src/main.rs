@@ -6,9 +6,17 @@ use clap::Parser;
 use pairlight_relay::{RelayArgs, run_foreground};
 use tracing_subscriber::EnvFilter;
 
+const EXAMPLES: &str = "\
+Examples:
+  pairlight-relay --listen 127.0.0.1:0 --limits generous            try it on this machine
+  pairlight-relay --listen 0.0.0.0:8787 --host relay.example \\
+      --key-file relay.key --allow-origin https://app.example       behind no proxy
+  pairlight-relay --host relay.example --trust-proxy 127.0.0.1 \\
+      --key-file relay.key                                          behind a proxy that speaks TLS";
+
 /// The untrusted Pairlight server: link slots, mailboxes, signed lists. It cannot read what it carries.
 #[derive(Parser)]
-#[command(name = "pairlight-relay", version)]
+#[command(name = "pairlight-relay", version, before_help = EXAMPLES, max_term_width = 110)]
 struct Program {
     #[command(flatten)]
     relay: RelayArgs,

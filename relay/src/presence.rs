@@ -13,6 +13,8 @@ use crate::auth::Account;
 
 /// Notices that wait for a device; more are dropped, each can be missed without harm.
 const NOTICES: usize = 64;
+/// Envelopes among them, up to 64 KiB each: a device that does not read must not fill the memory.
+const ENVELOPE_NOTICES: usize = 8;
 
 struct Chair {
     number: u64,
@@ -98,7 +100,11 @@ impl Presence {
     pub(crate) fn notice(&self, account: &AccountId, device: &DeviceId, event: StreamEvent) {
         let rooms = self.lock();
         if let Some(chair) = rooms.get(account).and_then(|room| room.chairs.get(device)) {
-            let _ = chair.notices.try_send(event);
+            let room =
+                if matches!(event, StreamEvent::Deliver(_)) { NOTICES.saturating_sub(ENVELOPE_NOTICES) } else { 0 };
+            if chair.notices.capacity() > room {
+                let _ = chair.notices.try_send(event);
+            }
         }
     }
 }

@@ -16,6 +16,8 @@ pub(crate) struct Refusal {
     pub(crate) words: &'static str,
     pub(crate) retry_after: Duration,
     pub(crate) slot: Option<SlotId>,
+    /// Of the refused post.
+    pub(crate) reference: Option<u64>,
     /// Epoch of the stored list, for the writer that was too slow.
     pub(crate) epoch: Option<u64>,
 }
@@ -24,12 +26,16 @@ pub(crate) struct Refusal {
 const EPOCH_HEADER: &str = "pairlight-epoch";
 
 pub(crate) fn refuse(code: RefusalCode, words: &'static str) -> Refusal {
-    Refusal { code, words, retry_after: Duration::ZERO, slot: None, epoch: None }
+    Refusal { code, words, retry_after: Duration::ZERO, slot: None, reference: None, epoch: None }
 }
 
 impl Refusal {
     pub(crate) fn about(self, slot: SlotId) -> Self {
         Self { slot: Some(slot), ..self }
+    }
+
+    pub(crate) fn of_post(self, reference: u64) -> Self {
+        Self { reference: Some(reference), ..self }
     }
 
     pub(crate) fn after(self, retry_after: Duration) -> Self {
@@ -46,6 +52,7 @@ impl Refusal {
             retry_after_ms: u64::try_from(self.retry_after.as_millis()).unwrap_or(u64::MAX),
             words: Text::truncated(self.words),
             slot: self.slot,
+            reference: self.reference,
         }
     }
 }

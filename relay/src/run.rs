@@ -59,6 +59,8 @@ impl LimitsPreset {
 /// # Errors
 /// [`RelayError`] when it cannot start.
 pub async fn run_foreground(args: RelayArgs) -> Result<(), RelayError> {
+    // Before anybody can know the address: a signal that comes at once still ends it in order.
+    let asked = stop_signal()?;
     let attestation_seed = args.key_file.as_deref().map(load_or_create_seed).transpose()?;
     let relay = Relay::spawn(RelayConfig {
         host: args.host,
@@ -71,26 +73,32 @@ pub async fn run_foreground(args: RelayArgs) -> Result<(), RelayError> {
     .await?;
     let key: String = relay.attestation_pk().iter().map(|b| format!("{b:02x}")).collect();
     // Whoever started it may have closed the pipe; the relay runs all the same.
-    let _ = writeln!(std::io::stdout(), "relay {}  host {}  attestation key {key}", relay.url(), relay.host());
-    let asked = stop_signal().await;
+    let mut out = std::io::stdout();
+    let _ = writeln!(out, "relay {}  host {}  attestation key {key}", relay.url(), relay.host());
+    let _ = out.flush();
+    let asked = asked.await;
     tracing::info!("stopping");
     relay.shutdown().await;
     asked
 }
 
+/// Listens for the signals now; the future ends when one came.
 #[cfg(unix)]
-async fn stop_signal() -> Result<(), RelayError> {
+fn stop_signal() -> Result<impl Future<Output = Result<(), RelayError>>, RelayError> {
     use tokio::signal::unix::{SignalKind, signal};
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(RelayError::Signal)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(RelayError::Signal)?;
-    tokio::select! {
-        interrupt = tokio::signal::ctrl_c() => interrupt.map_err(RelayError::Signal),
-        _ = terminate.recv() => Ok(()),
-    }
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => Ok(()),
+            _ = terminate.recv() => Ok(()),
+        }
+    })
 }
 
 #[cfg(not(unix))]
-async fn stop_signal() -> Result<(), RelayError> {
-    tokio::signal::ctrl_c().await.map_err(RelayError::Signal)
+fn stop_signal() -> Result<impl Future<Output = Result<(), RelayError>>, RelayError> {
+    Ok(async { tokio::signal::ctrl_c().await.map_err(RelayError::Signal) })
 }
 
 /// Reads the seed, or makes one in a file that only its owner may read.

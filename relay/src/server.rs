@@ -27,7 +27,7 @@ use crate::caller::Caller;
 use crate::config::{Clock, PlaceLookup, RelayConfig};
 use crate::error::RelayError;
 use crate::limits::Limits;
-use crate::listener::{CountingListener, Peer};
+use crate::listener::{CountingListener, Door, Peer};
 use crate::presence::Presence;
 use crate::rate::Attempts;
 use crate::refusal::{Refusal, cbor, refuse};
@@ -116,7 +116,12 @@ impl Relay {
         // More permits than a semaphore can hand out at once would make the wait for all of them impossible.
         let most = u32::try_from(state.limits.connections).unwrap_or(u32::MAX).clamp(1, 1 << 20);
         let places = Arc::new(Semaphore::new(most as usize));
-        let listener = CountingListener::new(listener, places.clone(), cutting);
+        let door = Door {
+            per_network: state.limits.connections_per_network,
+            idle: state.limits.idle,
+            proxies: state.trusted_proxies.clone(),
+        };
+        let listener = CountingListener::new(listener, places.clone(), cutting, door);
         let service = router(state.clone()).into_make_service_with_connect_info::<Peer>();
         let mut until = stopping.clone();
         let server = axum::serve(listener, service).with_graceful_shutdown(async move {

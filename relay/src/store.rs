@@ -53,8 +53,10 @@ pub struct Head {
 pub struct NewList {
     /// The account.
     pub account: AccountId,
-    /// Its epoch; stored only when the newest has the one before.
+    /// Its epoch.
     pub epoch: u64,
+    /// Epoch of the newest stored list that it follows; `None`: the account is not known yet.
+    pub after: Option<u64>,
     /// List and certificate.
     pub stored: StoredList,
     /// Whether the certificate becomes the account's current one.
@@ -107,7 +109,7 @@ pub trait Store: Send + Sync + 'static {
     /// At most `most` signed lists from epoch `from` on, oldest first.
     fn lists(&self, account: AccountId, from: u64, most: usize) -> Stored<'_, Vec<Signed>>;
 
-    /// Stores a list when the newest has the epoch before it, and says whether it did. Atomic.
+    /// Stores a list when the newest is the one that it follows, and says whether it did. Atomic.
     fn append(&self, new: NewList) -> Stored<'_, bool>;
 
     /// Stores an envelope, unless the sender did so before. Atomic.
@@ -165,6 +167,8 @@ pub struct MemoryStore {
 
 /// Bytes that a stored item takes beside its contents, roughly.
 const OVERHEAD: usize = 256;
+/// Bytes that a remembered reference takes.
+const REFERENCE_BYTES: usize = 8;
 
 impl MemoryStore {
     /// An empty store that holds at most `most_bytes`.
@@ -230,8 +234,8 @@ impl Store for MemoryStore {
     fn append(&self, new: NewList) -> Stored<'_, bool> {
         let mut memory = self.lock();
         let account = memory.accounts.get(&new.account);
-        let newest = account.and_then(|account| account.lists.last_key_value()).map_or(0, |(epoch, _)| *epoch);
-        if newest.checked_add(1) != Some(new.epoch) {
+        let newest = account.and_then(|account| account.lists.last_key_value()).map(|(epoch, _)| *epoch);
+        if newest != new.after {
             return ready(Ok(false));
         }
         let payloads = [&new.stored.list, &new.stored.ops].map(|signed| signed.payload.as_slice().len());
@@ -260,7 +264,10 @@ impl Store for MemoryStore {
                 return ready(Ok(Deposit::Full));
             }
         }
-        if let Err(full) = memory.reserve(size.saturating_add(OVERHEAD), self.most_bytes) {
+        let known = memory.mailboxes.get(&mail.to).and_then(|letters| letters.references.get(&mail.from));
+        let forgets = known.is_some_and(|known| known.len() >= REFERENCES_KEPT);
+        let remembered = if forgets { 0 } else { REFERENCE_BYTES };
+        if let Err(full) = memory.reserve(size.saturating_add(OVERHEAD).saturating_add(remembered), self.most_bytes) {
             return ready(Err(full));
         }
         let letters = memory.mailboxes.entry(mail.to).or_default();
@@ -270,7 +277,7 @@ impl Store for MemoryStore {
         letters.letters.insert(number, Letter { envelope: mail.envelope, at: mail.at });
         let references = letters.references.entry(mail.from).or_default();
         references.push_back(mail.reference);
-        if references.len() > REFERENCES_KEPT {
+        if forgets {
             references.pop_front();
         }
         ready(Ok(Deposit::Stored(number)))
@@ -291,7 +298,10 @@ impl Store for MemoryStore {
     fn drop_mailbox(&self, to: Mailbox) -> Stored<'_, ()> {
         let mut memory = self.lock();
         memory.discard(to, |_, _| true);
-        memory.mailboxes.remove(&to);
+        if let Some(letters) = memory.mailboxes.remove(&to) {
+            let references = letters.references.values().map(VecDeque::len).fold(0, usize::saturating_add);
+            memory.bytes = memory.bytes.saturating_sub(references.saturating_mul(REFERENCE_BYTES));
+        }
         ready(Ok(()))
     }
 
@@ -341,8 +351,24 @@ mod tests {
 
     #[tokio::test]
     async fn a_full_store_refuses_and_stays_usable() {
-        let store = MemoryStore::new(OVERHEAD + 10);
+        let store = MemoryStore::new(OVERHEAD + REFERENCE_BYTES + 10);
         assert!(matches!(store.deposit(letter(1, 11, 0), LIMITS).await, Err(StoreError::Full)));
         assert_eq!(store.deposit(letter(1, 10, 0), LIMITS).await.unwrap(), Deposit::Stored(1));
+    }
+
+    #[tokio::test]
+    async fn references_are_remembered_in_bounded_memory() {
+        const MANY: MailboxLimits = MailboxLimits { bytes: usize::MAX, messages: usize::MAX };
+        let store = MemoryStore::new(usize::MAX);
+        let kept = REFERENCES_KEPT as u64;
+        for reference in 0..kept + 10 {
+            assert!(matches!(store.deposit(letter(reference, 0, 0), MANY).await.unwrap(), Deposit::Stored(_)));
+        }
+        store.acknowledge(TO, u64::MAX).await.unwrap();
+        assert_eq!(store.lock().bytes, REFERENCES_KEPT * REFERENCE_BYTES);
+        assert_eq!(store.deposit(letter(10, 0, 0), MANY).await.unwrap(), Deposit::Repeated);
+        assert!(matches!(store.deposit(letter(9, 0, 0), MANY).await.unwrap(), Deposit::Stored(_)), "forgotten");
+        store.drop_mailbox(TO).await.unwrap();
+        assert_eq!(store.lock().bytes, 0);
     }
 }

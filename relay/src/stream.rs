@@ -28,7 +28,7 @@ use crate::store::{Deposit, Mailbox, MailboxLimits, NewMail};
 pub(crate) const STREAM_FRAME_BYTES: usize = ENVELOPE_BYTES + FRAME_ROOM;
 
 /// Envelopes read from the store at a time.
-const BATCH: usize = 16;
+const BATCH: usize = 4;
 
 /// The socket of a device, from its start to its end.
 pub(crate) async fn serve_socket(state: Arc<State>, socket: WebSocket) {
@@ -170,26 +170,34 @@ impl Session<'_> {
         if account.list.entry(&self.mailbox.1).is_some() { Ok(account) } else { Err(removed()) }
     }
 
+    /// Stores or passes on an envelope. What fails for one envelope is answered and the socket lives on.
     async fn post(&mut self, frames: &mut Frames, post: PostEnvelope) -> Result<(), Leave> {
+        let reference = post.reference;
+        match self.accept(post).await {
+            Ok(()) => frames.send(&StreamEvent::Accepted(Accepted { reference })).await,
+            Err(refusal) if refusal.code == RefusalCode::Removed => Err(refusal.into()),
+            Err(refusal) => frames.send(&StreamEvent::Refused(refusal.of_post(reference).to_wire())).await,
+        }
+    }
+
+    async fn accept(&self, post: PostEnvelope) -> Result<(), Refusal> {
         let (account, device) = self.mailbox;
         let envelope = Envelope::decode(post.envelope.as_slice())?;
         if envelope.from != device || envelope.to != post.to {
-            return Err(refuse(RefusalCode::Protocol, "sender and recipient are not those of the envelope").into());
+            return Err(refuse(RefusalCode::Protocol, "sender and recipient are not those of the envelope"));
         }
         // Looked at without marking it as seen: the notice of the change is still due.
         let known = self.place.account.borrow().clone();
         if known.list.entry(&device).is_none() {
-            return Err(removed().into());
+            return Err(removed());
         }
         if known.list.entry(&post.to).is_none() {
-            let refusal = refuse(RefusalCode::NotFound, "the recipient is not a device of this account");
-            return frames.send(&StreamEvent::Refused(refusal.to_wire())).await;
+            return Err(refuse(RefusalCode::NotFound, "the recipient is not a device of this account"));
         }
-        let accepted = StreamEvent::Accepted(Accepted { reference: post.reference });
         if envelope.kind == EnvelopeKind::Ephemeral {
             let deliver = StreamEvent::Deliver(Deliver { number: 0, envelope: post.envelope });
             self.state.presence.notice(&account, &post.to, deliver);
-            return frames.send(&accepted).await;
+            return Ok(());
         }
         let limits = &self.state.limits;
         let limits = MailboxLimits { bytes: limits.mailbox_bytes, messages: limits.mailbox_messages };
@@ -200,21 +208,19 @@ impl Session<'_> {
             envelope: post.envelope.into_vec(),
             at: (self.state.clock)(),
         };
-        let refusal = match self.state.store.deposit(mail, limits).await {
-            Ok(Deposit::Stored(_)) => {
+        match self.state.store.deposit(mail, limits).await? {
+            Deposit::Stored(_) => {
                 self.state.presence.mail(&account, &post.to);
-                return frames.send(&accepted).await;
+                Ok(())
             }
-            Ok(Deposit::Repeated) => return frames.send(&accepted).await,
-            Ok(Deposit::Full) => {
+            Deposit::Repeated => Ok(()),
+            Deposit::Full => {
                 let words = "your mailbox is full; acknowledge what you stored";
                 let full = refuse(RefusalCode::Overflow, words).to_wire();
                 self.state.presence.notice(&account, &post.to, StreamEvent::Refused(full));
-                refuse(RefusalCode::Overflow, "the mailbox of the recipient is full")
+                Err(refuse(RefusalCode::Overflow, "the mailbox of the recipient is full"))
             }
-            Err(error) => Refusal::from(error),
-        };
-        frames.send(&StreamEvent::Refused(refusal.to_wire())).await
+        }
     }
 
     /// Sends what was not sent on this socket yet, a batch at a time so that other events get their turn.

@@ -362,6 +362,11 @@ async fn contexts_are_signed_and_tell_place_page_and_program() {
     let payload = answer.own_context.open(&relay.attestation_pk(), SigningContext::RelayContext).unwrap();
     let own = OwnContext::decode(payload).unwrap();
     assert!(own.slot == slot(1) && context.matches(&own));
+    // Both are signed under one label: the kind alone keeps them apart.
+    let kinds = [&answer.context, &answer.own_context].map(|signed| signed.payload.as_slice()[1]);
+    assert_eq!(kinds, [1, 2]);
+    assert!(OwnContext::decode(answer.context.payload.as_slice()).is_err());
+    assert!(RelayContext::decode(payload).is_err());
 
     let mut program = Shower::open(&relay).await;
     let opened = program.opens(slot(2)).await;

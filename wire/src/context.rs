@@ -77,9 +77,10 @@ record! {
 
 record! {
     /// What the relay saw of the device that claimed the slot, for the comparison on that device.
-    /// Travels as [`crate::sign::Signed`] by the relay's attestation key.
+    /// Travels as [`crate::sign::Signed`] by the relay's attestation key. Signed under the same label as
+    /// [`RelayContext`], so its kind keeps one from being taken for the other.
     #[derive(Debug, Clone, PartialEq, Eq)]
-    pub struct OwnContext [1] {
+    pub struct OwnContext [2] {
         /// The slot.
         pub slot: SlotId,
         /// Network of the primary device.

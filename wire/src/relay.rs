@@ -108,6 +108,8 @@ record! {
         pub words: Text<200>,
         /// The slot that it is about, on `/v1/link`.
         pub slot: Option<SlotId>,
+        /// [`PostEnvelope::reference`] of the post that it is about, on `/v1/stream`: the socket lives on.
+        pub reference: Option<u64>,
     }
 }
 

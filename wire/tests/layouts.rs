@@ -194,7 +194,13 @@ fn auth() -> DeviceAuth {
 }
 
 fn refused() -> Refused {
-    Refused { code: RefusalCode::RateLimited, retry_after_ms: 90_000, words: Text::truncated("wait"), slot: Some(SLOT) }
+    Refused {
+        code: RefusalCode::RateLimited,
+        retry_after_ms: 90_000,
+        words: Text::truncated("wait"),
+        slot: Some(SLOT),
+        reference: Some(300),
+    }
 }
 
 /// Calls `$each!(Type, [field names], value)` for one value of every record.
@@ -418,7 +424,7 @@ macro_rules! every_record {
             ["tag", "list", "mailbox", "blob_base"],
             M5Body { list: signed(), mailbox: [0xde; 16], blob_base: Text::truncated("/v1/blobs/") }
         );
-        $each!(Refused, ["tag", "code", "retry_after_ms", "words", "slot"], refused());
+        $each!(Refused, ["tag", "code", "retry_after_ms", "words", "slot", "reference"], refused());
         $each!(OpenSlot, ["tag", "slot", "offer_ct"], OpenSlot { slot: SLOT, offer_ct: blob(&[0x0c; 80]) });
         $each!(SlotSend, ["tag", "slot", "seq", "body"], SlotSend { slot: SLOT, seq: 2, body: blob(&[0xb0; 32]) });
         $each!(CancelSlot, ["tag", "slot", "reason"], CancelSlot { slot: SLOT, reason: EndReason::Declined });

@@ -20,6 +20,7 @@ use super::client::{Credentials, Received, RelayClient, Socket, next_frame, send
 use super::clock::system_rng;
 use super::error::NetError;
 use super::shared::SharedStore;
+use crate::crypto::random;
 use crate::devices::Account;
 use crate::pairing::LinkedAccount;
 use crate::session::SessionError;
@@ -142,7 +143,9 @@ impl Connection {
     pub(super) fn start(membership: Membership, client: RelayClient, store: SharedStore) -> Self {
         let (commands, inbox) = mpsc::channel(64);
         let (outbox, events) = mpsc::channel(64);
-        let driver = Driver { membership, client, store, inbox, outbox, unsent: VecDeque::new(), next_reference: 1 };
+        // The relay takes a known reference for a repetition, also one of an earlier run of this program.
+        let next_reference = u64::from_be_bytes(random(&mut system_rng())) >> 1;
+        let driver = Driver { membership, client, store, inbox, outbox, unsent: VecDeque::new(), next_reference };
         Self { commands, events, task: tokio::spawn(driver.run()) }
     }
 
@@ -173,6 +176,12 @@ impl Drop for Connection {
 struct Unsent {
     post: PostEnvelope,
     done: oneshot::Sender<Result<(), NetError>>,
+}
+
+/// The post that the relay speaks of.
+fn take_unsent(unsent: &mut VecDeque<Unsent>, reference: u64) -> Option<Unsent> {
+    let at = unsent.iter().position(|unsent| unsent.post.reference == reference)?;
+    unsent.remove(at)
 }
 
 struct Driver {
@@ -278,23 +287,24 @@ impl Driver {
             }
             StreamEvent::Deliver(deliver) => self.on_deliver(socket, deliver).await,
             StreamEvent::Accepted(accepted) => {
-                if let Some(at) = self.unsent.iter().position(|unsent| unsent.post.reference == accepted.reference)
-                    && let Some(unsent) = self.unsent.remove(at)
-                {
+                if let Some(unsent) = take_unsent(&mut self.unsent, accepted.reference) {
                     let _ = unsent.done.send(Ok(()));
                 }
                 Ok(())
             }
             StreamEvent::ListChanged(_) => self.follow_list().await,
-            StreamEvent::Refused(refused) => match refused.code {
-                // About one post: the recipient's mailbox is full, or it left the list.
-                RefusalCode::Overflow | RefusalCode::NotFound | RefusalCode::TooLarge => {
-                    if let Some(unsent) = self.unsent.pop_front() {
+            StreamEvent::Refused(refused) => match (refused.reference, refused.code) {
+                // The relay cannot store now: the post waits for the next socket.
+                (Some(_), RefusalCode::Unavailable) => Err(Over::Lost),
+                (Some(reference), _) => {
+                    if let Some(unsent) = take_unsent(&mut self.unsent, reference) {
                         let _ = unsent.done.send(Err(NetError::Refused(Box::new(refused))));
                     }
                     Ok(())
                 }
-                code => Err(self.on_refusal(Some(code)).await),
+                // Our own mailbox is full: the acknowledgements that are on their way empty it.
+                (None, RefusalCode::Overflow) => Ok(()),
+                (None, code) => Err(self.on_refusal(Some(code)).await),
             },
             StreamEvent::Challenge(_) | StreamEvent::LeaseExpiring(_) | StreamEvent::Duplicate(_) => Ok(()),
         }
@@ -416,5 +426,31 @@ impl Driver {
 
     async fn tell(&self, event: ConnectionEvent) -> Result<(), Over> {
         self.outbox.send(event).await.map_err(|_| Over::Dropped)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_post_is_the_one_that_the_relay_names_not_the_oldest() {
+        let mut answers = Vec::new();
+        let mut unsent: VecDeque<_> = [70, 71, 72]
+            .into_iter()
+            .map(|reference| {
+                let (done, answer) = oneshot::channel();
+                answers.push(answer);
+                let envelope = Bytes::new(vec![0]).unwrap();
+                Unsent { post: PostEnvelope { to: DeviceId([1; 16]), reference, envelope }, done }
+            })
+            .collect();
+        let refused = take_unsent(&mut unsent, 71).unwrap();
+        refused.done.send(Err(NetError::Ended)).unwrap();
+        assert!(matches!(answers[1].try_recv(), Ok(Err(NetError::Ended))));
+        assert!(answers[0].try_recv().is_err(), "the one before still waits");
+        assert!(take_unsent(&mut unsent, 71).is_none(), "told twice");
+        let left: Vec<_> = unsent.iter().map(|unsent| unsent.post.reference).collect();
+        assert_eq!(left, [70, 72], "in order for the next socket");
     }
 }

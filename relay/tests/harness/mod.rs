@@ -1,5 +1,6 @@
 //! A relay on a free port, and clients that say exactly what a test wants them to say.
 #![allow(dead_code, reason = "each test program uses its part")]
+#![expect(unreachable_pub, reason = "a module of several test programs")]
 
 use std::sync::Once;
 use std::time::Duration;
@@ -201,6 +202,32 @@ impl Socket {
     pub async fn stays_quiet(&mut self) {
         if let Ok(heard) = timeout(Duration::from_millis(60), self.0.next()).await {
             panic!("heard {heard:?}");
+        }
+    }
+
+    /// Answers pings for so long; nothing else comes.
+    pub async fn stays_quiet_but_answers(&mut self, long: Duration) {
+        let reading = async {
+            loop {
+                match self.0.next().await {
+                    Some(Ok(Message::Ping(_))) => self.0.flush().await.unwrap(),
+                    other => panic!("heard {other:?}"),
+                }
+            }
+        };
+        let _ = timeout(long, reading).await;
+    }
+
+    /// Reads until the answer to a ping (`None`) or the close: its code, 0 when there is none.
+    pub async fn until_pong(&mut self, mut frame: impl FnMut(&[u8])) -> Option<u16> {
+        loop {
+            match timeout(PATIENCE, self.0.next()).await.expect("nothing was heard") {
+                Some(Ok(Message::Binary(bytes))) => frame(&bytes),
+                Some(Ok(Message::Pong(_))) => return None,
+                Some(Ok(Message::Close(close))) => return Some(close.map_or(0, |close| close.code.into())),
+                Some(Ok(_)) => {}
+                Some(Err(_)) | None => return Some(0),
+            }
         }
     }
 

@@ -76,6 +76,7 @@ fn stays_ended(world: &mut World) {
         retry_after_ms: 0,
         words: pairlight_wire::Text::truncated("no"),
         slot: Some(slot),
+        reference: None,
     };
     if matches!(world.linked.state(), L::Failed(_) | L::Linked) {
         let before = world.linked.state();

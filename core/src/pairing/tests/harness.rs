@@ -693,7 +693,7 @@ impl World {
 
     fn refuse_linked(&mut self, code: RefusalCode, slot: SlotId) {
         let words = Text::truncated("no");
-        let refused = Refused { code, retry_after_ms: 1_000, words, slot: Some(slot) };
+        let refused = Refused { code, retry_after_ms: 1_000, words, slot: Some(slot), reference: None };
         self.tell_linked(|linked, now| linked.handle_relay(LinkEvent::Refused(refused), now));
     }
 
