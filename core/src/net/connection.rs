@@ -13,7 +13,7 @@ use pairlight_wire::relay::{
     AckEnvelopes, Deliver, ListChain, Login, PostEnvelope, PublishList, RefusalCode, StreamEvent, StreamRequest,
 };
 use pairlight_wire::{Bytes, Wire};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use super::client::{Credentials, Received, RelayClient, Socket, next_frame, send_frame};
@@ -135,7 +135,7 @@ struct Outgoing {
 #[derive(Debug)]
 pub struct Connection {
     commands: mpsc::Sender<Outgoing>,
-    events: mpsc::Receiver<ConnectionEvent>,
+    events: Mutex<mpsc::Receiver<ConnectionEvent>>,
     task: JoinHandle<()>,
 }
 
@@ -146,12 +146,12 @@ impl Connection {
         // The relay takes a known reference for a repetition, also one of an earlier run of this program.
         let next_reference = u64::from_be_bytes(random(&mut system_rng())) >> 1;
         let driver = Driver { membership, client, store, inbox, outbox, unsent: VecDeque::new(), next_reference };
-        Self { commands, events, task: tokio::spawn(driver.run()) }
+        Self { commands, events: Mutex::new(events), task: tokio::spawn(driver.run()) }
     }
 
     /// The next event; `None` after the last. Safe to cancel.
-    pub async fn next_event(&mut self) -> Option<ConnectionEvent> {
-        self.events.recv().await
+    pub async fn next_event(&self) -> Option<ConnectionEvent> {
+        self.events.lock().await.recv().await
     }
 
     /// Seals `body` for a device of the account and waits until the relay has stored it.

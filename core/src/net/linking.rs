@@ -1,7 +1,7 @@
 //! Drives the linked device's machine over a real socket and a real store.
 
 use pairlight_wire::relay::{LinkEvent, RefusalCode};
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinHandle;
 
 use super::client::{Credentials, Received, RelayClient, Socket, next_frame, send_frame};
@@ -26,7 +26,7 @@ enum Command {
 #[derive(Debug)]
 pub struct Linking {
     commands: mpsc::Sender<Command>,
-    events: mpsc::Receiver<LinkedEvent>,
+    events: Mutex<mpsc::Receiver<LinkedEvent>>,
     task: JoinHandle<()>,
 }
 
@@ -35,12 +35,12 @@ impl Linking {
         let (commands, inbox) = mpsc::channel(8);
         let (outbox, events) = mpsc::channel(WAITING_EVENTS);
         let driver = Driver { machine, client, store, clock, socket: None, inbox, outbox };
-        Self { commands, events, task: tokio::spawn(driver.run()) }
+        Self { commands, events: Mutex::new(events), task: tokio::spawn(driver.run()) }
     }
 
     /// The next event; `None` after `Linked` or `Failed`. Safe to cancel.
-    pub async fn next_event(&mut self) -> Option<LinkedEvent> {
-        self.events.recv().await
+    pub async fn next_event(&self) -> Option<LinkedEvent> {
+        self.events.lock().await.recv().await
     }
 
     /// The person typed the check code.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use pairlight_wire::Bytes;
 use pairlight_wire::id::SlotId;
 use pairlight_wire::relay::{RefusalCode, SlotMessage, SlotMessages};
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinHandle;
 
 use super::client::{Credentials, RelayClient};
@@ -34,7 +34,7 @@ enum Command {
 #[derive(Debug)]
 pub struct Pairing {
     commands: mpsc::Sender<Command>,
-    events: mpsc::Receiver<PrimaryEvent>,
+    events: Mutex<mpsc::Receiver<PrimaryEvent>>,
     task: JoinHandle<()>,
 }
 
@@ -62,12 +62,12 @@ impl Pairing {
             inbox,
             outbox,
         };
-        Self { commands, events, task: tokio::spawn(driver.run()) }
+        Self { commands, events: Mutex::new(events), task: tokio::spawn(driver.run()) }
     }
 
     /// The next event; `None` after `Linked` or `Failed`. Safe to cancel.
-    pub async fn next_event(&mut self) -> Option<PrimaryEvent> {
-        self.events.recv().await
+    pub async fn next_event(&self) -> Option<PrimaryEvent> {
+        self.events.lock().await.recv().await
     }
 
     /// The person approved, after unlocking the device.

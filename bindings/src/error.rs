@@ -1,0 +1,190 @@
+//! The one error of the bindings, in the words of the person who sees it.
+
+use pairlight_core::net::NetError;
+use pairlight_core::store::{KeyWrapError, StoreError};
+use pairlight_wire::pairing::EndReason;
+use pairlight_wire::relay::RefusalCode;
+
+/// Why a call failed. Closed: a new one breaks the build of the shells until they have words for it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, uniffi::Error)]
+pub enum PairlightError {
+    /// The caller gave something impossible: a short buffer, a bad address, an unknown id. Correct the call.
+    #[error("the call makes no sense: {what}")]
+    Misuse {
+        /// What is wrong.
+        what: String,
+    },
+    /// The network or the relay is out of reach. Try again later.
+    #[error("no connection: {what}")]
+    Offline {
+        /// What happened.
+        what: String,
+    },
+    /// The relay asks for patience.
+    #[error("too many attempts; wait {retry_after_ms} ms")]
+    TooManyAttempts {
+        /// When a new try makes sense, ms; 0 = not stated.
+        retry_after_ms: u64,
+    },
+    /// The relay refuses.
+    #[error("the relay refuses: {what}")]
+    Refused {
+        /// Its words.
+        what: String,
+    },
+    /// One of the two programs is too old. Update.
+    #[error("an update is needed")]
+    UpdateNeeded,
+    /// Something was altered, or somebody lies. Nothing was changed here.
+    #[error("something is not authentic")]
+    NotAuthentic,
+    /// The store cannot be used: full, locked, damaged, wrong key.
+    #[error("the store cannot be used: {what}")]
+    Storage {
+        /// What happened and what to do.
+        what: String,
+    },
+    /// The key store refused, or the person cancelled its prompt.
+    #[error("the key store refuses: {what}")]
+    KeyStore {
+        /// What it said.
+        what: String,
+    },
+    /// There is no account or link here yet, or it is of the other role.
+    #[error("no such account here: {what}")]
+    NoAccount {
+        /// What is missing.
+        what: String,
+    },
+    /// The flow or line has ended; its last event says why.
+    #[error("this has ended")]
+    Ended,
+    /// A defect of this library. The app lives on; report it.
+    #[error("internal error: {what}")]
+    Internal {
+        /// For the report.
+        what: String,
+    },
+}
+
+impl PairlightError {
+    pub(crate) fn internal(what: &str) -> Self {
+        Self::Internal { what: what.to_owned() }
+    }
+
+    pub(crate) fn misuse(what: impl ToString) -> Self {
+        Self::Misuse { what: what.to_string() }
+    }
+}
+
+impl From<uniffi::UnexpectedUniFFICallbackError> for PairlightError {
+    fn from(error: uniffi::UnexpectedUniFFICallbackError) -> Self {
+        Self::KeyStore { what: error.reason }
+    }
+}
+
+impl From<StoreError> for PairlightError {
+    fn from(error: StoreError) -> Self {
+        Self::Storage { what: error.to_string() }
+    }
+}
+
+impl From<KeyWrapError> for PairlightError {
+    fn from(error: KeyWrapError) -> Self {
+        Self::KeyStore { what: error.to_string() }
+    }
+}
+
+impl From<NetError> for PairlightError {
+    fn from(error: NetError) -> Self {
+        let what = error.to_string();
+        match error {
+            NetError::BadAddress(_) | NetError::UnknownDevice => Self::Misuse { what },
+            NetError::Unreachable(_) => Self::Offline { what },
+            NetError::Protocol => Self::Offline { what },
+            NetError::Refused(refused) => match refused.code {
+                RefusalCode::RateLimited => Self::TooManyAttempts { retry_after_ms: refused.retry_after_ms },
+                RefusalCode::Outdated => Self::UpdateNeeded,
+                RefusalCode::Unavailable => Self::Offline { what },
+                RefusalCode::Protocol
+                | RefusalCode::Removed
+                | RefusalCode::LeaseExpired
+                | RefusalCode::TimedOut
+                | RefusalCode::Conflict
+                | RefusalCode::Duplicate
+                | RefusalCode::NotFound
+                | RefusalCode::NotAllowed
+                | RefusalCode::TooLarge
+                | RefusalCode::Overflow => Self::Refused { what },
+            },
+            NetError::NotAuthentic | NetError::Session(_) | NetError::Account(_) => Self::NotAuthentic,
+            NetError::Store(_) => Self::Storage { what },
+            NetError::NoAccount | NetError::OtherRole(_) => Self::NoAccount { what },
+            NetError::Ended => Self::Ended,
+        }
+    }
+}
+
+macro_rules! ended {
+    ($($(#[$meta:meta])* $name:ident),* $(,)?) => {
+        /// Why a link ended without a device; the same word on both sides.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Enum)]
+        pub enum EndedReason { $($(#[$meta])* $name),* }
+
+        impl From<EndReason> for EndedReason {
+            fn from(reason: EndReason) -> Self {
+                match reason { $(EndReason::$name => Self::$name),* }
+            }
+        }
+    };
+}
+ended! {
+    /// The person closed the screen on either side.
+    Cancelled,
+    /// The person said no on the primary device.
+    Declined,
+    /// It took too long.
+    TimedOut,
+    /// Something was altered on the way.
+    Tampered,
+    /// The check code was wrong three times.
+    WrongCheckCode,
+    /// Two devices scanned the same code.
+    Conflict,
+    /// The code is too old, or was used before.
+    Expired,
+    /// The account's policy refuses the link with the evidence there is.
+    Refused,
+    /// A device could not store its keys.
+    StorageFailed,
+    /// The two programs do not speak the same version.
+    Outdated,
+    /// A newer code replaced this one.
+    Superseded,
+    /// The account's list could not be published.
+    NotPublished,
+    /// Too many attempts.
+    RateLimited,
+    /// The relay could not be reached.
+    Unreachable,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_user_hears_of_patience_updates_and_the_network_apart() {
+        let refused = |code| {
+            let words = pairlight_wire::Text::truncated("words");
+            let refused =
+                pairlight_wire::relay::Refused { code, retry_after_ms: 5, words, slot: None, reference: None };
+            PairlightError::from(NetError::Refused(Box::new(refused)))
+        };
+        assert_eq!(refused(RefusalCode::RateLimited), PairlightError::TooManyAttempts { retry_after_ms: 5 });
+        assert_eq!(refused(RefusalCode::Outdated), PairlightError::UpdateNeeded);
+        assert!(matches!(refused(RefusalCode::Unavailable), PairlightError::Offline { .. }));
+        assert!(matches!(refused(RefusalCode::Conflict), PairlightError::Refused { .. }));
+        assert_eq!(PairlightError::from(NetError::Ended), PairlightError::Ended);
+    }
+}

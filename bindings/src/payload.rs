@@ -1,0 +1,49 @@
+//! What a code means, before anything is done with it.
+
+use pairlight_core::payload::{Payload, Severity};
+
+/// How careful the person should be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Enum)]
+pub enum Danger {
+    /// One of our codes.
+    Ours,
+    /// Nothing to worry about.
+    Info,
+    /// Look twice.
+    Caution,
+    /// Going on may cost an account, a secret or money.
+    Danger,
+}
+
+/// A code, explained. Safe to show: no secret of the code is in it.
+#[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
+pub struct Meaning {
+    /// Stable key of the kind.
+    pub kind: String,
+    /// A few words.
+    pub title: String,
+    /// One or two sentences.
+    pub explanation: String,
+    /// How careful to be.
+    pub danger: Danger,
+    /// Whether it can be given to `PrimaryAccount.link`.
+    pub is_offer: bool,
+}
+
+/// Explains the content of a code. Nothing is ever opened.
+#[uniffi::export]
+pub fn explain(bytes: Vec<u8>) -> Meaning {
+    let payload = Payload::classify(&bytes);
+    Meaning {
+        kind: payload.kind_key().to_owned(),
+        title: payload.title(),
+        explanation: payload.explain(),
+        danger: match payload.severity() {
+            Severity::Ours => Danger::Ours,
+            Severity::Info => Danger::Info,
+            Severity::Caution => Danger::Caution,
+            Severity::Danger => Danger::Danger,
+        },
+        is_offer: matches!(payload, Payload::PairingOffer(_)),
+    }
+}
