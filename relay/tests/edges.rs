@@ -295,10 +295,16 @@ fn shutdown_tells_every_socket_ends_every_wait_and_leaves_no_task() {
 
 #[tokio::test]
 async fn shutdown_does_not_wait_for_who_does_not_leave() {
-    let (relay, laptop, stream) = busy_relay().await;
-    // Neither reads any more, so neither answers the close.
-    let _keep = (laptop, stream);
-    let _silent = TcpStream::connect(relay.local_addr()).await.unwrap();
+    let (relay, _link, mut sender) = busy_relay().await;
+    let account = Account::new(10);
+    let (phone, laptop) = (&account.phone, &account.laptop);
+    let _deaf = account.connect(&relay, laptop).await;
+    // Its buffers are full, so the relay waits to say goodbye, for longer than the shutdown may take.
+    for reference in 0..400 {
+        let envelope = envelope(EnvelopeKind::Ephemeral, phone, laptop, reference, &[7; 60_000]);
+        sender.socket.send(&StreamRequest::Post(PostEnvelope { to: laptop.id(), reference, envelope })).await;
+        assert_eq!(sender.hears().await, StreamEvent::Accepted(Accepted { reference }));
+    }
     let started = Instant::now();
     timeout(Duration::from_secs(4), relay.shutdown()).await.expect("it waits for ever");
     assert!(started.elapsed() >= Duration::from_millis(500), "they had a moment");

@@ -70,8 +70,8 @@ async fn more_mail_than_a_batch_comes_in_order_and_cannot_be_acknowledged_in_adv
     let relay = relay().await;
     let (account, _) = known(&relay).await;
     let mut sender = account.connect(&relay, &account.phone).await;
-    for reference in 0..50 {
-        sender.posts(&account.phone, &account.laptop, reference, &[reference as u8]).await;
+    for reference in 0..200 {
+        sender.posts(&account.phone, &account.laptop, reference, &[reference as u8; 20_000]).await;
         assert_eq!(sender.hears().await, StreamEvent::Accepted(Accepted { reference }));
     }
     let make = |nonce| {
@@ -82,8 +82,8 @@ async fn more_mail_than_a_batch_comes_in_order_and_cannot_be_acknowledged_in_adv
     // Right behind the login, so that it is read between two batches: it must not drop what was not sent yet.
     reader.acks(u64::MAX).await;
     assert_eq!(reader.hears().await, StreamEvent::Welcome(Welcome { epoch: 1 }));
-    for number in 1..=50_u8 {
-        assert_eq!(reader.gets().await, (number.into(), vec![number - 1]));
+    for number in 1..=200_u8 {
+        assert_eq!(reader.gets().await, (number.into(), vec![number - 1; 20_000]));
     }
 }
 
