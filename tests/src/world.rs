@@ -101,7 +101,7 @@ pub enum Person {
 /// # Panics
 /// When a side ends without an end.
 pub async fn play(primary: &Primary, linked: &LinkedDevice, name: &str, person: Person) -> Outcome {
-    let mut linking = linked.link(description(name));
+    let linking = linked.link(description(name));
     let text = loop {
         match linking.next_event().await.expect("a code or an end") {
             LinkedEvent::ShowCode { text, .. } => break text,
@@ -112,7 +112,7 @@ pub async fn play(primary: &Primary, linked: &LinkedDevice, name: &str, person: 
         }
     };
     let payload = QrPayload::parse(&text).expect("our own code");
-    let mut pairing = primary.link(payload, ScanSource::LiveCamera).await.expect("the primary is registered");
+    let pairing = primary.link(payload, ScanSource::LiveCamera).await.expect("the primary is registered");
     let (mut linked_end, mut primary_end) = (None, None);
     let (mut digits, mut asked) = (None, false);
     while linked_end.is_none() || primary_end.is_none() {

@@ -114,7 +114,7 @@ async fn kill_the_primary_device(at: &str) -> Option<u64> {
     let (clock, jump) = jumping_clock();
     let store = open_store(world.folder.path(), "survivor");
     let laptop = LinkedDevice::open_at(store, world.client.clone(), clock).await.unwrap();
-    let mut linking = laptop.link(description("survivor"));
+    let linking = laptop.link(description("survivor"));
     let mut victim = Victim::start("primary", &world, at);
     let (mut ended, mut asked, mut digits, mut points) = (false, false, None, None);
     let (mut alive, mut restarted, mut told, mut hurry) = (true, false, false, false);

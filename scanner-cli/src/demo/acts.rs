@@ -312,7 +312,7 @@ impl Stage {
         self.timeline.step(PHONE, format!("refused: {}. {}", payload.title(), payload.explain()))
     }
 
-    async fn revoke(&self, account: &LinkedAccount, mut laptop: Connection) -> Result<(), Failure> {
+    async fn revoke(&self, account: &LinkedAccount, laptop: Connection) -> Result<(), Failure> {
         self.timeline.act("Revocation")?;
         self.phone.revoke(account.device_id(), RemovalReason::Revoked).await?;
         self.timeline.step(PHONE, "revoked the laptop: list number 3 published")?;

@@ -125,7 +125,7 @@ async fn main() {
     say(&format!("points {}", fate.passed.load(Ordering::SeqCst)));
 }
 
-async fn follow_linked(mut linking: Linking, fate: Option<&Fate>) {
+async fn follow_linked(linking: Linking, fate: Option<&Fate>) {
     while let Some(event) = linking.next_event().await {
         if let Some(fate) = fate {
             fate.pass();
@@ -143,7 +143,7 @@ async fn follow_linked(mut linking: Linking, fate: Option<&Fate>) {
     }
 }
 
-async fn follow_primary(mut pairing: Pairing, fate: Option<&Fate>) {
+async fn follow_primary(pairing: Pairing, fate: Option<&Fate>) {
     while let Some(event) = pairing.next_event().await {
         if let Some(fate) = fate {
             fate.pass();
