@@ -13,6 +13,7 @@ use pairlight_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 mod clock;
+mod same;
 
 /// Measure the scanner on a set of recorded pictures.
 ///
@@ -21,7 +22,8 @@ mod clock;
 /// group it belongs to.
 ///
 /// A picture counts as read when at least one expected text was read from it, or anything at all if the contents are
-/// unknown. A false read is a text that was read but is not expected, on a picture whose contents are known. Only
+/// unknown. A false read is a text that was read but is not expected, on a picture whose contents are known; white space,
+/// control characters and the code page (UTF-8, Latin-1, Shift-JIS) make no difference. Only
 /// scanning is timed, not opening the file: CPU time of the one thread where the system tells it, else wall time.
 ///
 /// With --json the result is one object: `images` scanned, `expected` images that show a code, `read` images of those
@@ -164,7 +166,7 @@ fn measure(folder: &Path, line: &str, args: &BenchArgs) -> anyhow::Result<Option
     let took = clock::now().saturating_sub(start);
     let is_expected = |symbol: &Symbol| match &expected {
         None => true,
-        Some(texts) => texts.iter().any(|text| *symbol.bytes == *text.as_bytes() || symbol.text.as_ref() == Some(text)),
+        Some(texts) => texts.iter().any(|text| same::is_same(&symbol.bytes, text)),
     };
     let read = outcome.symbols.iter().any(is_expected);
     let false_reads = outcome.symbols.iter().filter(|symbol| !is_expected(symbol)).count();
