@@ -82,7 +82,17 @@ impl ProfileArgs {
         let same_relay = known_url.as_deref() == Some(url.as_str());
         let pinned = self.relay_key.clone().or_else(|| known_key.filter(|_| same_relay));
         let endpoint = match pinned {
-            Some(key) => RelayEndpoint::new(&url, parse_key(&key)?)?,
+            Some(key) => {
+                let key = parse_key(&key)?;
+                // A relay with another key than before would only show as a tampered code, much later.
+                if RelayClient::discover(&url).await?.attestation_pk() != key {
+                    let what = format!("the relay at {url} has another key than the one that is trusted");
+                    let remedy =
+                        "if its operator changed it, give the new one with --relay-key HEX; else do not use it";
+                    return Err(Failure::new(Exit::Error, what, remedy));
+                }
+                RelayEndpoint::new(&url, key)?
+            }
             None => {
                 let endpoint = RelayClient::discover(&url).await?;
                 let key = hex(&endpoint.attestation_pk());

@@ -32,7 +32,7 @@ fn cargo_tree(arguments: &[&str]) -> Vec<String> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let tree = Command::new(cargo)
         .current_dir(root())
-        .args(["tree", "--offline", "--locked", "--prefix", "none", "--no-dedupe"])
+        .args(["tree", "--locked", "--prefix", "none", "--no-dedupe"])
         .args(arguments)
         .output()
         .expect("cargo runs");
