@@ -4,11 +4,15 @@ use pairlight_wire::Wire;
 use pairlight_wire::context::{OwnContext, RelayContext};
 use pairlight_wire::device::{Certificate, CheckIn, Lease, OpsCertificate};
 use pairlight_wire::envelope::{Envelope, Header};
+use pairlight_wire::list::ResetMark;
 use pairlight_wire::list::{DeviceList, Entry, Tombstone};
 use pairlight_wire::offer::Offer;
 use pairlight_wire::pairing::*;
 use pairlight_wire::relay::*;
+use pairlight_wire::reset::{ResetAnswer, ResetFinish, ResetKeys, ResetOffer, ResetStart};
+use pairlight_wire::root::{RecoveryRecord, RootRotation};
 use pairlight_wire::sign::Signed;
+use pairlight_wire::standing::{LeaseGrant, Notice};
 
 /// Decodes, and encodes back what was accepted: a record has exactly one encoding.
 fn one_encoding<T: Wire>(bytes: &[u8]) {
@@ -81,6 +85,19 @@ records![
     DuplicateSocket,
     StreamEvent,
     RelayInfo,
+    DeviceSeen,
+    LeaseGrant,
+    Notice,
+    RecoveryClaim,
+    RecoveryRecord,
+    RenewLease,
+    ResetAnswer,
+    ResetFinish,
+    ResetKeys,
+    ResetMark,
+    ResetOffer,
+    ResetStart,
+    RootRotation,
 ];
 
 /// Target: any record of the wire.

@@ -154,7 +154,7 @@ fn check(vector: &Vector) {
     M1Body::decode(&channel.open(b"m1", outer.ct.as_slice()).unwrap()).unwrap();
     let th2 = th2(&start, &m1, &m2);
     assert_eq!(th2, vector.array("th2"));
-    let code = CheckCode::derive(&th2, &*channel.export(ExportLabel::CheckCode).unwrap());
+    let code = CheckCode::derive(&th2, &channel.export(ExportLabel::CheckCode).unwrap());
     assert_eq!(code.matches(vector.text("check_code")), Some(true));
     let secret = channel.export(ExportLabel::Response).unwrap();
     let mut response = response_key(&secret, &outer.enc, &vector.array("respNonce"));
