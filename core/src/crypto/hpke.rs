@@ -29,6 +29,8 @@ pub enum ExportLabel {
     CheckCode,
     /// Key of M3.
     M3,
+    /// Key of the last record of a session reset.
+    Reset,
 }
 
 impl ExportLabel {
@@ -37,6 +39,7 @@ impl ExportLabel {
             Self::Response => b"pairlight/v1/response",
             Self::CheckCode => b"pairlight/v1/sas",
             Self::M3 => b"pairlight/v1/m3",
+            Self::Reset => b"pairlight/v1/reset",
         }
     }
 }
