@@ -82,6 +82,20 @@ impl RecipientKey {
         Ok(GeneratedKey { secret: Self(secret), public })
     }
 
+    /// The key pair of a private key, for vectors.
+    #[cfg(test)]
+    pub(crate) fn of_vector(secret: &[u8]) -> GeneratedKey {
+        let secret = Private::from_bytes(secret).unwrap();
+        let public = XWing::sk_to_pk(&secret).to_bytes().as_slice().try_into().unwrap();
+        GeneratedKey { secret: Self(secret), public }
+    }
+
+    /// The private key, for vectors.
+    #[cfg(test)]
+    pub(crate) fn to_vector(&self) -> Vec<u8> {
+        self.0.to_bytes().to_vec()
+    }
+
     /// Joins the channel that `enc` opens.
     ///
     /// # Errors
