@@ -28,6 +28,10 @@ coded! {
         RelayAuth = 7,
         /// The old root key names the new one.
         RootRotate = 8,
+        /// The answer to a challenge on the local network. Stops somebody near from answering for a device far away.
+        LanAnswer = 9,
+        /// A device that was linked before comes back. Stops who only knows its public key from taking its place.
+        KnownDevice = 10,
     }
 }
 
@@ -45,6 +49,8 @@ impl SigningContext {
             Self::CheckIn => "pairlight/v1/checkin",
             Self::RelayAuth => "pairlight/v1/ws-auth",
             Self::RootRotate => "pairlight/v1/root-rotate",
+            Self::LanAnswer => "pairlight/v1/lan-answer",
+            Self::KnownDevice => "pairlight/v1/known-device",
         }
     }
 

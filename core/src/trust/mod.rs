@@ -5,7 +5,9 @@
 //! graded ([`evidence`]); the grade decides scope, history and lease ([`policy`]).
 
 pub mod evidence;
+pub mod passkey;
 pub mod policy;
 
 pub use evidence::{Evidence, EvidenceBit, Grade, ScanSource};
+pub use passkey::{PasskeyError, PasskeyRegistration};
 pub use policy::{Grant, HistoryNow, Policy};
