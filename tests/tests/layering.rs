@@ -30,10 +30,12 @@ const HOMES: &[(&[&str], &[&str])] = &[
     (&["std::fs", "fs::"], &["store/key_file.rs", "store/place.rs"]),
     (&["tokio::", "tokio_tungstenite::", "reqwest::", "rustls::", "futures_util::"], &["net/"]),
     (&["TcpStream"], &["net/client.rs"]),
-    (&["TcpListener", "UdpSocket", "UnixStream", "std::process", "std::env"], &[]),
+    (&["UdpSocket"], &["net/lan.rs"]),
+    (&["TcpListener", "UnixStream", "std::process", "std::env"], &[]),
     // Time and randomness are arguments; one file of the topmost floor fetches them.
     (&["SystemTime", "SysRng", "getrandom::"], &["net/clock.rs"]),
-    (&["Instant::now", "thread_rng", "OsRng"], &[]),
+    (&["Instant::now"], &["net/clock.rs"]),
+    (&["thread_rng", "OsRng"], &[]),
 ];
 
 /// Longer than this a file is several.

@@ -1,6 +1,6 @@
 //! The public key of a passkey, as COSE (RFC 9052) gives it.
 
-use coset::iana::{Algorithm, EllipticCurve, EnumI64, KeyType, Ec2KeyParameter, OkpKeyParameter};
+use coset::iana::{Algorithm, Ec2KeyParameter, EllipticCurve, EnumI64, KeyType, OkpKeyParameter};
 use coset::{CborSerializable, CoseKey, Label};
 
 use crate::crypto::CryptoError;
@@ -20,9 +20,8 @@ impl PublicKey {
         let key = CoseKey::from_slice(bytes).ok()?;
         let is = |algorithm: Algorithm| key.alg == Some(coset::Algorithm::Assigned(algorithm));
         let kty = |kind: KeyType| key.kty == coset::KeyType::Assigned(kind);
-        let parameter = |wanted: i64| {
-            key.params.iter().find(|(label, _)| *label == Label::Int(wanted)).map(|(_, value)| value)
-        };
+        let parameter =
+            |wanted: i64| key.params.iter().find(|(label, _)| *label == Label::Int(wanted)).map(|(_, value)| value);
         let curve = |wanted: EllipticCurve, label: i64| {
             parameter(label).and_then(|value| value.as_integer()).is_some_and(|curve| curve == wanted.to_i64().into())
         };

@@ -128,10 +128,8 @@ const GOOD: Parts = Parts {
 
 fn proof(authenticator: &Authenticator, parts: &Parts) -> PasskeyProof {
     let text = URL_SAFE_NO_PAD.encode(if parts.challenge == [0; 32] { challenge(&TH2) } else { parts.challenge });
-    let client = format!(
-        r#"{{"type":"{}","challenge":"{text}","origin":"{}"{}}}"#,
-        parts.kind, parts.origin, parts.more
-    );
+    let client =
+        format!(r#"{{"type":"{}","challenge":"{text}","origin":"{}"{}}}"#, parts.kind, parts.origin, parts.more);
     let mut data = sha256(&[parts.rp_id.as_bytes()]).to_vec();
     data.push(parts.flags);
     data.extend([0, 0, 0, 1]);
