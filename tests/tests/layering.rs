@@ -19,6 +19,7 @@ const HOMES: &[(&[&str], &[&str])] = &[
     (&["coset::"], &["trust/passkey/key.rs"]),
     (&["base64::"], &["trust/passkey/mod.rs"]),
     (&["ed25519_dalek::"], &["crypto/sign.rs"]),
+    (&["bip39::"], &["devices/recovery.rs"]),
     (&["hpke::"], &["crypto/hpke.rs"]),
     (&["vodozemac::"], &["crypto/olm.rs"]),
     (&["hkdf::", "hmac::", "sha2::"], &["crypto/kdf.rs"]),

@@ -4,6 +4,7 @@ mod evidence;
 mod faults;
 mod harness;
 mod insiders;
+mod pairing_vectors;
 mod redaction;
 mod schedules;
 mod story;
