@@ -123,7 +123,7 @@ async fn a_code_that_a_camera_sees_becomes_a_linked_device_that_survives_a_resta
     let primary = world.primary("phone", Policy::BALANCED).await.unwrap();
     let laptop = world.linked("laptop").await.unwrap();
     assert_eq!(laptop.account().await.unwrap().unwrap().device_id(), account.device_id());
-    let mut phone_line = primary.connect().await.unwrap();
+    let phone_line = primary.connect().await.unwrap();
     let laptop_line = laptop.connect().await.unwrap();
     laptop_line
         .send(account.primary().unwrap(), EnvelopeKind::Application, b"from the code on the screen")
