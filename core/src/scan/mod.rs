@@ -28,6 +28,7 @@ mod hint;
 mod layout;
 mod mesh;
 mod plan;
+mod pool;
 mod pyramid;
 mod reader;
 mod repair;
@@ -38,6 +39,7 @@ mod symbol;
 #[cfg(test)]
 mod tests;
 mod threshold;
+mod trail;
 mod view;
 
 pub use decode::silence_contained_panics;
@@ -45,3 +47,4 @@ pub use hint::Hint;
 pub use scanner::{Event, ScanEffort, ScanOptions, ScanOutcome, ScanStats, Scanner};
 pub use seen::SeenFilter;
 pub use symbol::{EccLevel, Symbol};
+pub use trail::{End, Step};
