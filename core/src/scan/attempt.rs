@@ -1,10 +1,10 @@
 //! One attempt to read a code between three finder patterns.
 
-use super::decode::{Decoded, Panicked};
 use super::finder::Finder;
 use super::fit::{self, Measured};
 use super::geometry::Projection;
 use super::mesh::{self, Mesh};
+use super::payload::Decoded;
 use super::pyramid::Pyramid;
 use super::reader::{self, Reader};
 use super::sample::{Ground, Modules, Softener};
@@ -37,8 +37,6 @@ pub(super) struct Work {
     pub(super) samples: u32,
     /// Times that the repair of a code was tried.
     pub(super) reads: u32,
-    /// Panics that were contained.
-    pub(super) panics: u32,
 }
 
 /// A code and where it lies.
@@ -261,10 +259,9 @@ impl Attempt {
         for ground in [Ground::Around(size / 6), Ground::Around(size), Ground::Sharpened(size / 4), Ground::Around(3)] {
             self.softener.soften(&self.modules, ground, &mut self.soft);
             self.work.reads = self.work.reads.saturating_add(1);
-            match self.reader.read(&self.soft, size) {
-                Ok(Some(decoded)) => return Some(decoded),
-                Ok(None) => {}
-                Err(Panicked) => self.work.panics = self.work.panics.saturating_add(1),
+            let decoded = self.reader.read(&self.soft, size);
+            if decoded.is_some() {
+                return decoded;
             }
         }
         None
@@ -331,7 +328,7 @@ mod tests {
         let mut attempt = Attempt::default();
         let sum: Vec<i16> =
             attempt.soft_modules(&pyramid, &mesh, false).iter().map(|value| value / 2 + value / 2).collect();
-        let decoded = Reader::default().read(&sum, size).unwrap().unwrap();
+        let decoded = Reader::default().read(&sum, size).unwrap();
         assert_eq!(decoded.bytes, b"followed from frame to frame");
     }
 }

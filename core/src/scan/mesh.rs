@@ -161,9 +161,8 @@ impl Mesh {
             }
         }
         let count = mesh.count;
-        let mut moved = mesh.shifts;
-        for j in 0..count {
-            for i in 0..count {
+        for (j, row) in mesh.shifts.iter_mut().enumerate().take(count) {
+            for (i, shift) in row.iter_mut().enumerate().take(count) {
                 // A part of the movement of the neighbours keeps the surface smooth.
                 let (mut sum, mut all) = (Point::default(), 2.0);
                 for (y, row) in sums.iter().enumerate().take(count) {
@@ -177,10 +176,9 @@ impl Mesh {
                         all += weight * near;
                     }
                 }
-                moved[j][i] = Point::new(moved[j][i].x + sum.x / all, moved[j][i].y + sum.y / all);
+                *shift = Point::new(shift.x + sum.x / all, shift.y + sum.y / all);
             }
         }
-        mesh.shifts = moved;
         mesh
     }
 

@@ -45,18 +45,22 @@ pub enum Event {
 /// What a frame cost and why nothing was read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ScanStats {
-    /// Attempts made.
+    /// Looks for corner squares, each at some size and with some line between dark and light.
     pub attempts: u32,
-    /// Pixels looked at in all attempts together.
+    /// Pixels looked at in all of these together.
     pub pixels: u64,
-    /// Finder patterns (corner squares) seen, in the attempt that saw most.
+    /// Finder patterns (corner squares) seen, in the look that saw most.
     pub finders: u32,
-    /// Outlines of codes that could not be decoded, in the attempt that saw most.
+    /// Outlines of codes that could not be decoded.
     pub undecodable: u32,
-    /// Attempts that were not made because the picture has too many false finder patterns.
-    pub skipped: u32,
-    /// Panics of the decoder that were contained.
-    pub panics: u32,
+    /// Threes of corner squares that were measured.
+    pub triples: u32,
+    /// Projections that were fitted to the fixed patterns.
+    pub fits: u32,
+    /// Codes whose modules were sampled.
+    pub samples: u32,
+    /// Times that the repair of a code was tried.
+    pub reads: u32,
 }
 
 impl ScanStats {
@@ -112,6 +116,9 @@ const MOST_TRIPLES: usize = 80;
 /// The cost of three clean squares at the ends of two equal sides that meet under a right angle, with some slack.
 const PLAIN_COST: f32 = 1.0;
 
+/// Pixels that all looks at one frame may take together, besides as many as it has.
+const MOST_PIXELS: u64 = 8_000_000;
+
 /// Fits of one frame, at most.
 const MOST_FITS: u32 = 600;
 
@@ -141,6 +148,8 @@ impl Scanner {
         upright.width = frame.upright_width() as usize;
         upright.height = frame.upright_height() as usize;
         let side = upright.longest_side();
+        let pixels = upright.pixels.len() as u64;
+        let budget = pixels.saturating_add(MOST_PIXELS);
         self.buffers.pyramid.build();
         self.buffers.attempt.work = Work::default();
 
@@ -164,6 +173,10 @@ impl Scanner {
                 }
             }
             rule = Some(pass.rule);
+            if look.outcome.stats.pixels.saturating_add(pass.pixels(pixels)) > budget {
+                // Too much for this picture; a smaller look may still fit.
+                continue;
+            }
             look.run(&mut self.buffers, pass, i, all);
             if look.is_done(all) || self.buffers.attempt.work.fits > MOST_FITS {
                 break;
@@ -173,7 +186,8 @@ impl Scanner {
             look.pooled(&mut self.buffers, all);
         }
         let Look { mut outcome, unread_module_px } = look;
-        outcome.stats.panics = self.buffers.attempt.work.panics;
+        let Work { triples, fits, samples, reads } = self.buffers.attempt.work;
+        outcome.stats = ScanStats { triples, fits, samples, reads, ..outcome.stats };
         if outcome.symbols.is_empty() {
             outcome.hints = Light::measure(self.buffers.pyramid.level(0)).hints(unread_module_px);
         }
