@@ -41,7 +41,7 @@ mod threshold;
 mod trail;
 mod view;
 
-pub use hint::Hint;
+pub use hint::{CameraAdvice, Hint};
 pub use scanner::{Event, ScanEffort, ScanOptions, ScanOutcome, ScanStats, Scanner};
 pub use seen::SeenFilter;
 pub use symbol::{EccLevel, Symbol};
