@@ -36,9 +36,7 @@ fn main() -> ExitCode {
             return ExitCode::from(if message.use_stderr() { Exit::Usage } else { Exit::Done });
         }
     };
-    // The decoder panics on some pictures and the capture library on some drivers. Both are contained where they are
-    // called, and nobody needs to read about it.
-    pairlight_core::scan::silence_contained_panics();
+    // The capture library panics on some drivers. That is contained where it is called, and nobody needs to read about it.
     camera::silence_capture_panics();
     let voice = Voice::new(cli.color, cli.quiet);
     match run(cli.command, voice) {
