@@ -204,7 +204,21 @@ export const Entry = layout(null, {
   hwSig: nullable(b64),
 });
 export type Entry = ReturnType<typeof Entry.field>;
-export const Tombstone = layout(null, { device: b16, reason: below(6), at: uint });
+export const Tombstone = layout(null, { device: b16, reason: below(8), at: uint });
+export const ResetMark = layout(null, { device: b16, at: uint });
+export const RecoveryRecord = layout(1, {
+  account: b16,
+  recoveryPk: b32,
+  labelKeyCt: bstr(0, 64),
+  at: uint,
+});
+export const RootRotation = layout(1, {
+  account: b16,
+  fromPk: b32,
+  toPk: b32,
+  at: uint,
+  recovery: nullable(Signed.field),
+});
 export const DeviceList = layout(1, {
   account: b16,
   epoch: number,
@@ -213,13 +227,16 @@ export const DeviceList = layout(1, {
   rootPk: b32,
   entries: list(Entry.field, 16),
   tombstones: list(Tombstone.field, 256),
+  recovery: nullable(Signed.field),
+  roots: list(Signed.field, 8),
+  resets: list(ResetMark.field, 32),
 });
 export type DeviceList = ReturnType<typeof DeviceList.field>;
 
 // ---- 5.5
 
 export const Envelope = layout(1, {
-  kind: below(5),
+  kind: below(7),
   from: b16,
   to: b16,
   seq: number,
@@ -227,7 +244,7 @@ export const Envelope = layout(1, {
   olmCt: bstr(0, 2048),
   bodyCt: bstr(0, 61440),
 });
-export const EnvelopeHeader = layout(1, { kind: below(5), from: b16, to: b16, seq: number });
+export const EnvelopeHeader = layout(1, { kind: below(7), from: b16, to: b16, seq: number });
 
 // ---- 5.6
 
@@ -265,8 +282,8 @@ export function tagOf(bytes: Uint8Array): number {
   return item[0];
 }
 
-/** `login` holds a whole `device-auth`, with its own version. */
+/** `login` holds a whole `device-auth`, with its own version. This program opens one socket: it has none before. */
 export function encodeLogin(auth: ReturnType<typeof DeviceAuth.field>, lease: Signed | null): Bytes {
   const signed = lease === null ? null : Signed.items(lease);
-  return new Uint8Array(cborEncode([1, DeviceAuth.items(auth), signed]));
+  return new Uint8Array(cborEncode([1, DeviceAuth.items(auth), signed, null]));
 }
