@@ -140,6 +140,12 @@ pub(super) struct World {
     pub(super) nobody: bool,
     pub(super) tamper: Tamper,
     pub(super) plan: Option<Plan>,
+    /// Outputs that both machines' drivers took so far, and what happens before the n-th is done; a side that
+    /// crashed then does not do it.
+    pub(super) steps: u32,
+    /// The relay puts this message into another slot.
+    pub(super) wrong_slot: Option<(Leg, SlotId)>,
+    pub(super) at_step: Option<(u32, Box<dyn Fn(&mut World)>)>,
     pub(super) linked_online: bool,
     pub(super) primary_online: bool,
     pub(super) relay_key: SigningKey,
@@ -216,6 +222,9 @@ impl World {
             nobody: false,
             tamper: Box::new(deliver),
             plan: None,
+            steps: 0,
+            wrong_slot: None,
+            at_step: None,
             linked_online: true,
             primary_online: true,
             relay_key: SigningKey::from_seed(&[9; 32]),
@@ -521,6 +530,16 @@ impl World {
 
     // ---- outputs
 
+    /// Counts an output; whether something happened before it is done.
+    fn is_step(&mut self) -> bool {
+        self.steps += 1;
+        let due = self.at_step.as_ref().is_some_and(|(at, _)| *at == self.steps);
+        if due && let Some((_, act)) = self.at_step.take() {
+            act(self);
+        }
+        due
+    }
+
     fn drain_linked(&mut self) -> bool {
         let mut moved = false;
         self.check(Moment::Busy, true);
@@ -530,6 +549,9 @@ impl World {
                 break;
             };
             moved = true;
+            if self.is_step() && self.linked_down.is_some() {
+                continue;
+            }
             self.on_linked(output);
             self.check(Moment::Busy, true);
         }
@@ -575,6 +597,9 @@ impl World {
                 break;
             };
             moved = true;
+            if self.is_step() && self.primary_down.is_some() {
+                continue;
+            }
             self.on_primary(output);
             self.check(Moment::Busy, false);
         }
@@ -642,8 +667,11 @@ impl World {
     }
 
     pub(super) fn arrive(&mut self, leg: Leg, bytes: Vec<u8>) {
-        let slot = self.claimed_slot();
+        let wrong = self.wrong_slot.take_if(|(wrong, _)| *wrong == leg);
+        let slot = wrong.map_or(self.claimed_slot(), |(_, slot)| slot);
         match leg {
+            // The phone asks for one slot and knows no other: to it, this is a message that never came.
+            Leg::ToPrimary(_) if wrong.is_some() => {}
             Leg::ToPrimary(seq) => self.tell_primary(|primary, now| primary.handle_message(seq, &bytes, now)),
             Leg::ToLinked(seq) => {
                 let msg = SlotMsg { slot, seq, body: Bytes::new(bytes).unwrap() };
