@@ -7,6 +7,9 @@ use super::harness::{End, Leg, World};
 /// What can happen to one message.
 type Fault = (&'static str, fn(Leg, Vec<u8>, &[(Leg, Vec<u8>)]) -> Vec<(Leg, Vec<u8>)>);
 
+/// Who crashes, for how many milliseconds.
+type Crash = (&'static str, fn(&mut World, u64));
+
 fn renumbered(leg: Leg, by: u64) -> Leg {
     match leg {
         Leg::ToLinked(seq) => Leg::ToLinked(seq + by),
@@ -125,7 +128,7 @@ fn a_crash_of_either_side_instead_of_every_single_output() {
     assert!(steps > 20, "{steps}");
     for step in 1..=steps {
         for minutes in [0, 9, 11] {
-            let crashes: [(&str, fn(&mut World, u64)); 3] = [
+            let crashes: [Crash; 3] = [
                 ("linked device", World::crash_linked),
                 ("phone", World::crash_primary),
                 ("both", |world, ms| {

@@ -31,6 +31,9 @@ pub(super) enum Leg {
 /// What the adversary does with a message: what arrives where, maybe several, maybe nothing.
 pub(super) type Tamper = Box<dyn FnMut(Leg, Vec<u8>) -> Vec<(Leg, Vec<u8>)>>;
 
+/// Something that happens.
+pub(super) type Act = Box<dyn Fn(&mut World)>;
+
 /// A state of either machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum At {
@@ -51,7 +54,7 @@ pub(super) enum Moment {
 pub(super) struct Plan {
     pub(super) at: At,
     pub(super) moment: Moment,
-    pub(super) act: Box<dyn Fn(&mut World)>,
+    pub(super) act: Act,
 }
 
 /// How a side ended, as its owner sees it.
@@ -145,7 +148,7 @@ pub(super) struct World {
     pub(super) steps: u32,
     /// The relay puts this message into another slot.
     pub(super) wrong_slot: Option<(Leg, SlotId)>,
-    pub(super) at_step: Option<(u32, Box<dyn Fn(&mut World)>)>,
+    pub(super) at_step: Option<(u32, Act)>,
     pub(super) linked_online: bool,
     pub(super) primary_online: bool,
     pub(super) relay_key: SigningKey,
