@@ -144,10 +144,12 @@ export const M2b = layout(3, { ct });
 export const M3 = layout(4, { ct });
 export const M4 = layout(5, { ct });
 export const M5 = layout(6, { ct });
+export const Need = layout(7, { ct });
 
 export const EvidenceItem = layout(null, { bit: below(256), proof: bstr(0, 4096) });
 export const M1Body = layout(1, { purpose: below(2), nonceP: b32, minEvidence: uint, caps: uint });
 export const M2Body = layout(1, { nonceP: b32, nonceS: b32, caps: uint });
+export const NeedBody = layout(1, { wanted: uint, hints: list(EvidenceItem.field, 8) });
 export const M2bBody = layout(1, { checkCodeOk: bool, evidence: list(EvidenceItem.field, 8), olmIk: b32, olmOtk: b32 });
 export const M3Body = layout(1, {
   rootPk: b32,
