@@ -20,6 +20,7 @@ mod y4m;
 use std::process::ExitCode;
 
 use clap::FromArgMatches;
+use tracing_subscriber::EnvFilter;
 
 use crate::args::{Cli, Command};
 use crate::exit::{Exit, Failure};
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
             return ExitCode::from(if message.use_stderr() { Exit::Usage } else { Exit::Done });
         }
     };
+    log(matches!(cli.command, Command::Relay(_)), cli.quiet);
     // The capture library panics on some drivers. That is contained where it is called, and nobody needs to read about it.
     camera::silence_capture_panics();
     let voice = Voice::new(cli.color, cli.quiet);
@@ -48,6 +50,14 @@ fn main() -> ExitCode {
             failure.exit().into()
         }
     }
+}
+
+/// Sends the log to standard error: what a relay does, otherwise only what is wrong. `RUST_LOG` asks for more.
+fn log(is_relay: bool, quiet: bool) {
+    let level = if is_relay { "info" } else { "warn" };
+    let filter =
+        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(if quiet { "error" } else { level }));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time().init();
 }
 
 fn run(command: Command, voice: Voice) -> Result<ExitCode, Failure> {

@@ -4,7 +4,7 @@
 mod explain;
 mod input;
 mod output;
-mod picture;
+pub(crate) mod picture;
 
 use std::io::{self, Read, Write};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};

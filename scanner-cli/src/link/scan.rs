@@ -9,13 +9,14 @@ use std::time::{Duration, Instant};
 use clap::{Args, ValueEnum};
 use pairlight_core::net::{Pairing, Primary};
 use pairlight_core::pairing::{PrimaryEvent, ReviewModel};
-use pairlight_core::trust::{Policy, ScanSource};
+use pairlight_core::trust::{ManagedVerdict, Policy, ScanSource};
 use pairlight_wire::id::DeviceId;
+use pairlight_wire::pairing::EndReason;
 use pairlight_wire::qr::QrPayload;
 
 use super::find;
 use super::prompt::Lines;
-use super::words::failure;
+use super::words::{self, failure};
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupt;
 use crate::profile::{ProfileArgs, Role};
@@ -91,7 +92,7 @@ pub(super) async fn run(args: &ScanArgs, voice: Voice) -> Result<Exit, Failure> 
     }
     let (store, client) = args.profile.open(Role::Primary, voice).await?;
     let primary = Primary::open(store, client, args.policy.policy(), &args.name).await?;
-    let mut lines = Lines::listen();
+    let mut lines = if args.source.paste { Lines::listen_then_terminal() } else { Lines::listen() };
     let interrupt = Interrupt::listen();
     for mut unfinished in primary.resume().await? {
         voice.note("finishing a link that was interrupted");
@@ -174,6 +175,7 @@ impl Person<'_> {
     async fn follow(&mut self, pairing: &mut Pairing) -> Result<DeviceId, Failure> {
         let mut tick = tokio::time::interval(Duration::from_millis(100));
         let (mut asked, mut not_before, mut cancelling) = (None, Instant::now(), false);
+        let (mut asked_at, mut told_of_second) = (Instant::now(), false);
         loop {
             tokio::select! {
                 event = pairing.next_event() => {
@@ -183,27 +185,50 @@ impl Person<'_> {
                         PrimaryEvent::Failed(_) if self.interrupt.is_raised() => {
                             return Err(Failure::new(Exit::Interrupted, "interrupted", "nothing was linked"));
                         }
+                        PrimaryEvent::Failed(EndReason::Declined) => {
+                            let remedy = "nothing was linked; scan again if that was not meant";
+                            return Err(Failure::new(Exit::Cancelled, "the link was declined here", remedy));
+                        }
                         PrimaryEvent::Failed(reason) => return Err(failure(reason)),
                         PrimaryEvent::Review(model) => {
+                            asked_at = Instant::now();
                             self.review(&model);
                             not_before = Instant::now() + Duration::from_millis(model.hold_ms);
                             asked = self.ask(pairing, Asked::Approve, model.hold_ms).await?;
                         }
                         PrimaryEvent::ApproveAgain { hold_ms } => {
-                            self.voice.warn("nothing proves that the other device is near you; somebody may be deceiving you");
+                            asked_at = Instant::now();
+                            self.voice.caution("nothing proves that the other device is near you; somebody may be deceiving you");
                             not_before = Instant::now() + Duration::from_millis(hold_ms);
                             asked = self.ask(pairing, Asked::ApproveAgain, hold_ms).await?;
                         }
                         PrimaryEvent::ShowCheckCode(code) => {
                             self.say(&format!("\nType these digits on the other device:   {}\n", code.to_display()));
                         }
-                        PrimaryEvent::CheckCodeConfirmed { grade } => self.voice.note(format_args!("typed right; evidence: {grade:?}")),
+                        PrimaryEvent::CheckCodeConfirmed { .. } => self.voice.note("typed right"),
+                        PrimaryEvent::EvidenceChecked { bit, finding } => self.voice.note(words::finding(bit, &finding)),
+                        PrimaryEvent::AskedForEvidence(bits) => {
+                            let names: Vec<_> = bits.into_iter().map(words::evidence).collect();
+                            self.voice.note(format_args!("asked the other device for: {}", names.join(", ")));
+                        }
+                        // This program registers no attestation, so it is never asked to judge one.
+                        PrimaryEvent::JudgeManaged(_) => pairing.judge_managed(ManagedVerdict::NotAttested).await?,
+                        PrimaryEvent::EvidenceMissing { help, .. } => {
+                            self.voice.warn("the policy refuses this link with the evidence there is; any of these would help:");
+                            for help in help {
+                                self.voice.note(help.text());
+                            }
+                        }
                         PrimaryEvent::Certified => self.voice.note("certified"),
                         PrimaryEvent::Accepted => self.voice.note("accepted by the other device; publishing the list"),
-                        PrimaryEvent::SecondScanner => self.voice.warn("somebody else tried to scan the same code and was refused"),
+                        PrimaryEvent::SecondScanner if told_of_second => {}
+                        PrimaryEvent::SecondScanner => {
+                            told_of_second = true;
+                            self.voice.caution("somebody else tried to scan the same code and was refused");
+                        }
                     }
                 }
-                line = self.lines.next(), if asked.is_some() => match (line, asked) {
+                line = self.lines.answer(asked_at), if asked.is_some() => match (line, asked) {
                     (Some(line), Some(question)) if is_yes(&line) => {
                         let wait = not_before.saturating_duration_since(Instant::now());
                         if wait > Duration::ZERO {
@@ -214,8 +239,11 @@ impl Person<'_> {
                         }
                     }
                     // Anything but yes, and the end of the input, is no.
-                    _ => {
+                    (line, _) => {
                         asked = None;
+                        if line.is_none() {
+                            self.voice.caution("nobody is there to answer: the input has ended and there is no terminal");
+                        }
                         pairing.decline().await?;
                     }
                 },
@@ -258,8 +286,14 @@ impl Person<'_> {
             model.place.as_deref().unwrap_or("not known"),
             model.grade_so_far,
         ));
+        if let Some(name) = &model.returning {
+            self.say(&format!("  returns  as \"{name}\", whose lease has lapsed"));
+        }
         for warning in &model.warnings {
-            self.voice.warn(warning.text());
+            self.voice.caution(warning.text());
+        }
+        for help in &model.help {
+            self.voice.note(help.text());
         }
     }
 
