@@ -111,7 +111,7 @@ fn textures_without_a_false_read(count: u64) {
 
 #[test]
 fn textures_and_noise_give_no_false_read() {
-    textures_without_a_false_read(120);
+    textures_without_a_false_read(24);
 }
 
 #[test]

@@ -44,7 +44,7 @@ mod trail;
 mod view;
 
 pub use decode::silence_contained_panics;
-pub use hint::Hint;
+pub use hint::{CameraAdvice, Hint};
 pub use scanner::{Event, ScanEffort, ScanOptions, ScanOutcome, ScanStats, Scanner};
 pub use seen::SeenFilter;
 pub use symbol::{EccLevel, Symbol};

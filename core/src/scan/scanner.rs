@@ -4,7 +4,7 @@ use super::attempt::{Attempt, Located, Work};
 use super::finder::{Finder, FinderSearch};
 use super::geometry::turn;
 use super::group::Grouping;
-use super::hint::{Hint, Light};
+use super::hint::{CameraAdvice, Hint, Light, Steady, Unread};
 use super::plan::{self, Pass};
 use super::pool::Pool;
 use super::pyramid::{GrayImage, Pyramid};
@@ -80,8 +80,11 @@ pub struct ScanOutcome {
     pub symbols: Vec<Symbol>,
     /// Contents that are new since the start or the last [`Scanner::rearm`].
     pub events: Vec<Event>,
-    /// Why nothing was read, as far as the picture tells; empty when something was.
+    /// Why nothing was read, as far as the picture tells; empty when something was. With [`ScanEffort::Live`] a hint
+    /// comes when it has held for several frames.
     pub hints: Vec<Hint>,
+    /// What the camera could do by itself, for this frame alone.
+    pub advice: CameraAdvice,
     /// What it cost.
     pub stats: ScanStats,
 }
@@ -93,6 +96,7 @@ pub struct Scanner {
     /// Which costly attempt is next, with [`ScanEffort::Live`].
     turn: usize,
     seen: SeenFilter,
+    steady: Steady,
     buffers: Buffers,
 }
 
@@ -155,7 +159,7 @@ impl Scanner {
         self.buffers.pyramid.build();
         self.buffers.attempt.work = Work::default();
 
-        let mut look = Look { outcome: ScanOutcome::default(), unread_module_px: None };
+        let mut look = Look { outcome: ScanOutcome::default(), unread: None };
         let is_live = self.options.effort == ScanEffort::Live;
         let count = plan::passes(side).count();
         let turn =
@@ -187,12 +191,14 @@ impl Scanner {
         if !is_live && !look.is_done(all) {
             look.pooled(&mut self.buffers, all);
         }
-        let Look { mut outcome, unread_module_px } = look;
+        let Look { mut outcome, unread } = look;
         let Work { triples, fits, samples, reads, panics } = self.buffers.attempt.work;
         outcome.stats = ScanStats { triples, fits, samples, reads, panics, ..outcome.stats };
         if outcome.symbols.is_empty() {
-            outcome.hints = Light::measure(self.buffers.pyramid.level(0)).hints(unread_module_px);
+            let picture = self.buffers.pyramid.level(0);
+            (outcome.hints, outcome.advice) = Light::measure(picture).hints(picture, unread);
         }
+        self.steady.pass(&mut outcome.hints, !is_live);
         for symbol in &mut outcome.symbols {
             symbol.corners = symbol.corners.map(|corner| frame.to_full_frame(corner));
             if self.seen.is_new(&symbol.bytes, now) {
@@ -206,8 +212,8 @@ impl Scanner {
 /// The work on one frame.
 struct Look {
     outcome: ScanOutcome,
-    /// Module size of the largest code that was seen and not read, in frame pixels.
-    unread_module_px: Option<f32>,
+    /// The largest code that was seen and not read.
+    unread: Option<Unread>,
 }
 
 impl Look {
@@ -302,7 +308,9 @@ impl Look {
         let module_px = module_side(&corners, located.mesh.projection.modules());
         let Some(decoded) = located.decoded else {
             self.outcome.stats.undecodable = self.outcome.stats.undecodable.saturating_add(1);
-            self.unread_module_px = Some(self.unread_module_px.map_or(module_px, |px| px.max(module_px)));
+            if self.unread.is_none_or(|known| known.module_px() < module_px) {
+                self.unread = Some(Unread { corners, modules: located.mesh.projection.modules() });
+            }
             return;
         };
         let [upper_left, upper_right, lower_right, lower_left] = corners;
