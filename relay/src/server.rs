@@ -1,6 +1,6 @@
 //! Starts and stops the relay; routes calls; what holds for every call stands in `guard`.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -28,12 +28,13 @@ use crate::config::{Clock, PlaceLookup, RelayConfig};
 use crate::error::RelayError;
 use crate::limits::Limits;
 use crate::listener::{CountingListener, Door, Peer};
+use crate::network::{Cidr, any_contains};
 use crate::presence::Presence;
 use crate::rate::Attempts;
 use crate::refusal::{Refusal, cbor, refuse};
 use crate::slot::Slots;
 use crate::store::{MemoryStore, Store};
-use crate::{account, blob, link, stream};
+use crate::{account, blob, link, ready, stream};
 
 /// How often due slots, nonces and counters are looked for.
 const SWEEP_EVERY: Duration = Duration::from_millis(100);
@@ -58,12 +59,22 @@ pub(crate) struct State {
     pub(crate) presence: Presence,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) tokens: blob::Tokens,
+    pub(crate) probe: ready::Probe,
     stopping: watch::Receiver<bool>,
     allowed_origins: Vec<String>,
-    trusted_proxies: Vec<IpAddr>,
+    trusted_proxies: Vec<Cidr>,
+    exempt: Vec<Cidr>,
 }
 
 impl State {
+    /// Counts an attempt of a caller, unless the operator exempts him.
+    pub(crate) fn admit(&self, attempts: &Attempts, caller: &Caller) -> Result<(), Refusal> {
+        if caller.is_probe || any_contains(&self.exempt, caller.address) {
+            return Ok(());
+        }
+        attempts.count(caller.network(), Instant::now())
+    }
+
     /// Waits until the relay stops.
     pub(crate) async fn stopped(&self) {
         let mut stopping = self.stopping.clone();
@@ -93,12 +104,15 @@ impl Relay {
             Some(given) => seed = given,
             None => getrandom::fill(&mut seed).map_err(RelayError::Randomness)?,
         }
+        let mut probe_secret = [0; 16];
+        getrandom::fill(&mut probe_secret).map_err(RelayError::Randomness)?;
         let (stop, stopping) = watch::channel(false);
         let (cut, cutting) = watch::channel(false);
         let limits = config.limits;
         let state = Arc::new(State {
             attestor: Attestor::new(&seed),
             tokens: blob::Tokens::new(&seed),
+            probe: ready::Probe::new(address, &seed, probe_secret),
             places: config.places,
             clock: config.clock,
             slots: Slots::new(limits.clone()),
@@ -112,6 +126,7 @@ impl Relay {
             stopping: stopping.clone(),
             allowed_origins: config.allowed_origins,
             trusted_proxies: config.trusted_proxies,
+            exempt: config.exempt,
             host: host.clone(),
             limits,
         });
@@ -121,7 +136,7 @@ impl Relay {
         let door = Door {
             per_network: state.limits.connections_per_network,
             idle: state.limits.idle,
-            proxies: state.trusted_proxies.clone(),
+            uncounted: [state.trusted_proxies.as_slice(), &state.exempt].concat(),
         };
         let listener = CountingListener::new(listener, places.clone(), cutting, door);
         let service = router(state.clone()).into_make_service_with_connect_info::<Peer>();
@@ -283,6 +298,7 @@ fn router(state: Arc<State>) -> Router {
         .route("/v1/stream", any(stream_socket))
         .route("/v1/blobs/{blob}", get(blob::get).head(blob::status).put(blob::put).delete(blob::delete))
         .route("/v1/relay", get(call(0, info)))
+        .route("/readyz", get(ready::readyz))
         .route("/healthz", get(|| async { "ok\n" }))
         .fallback(|| async { refuse(RefusalCode::NotFound, "there is no such call") })
         .method_not_allowed_fallback(|| async { refuse(RefusalCode::Protocol, "not with this method") })
@@ -317,7 +333,9 @@ async fn guard(
     let read = Caller::read(peer.ip(), request.headers(), &state.allowed_origins, &state.trusted_proxies);
     let (mut response, origin) = match read {
         Err(refusal) => (refusal.into_response(), None),
-        Ok(caller) => {
+        Ok(mut caller) => {
+            let probe = request.headers().get(ready::PROBE);
+            caller.is_probe = probe.is_some_and(|secret| state.probe.is_own(secret.as_bytes()));
             let origin = caller.origin.clone();
             let response = if origin.is_some() && request.method() == Method::OPTIONS {
                 preflight()
@@ -381,7 +399,7 @@ async fn stream_socket(
 /// Frames a little over the limit get a reason; far above, the socket just ends, so that nobody fills memory.
 fn prepare(state: &State, caller: &Caller, upgrade: Upgrade, longest: usize) -> Result<WebSocketUpgrade, Refusal> {
     let upgrade = upgrade.map_err(|_| refuse(RefusalCode::Protocol, "this is a WebSocket"))?;
-    state.challenges.count(caller.network(), Instant::now())?;
+    state.admit(&state.challenges, caller)?;
     let hard = longest.saturating_mul(2);
     Ok(upgrade.max_message_size(hard).max_frame_size(hard))
 }
