@@ -11,7 +11,7 @@ use pairlight_relay::{Limits, Relay, RelayConfig, RelayHandle};
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A running program whose words are read as they come.
-struct Program {
+pub(crate) struct Program {
     child: Child,
     input: Option<ChildStdin>,
     words: Receiver<String>,
@@ -19,9 +19,15 @@ struct Program {
 }
 
 impl Program {
-    fn start(args: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_pairlight"))
-            .args(args)
+    pub(crate) fn start(args: &[&str]) -> Self {
+        Self::start_under(&[], args)
+    }
+
+    /// Runs the program under another one.
+    pub(crate) fn start_under(under: &[&str], args: &[&str]) -> Self {
+        let line: Vec<&str> = under.iter().chain(&[env!("CARGO_BIN_EXE_pairlight")]).chain(args).copied().collect();
+        let mut child = Command::new(line[0])
+            .args(&line[1..])
             .env_remove("PAIRLIGHT_PROFILE")
             .env_remove("PAIRLIGHT_RELAY")
             .stdin(Stdio::piped())
@@ -46,7 +52,7 @@ impl Program {
     }
 
     /// Waits for a line with `part` in it.
-    fn hear(&mut self, part: &str) -> String {
+    pub(crate) fn hear(&mut self, part: &str) -> String {
         let deadline = Instant::now() + PATIENCE;
         loop {
             match self.words.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
@@ -61,7 +67,7 @@ impl Program {
         }
     }
 
-    fn type_line(&mut self, line: &str) {
+    pub(crate) fn type_line(&mut self, line: &str) {
         let input = self.input.as_mut().unwrap();
         writeln!(input, "{line}").unwrap();
         input.flush().unwrap();
@@ -73,7 +79,7 @@ impl Program {
     }
 
     /// Waits for the end; gives the exit code and everything said.
-    fn end(mut self) -> (i32, String) {
+    pub(crate) fn end(mut self) -> (i32, String) {
         let deadline = Instant::now() + PATIENCE;
         let status = loop {
             if let Some(status) = self.child.try_wait().unwrap() {
