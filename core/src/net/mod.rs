@@ -20,14 +20,16 @@ mod linked;
 mod linking;
 mod pairing;
 mod primary;
+mod publish;
 mod shared;
+mod upkeep;
 
 pub use client::{RelayClient, RelayEndpoint};
 pub use clock::{Clock, SystemRng, system_clock, system_rng};
 pub use connection::{Connection, ConnectionEvent};
 pub use error::NetError;
-pub use linked::LinkedDevice;
+pub use linked::{LinkedDevice, LinkedStanding};
 pub use linking::Linking;
 pub use pairing::Pairing;
-pub use primary::{DeviceInfo, Primary};
+pub use primary::{DeviceInfo, Primary, RemovedDevice};
 pub use shared::SharedStore;
