@@ -7,6 +7,7 @@ use std::time::Duration;
 use pairlight_wire::device::Role;
 use pairlight_wire::envelope::{Envelope, EnvelopeKind};
 use pairlight_wire::id::DeviceId;
+use pairlight_wire::limits::CHAIN_LISTS;
 use pairlight_wire::list::{RemovalReason, VerifiedList};
 use pairlight_wire::relay::{
     AckEnvelopes, Deliver, Login, PostEnvelope, PublishList, RefusalCode, StreamEvent, StreamRequest,
@@ -461,33 +462,37 @@ impl Driver {
         Ok(())
     }
 
-    /// Fetches and follows the lists that are not known yet.
+    /// Fetches and follows the lists that are not known yet, as many answers as it takes.
     async fn follow_list(&mut self) -> Result<(), Over> {
-        let who = self.membership.credentials();
-        let who_epoch = who.epoch;
-        let from = who_epoch.saturating_add(1);
-        let chain = match self.client.chain(&who, from).await {
-            Ok(chain) => chain,
-            Err(NetError::Refused(refused)) => return Err(Over::End(ConnectionEvent::Refused(refused.code))),
-            Err(_) => return Err(Over::Lost),
-        };
-        let now = self.now();
-        let followed = self.stored(move |store| store.follow(&chain, now)).await?;
-        if let Some(reason) = followed.removal {
-            return Err(self.erase(reason).await);
+        loop {
+            let who = self.membership.credentials();
+            let known = who.epoch;
+            let chain = match self.client.chain(&who, known.saturating_add(1)).await {
+                Ok(chain) => chain,
+                Err(NetError::Refused(refused)) => return Err(Over::End(ConnectionEvent::Refused(refused.code))),
+                Err(_) => return Err(Over::Lost),
+            };
+            let more = chain.lists.as_slice().len() >= CHAIN_LISTS;
+            let now = self.now();
+            let followed = self.stored(move |store| store.follow(&chain, now)).await?;
+            if let Some(reason) = followed.removal {
+                return Err(self.erase(reason).await);
+            }
+            self.reload().await?;
+            if let Some(fork) = followed.fork {
+                self.tell(ConnectionEvent::Forked(fork)).await?;
+            }
+            if followed.refused {
+                // The account never signed it: nothing of it is believed.
+                return Err(Over::End(ConnectionEvent::Failed(NetError::NotAuthentic)));
+            }
+            if followed.epoch > known {
+                self.tell(ConnectionEvent::ListChanged { epoch: followed.epoch }).await?;
+            }
+            if !more || followed.epoch <= known {
+                return Ok(());
+            }
         }
-        self.reload().await?;
-        if let Some(fork) = followed.fork {
-            self.tell(ConnectionEvent::Forked(fork)).await?;
-        }
-        if followed.refused {
-            // The account never signed it: nothing of it is believed.
-            return Err(Over::End(ConnectionEvent::Failed(NetError::NotAuthentic)));
-        }
-        if followed.epoch > who_epoch {
-            self.tell(ConnectionEvent::ListChanged { epoch: followed.epoch }).await?;
-        }
-        Ok(())
     }
 
     /// The relay does not let this device in, or throws it out.
