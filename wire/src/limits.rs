@@ -35,6 +35,10 @@ pub const CLAIM_MS: u64 = 180_000;
 pub const MESSAGE_MS: u64 = 20_000;
 /// For the person to type the check code.
 pub const CHECK_CODE_MS: u64 = 120_000;
+/// For the primary device to check evidence that takes a while: a challenge on the local network, an app's own verdict.
+pub const EVIDENCE_MS: u64 = 20_000;
+/// For the linked device to give evidence that it was asked for; a person may have to act.
+pub const NEED_MS: u64 = 60_000;
 /// For the signed list to be published and confirmed.
 pub const PUBLISH_MS: u64 = 60_000;
 /// How long the linked device asks for the list when the last message is missing, and how often.
@@ -47,3 +51,10 @@ pub const LONG_POLL_MS: u64 = 25_000;
 pub const CHECK_CODE_TRIES: u8 = 3;
 /// The relay lets a lapsed lease log in for this much longer, in milliseconds.
 pub const LEASE_GRACE_MS: u64 = 24 * 3_600_000;
+
+/// Longest blob, in bytes.
+pub const BLOB_BYTES: usize = 1024 * 1024;
+/// A blob token lives this long.
+pub const BLOB_TOKEN_MS: u64 = 600_000;
+/// Longest blob token, in bytes.
+pub const BLOB_TOKEN_BYTES: usize = 128;

@@ -10,13 +10,15 @@ use pairlight_wire::id::DeviceId;
 use pairlight_wire::limits::CHAIN_LISTS;
 use pairlight_wire::list::{RemovalReason, VerifiedList};
 use pairlight_wire::relay::{
-    AckEnvelopes, Deliver, Login, PostEnvelope, PublishList, RefusalCode, StreamEvent, StreamRequest,
+    AckEnvelopes, AskBlobToken, BlobToken, Deliver, Login, PostEnvelope, PublishList, RefusalCode, Refused,
+    StreamEvent, StreamRequest,
 };
 use pairlight_wire::standing::{Discrepancy, Notice, Standing};
 use pairlight_wire::{Bytes, Wire};
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
+use super::blobs::Blobs;
 use super::client::{Credentials, Received, RelayClient, Socket, next_frame, send_frame};
 use super::clock::{Clock, pause, system_rng};
 use super::error::NetError;
@@ -159,7 +161,18 @@ impl Membership {
     }
 }
 
-struct Outgoing {
+/// What a [`Connection`] and its [`Blobs`] ask of the task.
+#[derive(Debug)]
+pub(super) enum Command {
+    Send(Outgoing),
+    /// Wants a token for blobs.
+    BlobToken(WantsToken),
+}
+
+type WantsToken = oneshot::Sender<Result<BlobToken, NetError>>;
+
+#[derive(Debug)]
+pub(super) struct Outgoing {
     to: DeviceId,
     kind: EnvelopeKind,
     body: Vec<u8>,
@@ -178,7 +191,8 @@ pub(super) struct Surroundings {
 /// A live connection. Dropping it goes offline.
 #[derive(Debug)]
 pub struct Connection {
-    commands: mpsc::Sender<Outgoing>,
+    commands: mpsc::Sender<Command>,
+    blobs: Blobs,
     events: Mutex<mpsc::Receiver<ConnectionEvent>>,
     task: JoinHandle<()>,
 }
@@ -195,6 +209,7 @@ impl Connection {
         // The relay takes a known reference for a repetition, also one of an earlier run of this program.
         let next_reference = u64::from_be_bytes(random(&mut system_rng())) >> 1;
         let Surroundings { clock, policy, platform } = surroundings;
+        let blobs = Blobs::new(client.clone(), commands.clone());
         let driver = Driver {
             membership,
             client,
@@ -205,18 +220,25 @@ impl Connection {
             inbox,
             outbox,
             unsent: VecDeque::new(),
+            tokens: TokensWanted::default(),
             next_reference,
             desk: ResetDesk::default(),
             unreadable: HashMap::new(),
             reported: false,
             socket_nonce: None,
         };
-        Self { commands, events: Mutex::new(events), task: tokio::spawn(driver.run()) }
+        Self { commands, blobs, events: Mutex::new(events), task: tokio::spawn(driver.run()) }
     }
 
     /// The next event; `None` after the last. Safe to cancel.
     pub async fn next_event(&self) -> Option<ConnectionEvent> {
         self.events.lock().await.recv().await
+    }
+
+    /// The account's blobs at the relay.
+    #[must_use]
+    pub fn blobs(&self) -> &Blobs {
+        &self.blobs
     }
 
     /// Seals `body` for a device of the account and waits until the relay has stored it.
@@ -226,8 +248,34 @@ impl Connection {
     pub async fn send(&self, to: DeviceId, kind: EnvelopeKind, body: &[u8]) -> Result<(), NetError> {
         let (done, answer) = oneshot::channel();
         let outgoing = Outgoing { to, kind, body: body.to_vec(), done };
-        self.commands.send(outgoing).await.map_err(|_| NetError::Ended)?;
+        self.commands.send(Command::Send(outgoing)).await.map_err(|_| NetError::Ended)?;
         answer.await.map_err(|_| NetError::Ended)?
+    }
+}
+
+/// The pieces that want a token for blobs; they share the next one.
+#[derive(Default)]
+struct TokensWanted {
+    by: Vec<WantsToken>,
+    /// Of the question that is on its way.
+    reference: Option<u64>,
+}
+
+impl TokensWanted {
+    fn answer(&mut self, token: &BlobToken) {
+        self.reference = None;
+        self.by.drain(..).for_each(|wants| drop(wants.send(Ok(token.clone()))));
+    }
+
+    /// Whether the refusal was theirs.
+    fn refuse(&mut self, reference: u64, refused: &Refused) -> bool {
+        if self.reference != Some(reference) {
+            return false;
+        }
+        self.reference = None;
+        let error = || NetError::Refused(Box::new(refused.clone()));
+        self.by.drain(..).for_each(|wants| drop(wants.send(Err(error()))));
+        true
     }
 }
 
@@ -256,9 +304,10 @@ pub(super) struct Driver {
     pub(super) clock: Clock,
     pub(super) policy: Option<Policy>,
     pub(super) platform: [u8; 8],
-    inbox: mpsc::Receiver<Outgoing>,
+    inbox: mpsc::Receiver<Command>,
     outbox: mpsc::Sender<ConnectionEvent>,
     pub(super) unsent: VecDeque<Unsent>,
+    tokens: TokensWanted,
     pub(super) next_reference: u64,
     /// Sessions that are being made anew.
     pub(super) desk: ResetDesk,
@@ -358,9 +407,16 @@ impl Driver {
                         return over;
                     }
                 }
-                outgoing = self.inbox.recv() => {
-                    let Some(outgoing) = outgoing else { return Over::Dropped };
-                    if let Err(over) = self.post(&mut socket, outgoing, online).await {
+                command = self.inbox.recv() => {
+                    let done = match command {
+                        None => return Over::Dropped,
+                        Some(Command::Send(outgoing)) => self.post(&mut socket, outgoing, online).await,
+                        Some(Command::BlobToken(wants)) => {
+                            self.tokens.by.push(wants);
+                            if online { self.ask_token(&mut socket).await } else { Ok(()) }
+                        }
+                    };
+                    if let Err(over) = done {
                         return over;
                     }
                 }
@@ -381,6 +437,9 @@ impl Driver {
                 for unsent in &self.unsent {
                     send_frame(socket, &StreamRequest::Post(unsent.post.clone())).await.map_err(|_| Over::Lost)?;
                 }
+                // A question on the socket before got no answer.
+                self.tokens.reference = None;
+                self.ask_token(socket).await?;
                 self.remove_condemned().await?;
                 self.upkeep(Some(socket)).await
             }
@@ -389,6 +448,10 @@ impl Driver {
                 if let Some(unsent) = take_unsent(&mut self.unsent, accepted.reference) {
                     let _ = unsent.done.send(Ok(()));
                 }
+                Ok(())
+            }
+            StreamEvent::BlobToken(token) => {
+                self.tokens.answer(&token);
                 Ok(())
             }
             StreamEvent::ListChanged(_) => {
@@ -403,6 +466,7 @@ impl Driver {
             StreamEvent::Duplicate(duplicate) => self.on_device_news(duplicate.device, None).await,
             StreamEvent::Seen(seen) => self.on_device_news(seen.device, Some(seen.country.as_str().to_owned())).await,
             StreamEvent::Refused(refused) => match (refused.reference, refused.code) {
+                (Some(reference), _) if self.tokens.refuse(reference, &refused) => Ok(()),
                 // The relay cannot store now: the post waits for the next socket.
                 (Some(_), RefusalCode::Unavailable) => Err(Over::Lost),
                 (Some(reference), _) => {
@@ -425,6 +489,18 @@ impl Driver {
         }
         let ack = StreamRequest::Ack(AckEnvelopes { up_to: deliver.number });
         send_frame(socket, &ack).await.map_err(|_| Over::Lost)
+    }
+
+    /// Asks for a token, unless nobody wants one or a question is on its way.
+    async fn ask_token(&mut self, socket: &mut Socket) -> Result<(), Over> {
+        if self.tokens.by.is_empty() || self.tokens.reference.is_some() {
+            return Ok(());
+        }
+        let reference = self.next_reference;
+        self.next_reference = self.next_reference.saturating_add(1);
+        self.tokens.reference = Some(reference);
+        let ask = StreamRequest::BlobToken(AskBlobToken { reference });
+        send_frame(socket, &ask).await.map_err(|_| Over::Lost)
     }
 
     async fn post(&mut self, socket: &mut Socket, outgoing: Outgoing, online: bool) -> Result<(), Over> {

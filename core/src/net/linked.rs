@@ -1,7 +1,9 @@
 //! A device that is, or wants to be, linked.
 
+use std::sync::Arc;
+
 use super::client::RelayClient;
-use super::clock::{Clock, system_clock, system_rng};
+use super::clock::{Clock, SystemRng, system_clock, system_rng};
 use super::connection::{Connection, Membership, Surroundings};
 use super::error::NetError;
 use super::linking::Linking;
@@ -10,6 +12,7 @@ use crate::Timestamp;
 use crate::devices::{Duty, ListFork, Tenancy, platform_class};
 use crate::pairing::{DeviceDescription, LinkedAccount, LinkedMachine, LinkedSave};
 use crate::store::{Batch, Store, StoreError};
+use crate::trust::{LinkedAbilities, Radio};
 use pairlight_wire::limits::COMMIT_GIVE_UP_MS;
 use pairlight_wire::standing::{Discrepancy, Standing};
 
@@ -20,6 +23,8 @@ pub struct LinkedDevice {
     client: RelayClient,
     clock: Clock,
     platform: [u8; 8],
+    abilities: LinkedAbilities,
+    radio: Option<Arc<dyn Radio>>,
 }
 
 /// How a linked device stands with its account.
@@ -93,7 +98,23 @@ impl LinkedDevice {
         }
         let now = clock();
         store.run(move |store| catch_up_with_time(store, now)).await?;
-        Ok(Self { store, client, clock, platform: own_platform() })
+        let abilities = LinkedAbilities { lan: true, ..LinkedAbilities::default() };
+        Ok(Self { store, client, clock, platform: own_platform(), abilities, radio: None })
+    }
+
+    /// Which evidence this device can give. By default: answers on the local network.
+    #[must_use]
+    pub fn with_abilities(mut self, abilities: LinkedAbilities) -> Self {
+        self.abilities = abilities;
+        self
+    }
+
+    /// A radio that listens; report what it hears with [`Linking::heard`].
+    #[must_use]
+    pub fn with_radio(mut self, radio: Arc<dyn Radio>) -> Self {
+        self.radio = Some(radio);
+        self.abilities.radio = true;
+        self
     }
 
     /// Reports another class of platform: for a host that is not native, such as a browser.
@@ -143,8 +164,21 @@ impl LinkedDevice {
     /// new link is complete.
     #[must_use]
     pub fn link(&self, description: DeviceDescription) -> Linking {
-        let machine = LinkedMachine::new(description, 0, (self.clock)(), system_rng());
-        Linking::start(machine, self.client.clone(), self.store.clone(), self.clock.clone())
+        self.start(LinkedMachine::new(description, 0, (self.clock)(), system_rng()))
+    }
+
+    /// As [`LinkedDevice::link`], for a device whose lease lapsed: it comes back as the device that it was.
+    ///
+    /// # Errors
+    /// [`NetError::NoAccount`] when this device was never linked.
+    pub async fn relink(&self, description: DeviceDescription) -> Result<Linking, NetError> {
+        let account = self.account().await?.ok_or(NetError::NoAccount)?;
+        Ok(self.start(LinkedMachine::relink(&account, description, 0, (self.clock)(), system_rng())))
+    }
+
+    fn start(&self, machine: LinkedMachine<SystemRng>) -> Linking {
+        let machine = machine.with_evidence(self.abilities);
+        Linking::start(machine, self.client.clone(), self.store.clone(), self.clock.clone(), self.radio.clone())
     }
 
     /// Goes on with a link that was interrupted between certificate and confirmation; `None` when there is none. One
@@ -161,7 +195,7 @@ impl LinkedDevice {
             return Ok(None);
         }
         let machine = LinkedMachine::resume(account, now, system_rng());
-        Ok(Some(Linking::start(machine, self.client.clone(), self.store.clone(), self.clock.clone())))
+        Ok(Some(self.start(machine)))
     }
 
     /// Goes online.
