@@ -5,7 +5,7 @@ use std::sync::Arc;
 use pairlight_wire::device::Role;
 use pairlight_wire::id::{AccountId, DeviceId};
 use pairlight_wire::limits::LEASE_GRACE_MS;
-use pairlight_wire::list::{RemovalReason, Tombstone};
+use pairlight_wire::list::{Entry, RemovalReason, Tombstone};
 use pairlight_wire::qr::QrPayload;
 use pairlight_wire::relay::RefusalCode;
 use pairlight_wire::standing::{Discrepancy, Notice, NoticeKind, Standing};
@@ -22,6 +22,7 @@ use crate::devices::{Account, ListFork, RecoveryWords, Told, list_for_recovery};
 use crate::pairing::{PrimaryConfig, PrimaryMachine};
 use crate::store::Batch;
 use crate::trust::lan::LAN_LIMIT;
+use crate::trust::policy::LONGEST_LEASE_MS;
 use crate::trust::{Evidence, EvidenceSetup, Grade, PasskeyRegistration, Policy, Radio, ScanSource};
 
 /// Tries to recover an account whose list changes meanwhile.
@@ -276,7 +277,22 @@ impl Primary {
     async fn setup(&self) -> Result<EvidenceSetup, NetError> {
         let mut setup = self.evidence.clone();
         setup.passkeys.extend(self.passkeys().await?);
+        let now = (self.clock)();
+        let ended = |device: &DeviceInfo| device.lease_until.is_some_and(|until| now > until);
+        // A device that is quarantined may be a copy: its key proves nothing.
+        let honest = |device: &DeviceInfo| device.standing != Standing::Quarantined;
+        let devices = self.devices().await?.into_iter();
+        setup.lapsed.extend(devices.filter(|device| ended(device) && honest(device)).map(|device| device.id));
         Ok(setup)
+    }
+
+    /// When the lease that a device got when it was linked ends, ms since 1970.
+    fn first_lease_end(policy: Policy, entry: &Entry) -> u64 {
+        let (_, grade, preset) = Evidence::from_certificate(entry.evidence);
+        let policy = preset.and_then(Policy::of_preset).unwrap_or(policy);
+        // A grade that nothing is granted for today had a lease once: the longest that there is.
+        let lease_ms = grade.and_then(|grade| policy.grant(grade)).map_or(LONGEST_LEASE_MS, |grant| grant.lease_ms);
+        entry.created.saturating_add(lease_ms)
     }
 
     fn config(&self, account: Account, source: ScanSource) -> PrimaryConfig {
@@ -312,11 +328,10 @@ impl Primary {
                     let book = store.book(&entry.device)?;
                     let grade = Evidence::from_certificate(entry.evidence).1;
                     let linked = entry.role == Role::Linked;
-                    // Before its first report only the lease of the link stands, which ends by the policy of its grade.
-                    let first = grade.and_then(|grade| policy.grant(grade)).map(|grant| grant.lease_ms);
-                    let first = first.map(|ms| entry.created.saturating_add(ms));
-                    let until = if book.lease_until == 0 { first } else { Some(book.lease_until) };
-                    let until = until.filter(|_| linked).map(Timestamp::from_unix_ms);
+                    // Before its first report only the lease of the link stands.
+                    let first = Self::first_lease_end(policy, entry);
+                    let until = if book.lease_until == 0 { first } else { book.lease_until };
+                    let until = Some(until).filter(|_| linked).map(Timestamp::from_unix_ms);
                     devices.push(DeviceInfo {
                         id: entry.device,
                         name: account.name_of(entry).ok(),
