@@ -207,6 +207,42 @@ fn two_terminals_link_and_the_account_lists_renames_and_revokes() {
 }
 
 #[test]
+fn the_words_bring_the_account_to_another_terminal() {
+    let world = World::new();
+    let mut show = world.show();
+    let mut scan = world.scan(&["--policy", "development", "--yes"]);
+    let code = digits(&mut scan);
+    show.hear("six digits");
+    show.type_line(&code);
+    assert_eq!((scan.end().0, show.end().0), (0, 0));
+    let listed = world.devices(&[]).1;
+    assert!(listed.contains("active") && listed.contains("REPORTED") && listed.contains("LEASE TO"), "{listed}");
+
+    let (phone, other, url) = (world.text("phone"), world.text("other"), world.relay.url());
+    let (exit, said) = Program::start(&["account", "--profile", &phone, "recovery-key"]).end();
+    assert_eq!(exit, 0, "{said}");
+    let words =
+        said.lines().find(|line| line.split(' ').count() == 24 && !line.contains(':')).expect("24 words").to_owned();
+    let recover = ["account", "--profile", &other, "--relay", &url, "recover", "--name", "new terminal"];
+    let mut wrong = Program::start(&recover);
+    wrong.hear("type the 24 words");
+    wrong.type_line(&words.replacen(' ', " pairlight ", 1));
+    assert_eq!(wrong.end().0, 2);
+    let mut right = Program::start(&recover);
+    right.hear("type the 24 words");
+    right.type_line(&words);
+    let (exit, said) = right.end();
+    assert_eq!(exit, 0, "{said}");
+    assert!(said.contains("recovered; the account has 2 devices"), "{said}");
+    let (_, listed) = Program::start(&["devices", "--profile", &other]).end();
+    assert!(listed.contains("Kim's terminal") && listed.contains("new terminal (this device)"), "{listed}");
+    assert!(listed.contains("lost; the account was recovered on another device"), "{listed}");
+    let (exit, said) = Program::start(&["account", "--profile", &other, "rotate-root"]).end();
+    assert_eq!(exit, 0, "{said}");
+    world.stop();
+}
+
+#[test]
 fn no_is_the_default_and_both_terminals_say_declined() {
     let world = World::new();
     let mut show = world.show();
