@@ -49,7 +49,7 @@ pub(crate) enum Command {
     Link(crate::link::LinkArgs),
     Devices(crate::devices::DevicesArgs),
     /// Run a relay in the foreground
-    Relay(pairlight_relay::RelayArgs),
+    Relay(Box<pairlight_relay::RelayArgs>),
     Bench(crate::bench::BenchArgs),
     Demo(crate::demo::DemoArgs),
     /// Print a completion script for a shell
