@@ -50,7 +50,7 @@ pub(crate) enum Command {
     Devices(crate::devices::DevicesArgs),
     Account(crate::account::AccountArgs),
     /// Run a relay in the foreground
-    Relay(pairlight_relay::RelayArgs),
+    Relay(Box<pairlight_relay::RelayArgs>),
     Bench(crate::bench::BenchArgs),
     Demo(crate::demo::DemoArgs),
     /// Print a completion script for a shell

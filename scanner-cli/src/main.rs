@@ -74,7 +74,7 @@ fn run(command: Command, voice: Voice) -> Result<ExitCode, Failure> {
         Command::Devices(args) => devices::run(&args, voice),
         Command::Account(args) => account::run(&args, voice),
         Command::Relay(args) => {
-            link::block_on(async { pairlight_relay::run_foreground(args).await.map_err(Failure::from) })
+            link::block_on(async { pairlight_relay::run_foreground(*args).await.map_err(Failure::from) })
                 .map(|()| Exit::Done)
         }
         Command::Completions(args) => manual::completions(&args),
