@@ -7,7 +7,7 @@
 //! (`threshold`). Each pass finds corner squares (`finder`) and puts them together in threes (`group`). Each three is an
 //! *attempt* (`attempt`): the size is measured and a projection fitted to the fixed patterns (`fit`, `geometry`), the
 //! alignment patterns bend it into a mesh (`mesh`), every module is sampled (`sample`) and the code is read (`reader`,
-//! with `layout`, `repair` and `payload`). `scanner` runs the passes and merges what they give; `seen` reports each content once; `hint` says what the person
+//! with `layout`, `repair` and `segments`). `scanner` runs the passes and merges what they give; `seen` reports each content once; `hint` says what the person
 //! could do better.
 #![deny(
     clippy::unwrap_used,
@@ -25,7 +25,6 @@ mod group;
 mod hint;
 mod layout;
 mod mesh;
-mod payload;
 mod plan;
 mod pool;
 mod pyramid;
@@ -34,6 +33,7 @@ mod repair;
 mod sample;
 mod scanner;
 mod seen;
+mod segments;
 mod symbol;
 #[cfg(test)]
 mod tests;

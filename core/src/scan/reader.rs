@@ -9,8 +9,8 @@
 )]
 
 use super::layout::{self, Layout};
-use super::payload::{self, Decoded};
 use super::repair::{LONGEST, repair};
+use super::segments::{self, Decoded};
 use super::symbol::EccLevel;
 
 const LEVELS: [EccLevel; 4] = [EccLevel::L, EccLevel::M, EccLevel::Q, EccLevel::H];
@@ -51,7 +51,7 @@ impl Reader {
         for format in formats.into_iter().flatten() {
             if self.repair_all(soft, size, version, format) {
                 let Format { level, mask, mirrored, .. } = format;
-                if let Some(bytes) = payload::parse(&self.data, version) {
+                if let Some(bytes) = segments::parse(&self.data, version) {
                     return Some(Decoded { bytes, version: version as u8, ecc: level, mask, mirrored });
                 }
             }
