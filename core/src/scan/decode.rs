@@ -1,7 +1,7 @@
 //! From the modules of a code to bytes. The only file that names rqrr.
 //!
 //! Modules come here after the repair (`reader`), which knows how sure each of them is; rqrr knows black and white.
-//! A panic of rqrr is contained and counted; the code is then parsed by `payload`. The message of a contained panic
+//! A panic of rqrr is contained and counted; the code is then parsed by `segments`. The message of a contained panic
 //! still goes wherever the program's panic hook sends it, because a library must not swap the global hook behind the
 //! program's back: a program that wants silence calls [`silence_contained_panics`] once.
 

@@ -7,7 +7,7 @@
 //! (`threshold`). Each pass finds corner squares (`finder`) and puts them together in threes (`group`). Each three is an
 //! *attempt* (`attempt`): the size is measured and a projection fitted to the fixed patterns (`fit`, `geometry`), the
 //! alignment patterns bend it into a mesh (`mesh`), every module is sampled (`sample`) and the code is repaired (`reader`,
-//! with `layout` and `repair`). rqrr decodes it (`decode`, the only file that names rqrr); `payload` parses what rqrr
+//! with `layout` and `repair`). rqrr decodes it (`decode`, the only file that names rqrr); `segments` parses what rqrr
 //! does not know. `scanner` runs the passes and merges what they give; `seen` reports each content once; `hint` says what the person
 //! could do better.
 #![deny(
@@ -27,7 +27,6 @@ mod group;
 mod hint;
 mod layout;
 mod mesh;
-mod payload;
 mod plan;
 mod pool;
 mod pyramid;
@@ -36,6 +35,7 @@ mod repair;
 mod sample;
 mod scanner;
 mod seen;
+mod segments;
 mod symbol;
 #[cfg(test)]
 mod tests;

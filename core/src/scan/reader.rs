@@ -10,8 +10,8 @@
 
 use super::decode::{self, Panicked};
 use super::layout::{self, Layout};
-use super::payload::{self, Decoded};
 use super::repair::{LONGEST, repair};
+use super::segments::{self, Decoded};
 use super::symbol::EccLevel;
 
 const LEVELS: [EccLevel; 4] = [EccLevel::L, EccLevel::M, EccLevel::Q, EccLevel::H];
@@ -76,7 +76,7 @@ impl Reader {
             Ok(None) => {}
             Err(Panicked) => self.panics = self.panics.saturating_add(1),
         }
-        payload::parse(&self.data, version)
+        segments::parse(&self.data, version)
     }
 
     /// Writes the repaired codewords and the format back into the modules.
