@@ -16,6 +16,8 @@ coded! {
         Lease = 3,
         /// Dropped when late; never stored.
         Ephemeral = 4,
+        /// Records and their acknowledgement ([`crate::sync::Exchange`]).
+        Records = 5,
     }
 }
 

@@ -9,7 +9,7 @@
 //!   rendezvous ──  offer, context       what the linked device offers, what the relay saw
 //!   pairing    ──  pairing              M1 .. M5
 //!   trust      ──  device, list         certificates, leases, check-ins, the chained device list
-//!   afterwards ──  envelope             one sealed message
+//!   afterwards ──  envelope, sync       one sealed message; records kept in step, history
 //!   transport  ──  relay                the frames spoken with the relay
 //! ```
 //!
@@ -50,5 +50,6 @@ pub mod pairing;
 pub mod qr;
 pub mod relay;
 pub mod sign;
+pub mod sync;
 
 pub use codec::{Bytes, DecodeError, List, Text, Wire};

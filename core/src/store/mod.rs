@@ -37,6 +37,7 @@ mod migration;
 mod passphrase;
 mod place;
 mod probe;
+mod records;
 mod seal;
 mod table;
 #[cfg(test)]
@@ -56,12 +57,14 @@ pub use key_file::KeyFile;
 pub use key_wrap::{KEY_LEN, KeyWrap};
 pub use passphrase::{Passphrase, PassphraseCost};
 pub use probe::{Probe, WritePoint};
+pub use records::{Cursor, LoggedRecord, Merged};
 pub use seal::{MAX_ID_LEN, MAX_VALUE_LEN};
 pub use table::Table;
 
 use database::{BATCH, Database, SCHEMA};
 use place::Place;
-use seal::{ROW_ID_LEN, Sealer};
+use records::SealedRecord;
+use seal::{ROW_ID_LEN, RecordSealer, Sealer};
 
 /// Sealings under one data key after which it should be renewed: far below the 2^32 that random 96-bit nonces allow.
 const REKEY_AFTER: u64 = 1 << 28;
@@ -97,6 +100,7 @@ impl fmt::Debug for Record {
 pub struct Store {
     db: Database,
     sealer: Sealer,
+    records: RecordSealer,
     /// Sealings under the present data key, as the file has it.
     seals: u64,
     rng: Box<dyn CryptoRng + Send>,
@@ -148,7 +152,8 @@ impl Store {
             opened
         };
         db.accept()?;
-        Ok(Self { db, sealer, seals, rng, _place: place })
+        let records = sealer.record_sealer();
+        Ok(Self { db, sealer, records, seals, rng, _place: place })
     }
 
     /// The value that was put under `id`, or `None`.
@@ -203,10 +208,19 @@ impl Store {
     /// # Errors
     /// [`StoreError::TooLarge`], [`StoreError::KeyExhausted`], [`StoreError::DiskFull`], [`StoreError::Disk`], [`StoreError::Closed`].
     pub fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        self.commit_merging(batch).map(drop)
+    }
+
+    /// As [`commit`](Self::commit), and tells what became of the batch's records.
+    ///
+    /// # Errors
+    /// As [`commit`](Self::commit).
+    pub fn commit_merging(&mut self, batch: &Batch) -> Result<Merged, StoreError> {
+        let mut merged = Merged::default();
         if batch.is_empty() {
-            return Ok(());
+            return Ok(merged);
         }
-        let mut rows = Vec::with_capacity(batch.len());
+        let mut rows = Vec::with_capacity(batch.changes.len());
         let mut seals = self.seals;
         for change in &batch.changes {
             rows.push(match &change.value {
@@ -218,16 +232,29 @@ impl Store {
                 None => (change.table.number(), self.sealer.row_id(change.table, &change.id), None),
             });
         }
+        let mut records = Vec::with_capacity(batch.merges.len());
+        for merge in &batch.merges {
+            seals = next_seal(seals)?;
+            records.push(SealedRecord::new(&self.records, merge.source, &merge.record, &mut *self.rng)?);
+        }
+        let sealer = &self.records;
         self.db.write(BATCH, |tx, probe| {
             put_meta(tx, SEAL_COUNT, &seals.to_be_bytes())?;
             for (kind, row_id, sealed) in &rows {
                 change_row(tx, *kind, row_id, sealed.as_deref())?;
                 probe.pass(WritePoint::RowWritten);
             }
+            for (merge, row) in batch.merges.iter().zip(&records) {
+                merged.stands.push(records::merge_row(tx, sealer, merge, row)?);
+                probe.pass(WritePoint::RowWritten);
+            }
+            if !records.is_empty() {
+                merged.last_change = records::last_change(tx)?;
+            }
             Ok(())
         })?;
         self.seals = seals;
-        Ok(())
+        Ok(merged)
     }
 
     /// A batch of one: inserts or replaces a record.
@@ -279,15 +306,19 @@ impl Store {
                 rows.push((table.number(), row_id, sealed));
             }
         }
+        let records = sealer.record_sealer();
+        let (old, rng) = (&self.records, &mut self.rng);
         self.db.write(BATCH, |tx, probe| {
             tx.execute("DELETE FROM record", [])?;
             for (kind, row_id, sealed) in &rows {
                 change_row(tx, *kind, row_id, Some(sealed))?;
                 probe.pass(WritePoint::RowWritten);
             }
+            seals = seals.saturating_add(records::reseal(tx, old, &records, &mut **rng)?);
             put_key(tx, &wrapped, &check, seals)
         })?;
         self.sealer = sealer;
+        self.records = records;
         self.seals = seals;
         self.scrub()
     }
@@ -307,6 +338,9 @@ impl Store {
                 record?;
                 known = known.saturating_add(1);
             }
+        }
+        if !self.damaged_records()?.is_empty() {
+            return Err(StoreError::Damaged);
         }
         if verdict == "ok" && usize::try_from(rows) == Ok(known) { Ok(()) } else { Err(StoreError::Damaged) }
     }

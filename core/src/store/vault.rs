@@ -148,6 +148,7 @@ impl Store {
             }
         }
         self.commit(&batch)?;
+        self.forget_records()?;
         self.scrub()
     }
 
