@@ -181,7 +181,7 @@ fn account_id(request: &Request) -> Result<AccountId, Refusal> {
 }
 
 /// Hexadecimal digits of any even number, at most 1 KiB.
-fn hex_bytes(text: &str) -> Option<Vec<u8>> {
+pub(crate) fn hex_bytes(text: &str) -> Option<Vec<u8>> {
     let digits = text.as_bytes();
     if digits.len() > 1024 || !digits.len().is_multiple_of(2) || !text.bytes().all(|c| c.is_ascii_hexdigit()) {
         return None;

@@ -9,11 +9,12 @@
 //!  WS /v1/link      --Open-->     slot: RAM only, seconds      <--claim--   HTTP, long poll
 //!  WS /v1/stream    --Post-->     mailbox: sealed envelopes    <--Ack---    WS /v1/stream
 //!                   <-ListChanged--  list: signed, chained     <--PUT---    HTTP
+//!  HTTP             --GET-->      blob: sealed, for hours      <--PUT---    HTTP
 //! ```
 //!
 //! The table of calls is the documentation of [`pairlight_wire::relay`]. Files, in the order of a request:
 //! `listener` counts connections, `server` routes and guards, `caller` says who asks, `rate` whether too often; then
-//! `slot` and `link`, or `account`, `stream`, `presence` over the [`store`].
+//! `slot` and `link`, or `account`, `stream`, `presence`, `blob` over the [`store`].
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), pairlight_relay::RelayError> {
@@ -38,6 +39,7 @@
 mod account;
 mod attest;
 mod auth;
+mod blob;
 mod caller;
 mod config;
 mod error;

@@ -3,6 +3,7 @@
 use std::io::{ErrorKind, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use pairlight_wire::id::parse_hex;
 
@@ -10,6 +11,7 @@ use crate::config::RelayConfig;
 use crate::error::RelayError;
 use crate::limits::Limits;
 use crate::server::Relay;
+use crate::store::{Durability, SqliteOptions, SqliteStore, Store};
 
 /// Arguments of the relay program.
 #[derive(Debug, Clone, clap::Args)]
@@ -23,6 +25,10 @@ pub struct RelayArgs {
     /// File with the attestation key; made when missing. Without it the key is new at every start
     #[arg(long, value_name = "FILE", env = "PAIRLIGHT_RELAY_KEY_FILE")]
     pub key_file: Option<PathBuf>,
+    /// Folder for lists, mailboxes and blobs, and for the attestation key when no other file is named; made when
+    /// missing. Without it they are in memory and lost at the end
+    #[arg(long, value_name = "FOLDER", env = "PAIRLIGHT_RELAY_DATA_DIR")]
+    pub data_dir: Option<PathBuf>,
     /// How much one caller may take
     #[arg(long, value_enum, default_value_t = LimitsPreset::Public)]
     pub limits: LimitsPreset,
@@ -61,10 +67,14 @@ impl LimitsPreset {
 pub async fn run_foreground(args: RelayArgs) -> Result<(), RelayError> {
     // Before anybody can know the address: a signal that comes at once still ends it in order.
     let asked = stop_signal()?;
-    let attestation_seed = args.key_file.as_deref().map(load_or_create_seed).transpose()?;
+    let store = args.data_dir.as_deref().map(open_store).transpose()?;
+    // After the store was opened: then the folder is there.
+    let key_file = args.key_file.or_else(|| args.data_dir.as_ref().map(|folder| folder.join("relay.key")));
+    let attestation_seed = key_file.as_deref().map(load_or_create_seed).transpose()?;
     let relay = Relay::spawn(RelayConfig {
         host: args.host,
         attestation_seed,
+        store,
         limits: args.limits.limits(),
         allowed_origins: args.allow_origins,
         trusted_proxies: args.trusted_proxies,
@@ -80,6 +90,14 @@ pub async fn run_foreground(args: RelayArgs) -> Result<(), RelayError> {
     tracing::info!("stopping");
     relay.shutdown().await;
     asked
+}
+
+/// Each of the two files may take so much.
+const STORE_BYTES: u64 = 64 << 30;
+
+fn open_store(folder: &Path) -> Result<Arc<dyn Store>, RelayError> {
+    let options = SqliteOptions { most_bytes: STORE_BYTES, durability: Durability::PowerCut };
+    Ok(Arc::new(SqliteStore::open(folder, options)?))
 }
 
 /// Listens for the signals now; the future ends when one came.

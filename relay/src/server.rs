@@ -33,11 +33,11 @@ use crate::rate::Attempts;
 use crate::refusal::{Refusal, cbor, refuse};
 use crate::slot::Slots;
 use crate::store::{MemoryStore, Store};
-use crate::{account, link, stream};
+use crate::{account, blob, link, stream};
 
 /// How often due slots, nonces and counters are looked for.
 const SWEEP_EVERY: Duration = Duration::from_millis(100);
-/// How often old mail is looked for.
+/// How often old mail and blobs are looked for.
 const MAIL_SWEEP_EVERY: Duration = Duration::from_secs(60);
 /// Sockets get this long to say goodbye before their connections are cut.
 const GOODBYE: Duration = Duration::from_secs(2);
@@ -57,6 +57,7 @@ pub(crate) struct State {
     pub(crate) nonces: Nonces,
     pub(crate) presence: Presence,
     pub(crate) store: Arc<dyn Store>,
+    pub(crate) tokens: blob::Tokens,
     stopping: watch::Receiver<bool>,
     allowed_origins: Vec<String>,
     trusted_proxies: Vec<IpAddr>,
@@ -97,6 +98,7 @@ impl Relay {
         let limits = config.limits;
         let state = Arc::new(State {
             attestor: Attestor::new(&seed),
+            tokens: blob::Tokens::new(&seed),
             places: config.places,
             clock: config.clock,
             slots: Slots::new(limits.clone()),
@@ -213,8 +215,10 @@ async fn sweep(state: Arc<State>) {
                 attempts.sweep(now);
             }
             let oldest = (state.clock)().saturating_sub(link::millis(state.limits.mailbox_age));
-            if state.store.drop_mail_before(oldest).await.is_err() {
-                tracing::warn!("cannot drop old mail");
+            let oldest_blob = (state.clock)().saturating_sub(link::millis(state.limits.blob_age));
+            let dropped = state.store.drop_mail_before(oldest).await;
+            if let Err(error) = dropped.and(state.store.drop_blobs_before(oldest_blob).await) {
+                tracing::warn!(%error, "cannot drop what is too old");
             }
             let (slots, bytes) = state.slots.load();
             tracing::debug!(slots, bytes, "slots in memory");
@@ -276,6 +280,7 @@ fn router(state: Arc<State>) -> Router {
         .route("/v1/challenge", post(call(0, account::challenge)))
         .route("/v1/accounts/{account}/list", list)
         .route("/v1/stream", any(stream_socket))
+        .route("/v1/blobs/{blob}", get(blob::get).head(blob::status).put(blob::put).delete(blob::delete))
         .route("/v1/relay", get(call(0, info)))
         .route("/healthz", get(|| async { "ok\n" }))
         .fallback(|| async { refuse(RefusalCode::NotFound, "there is no such call") })
@@ -328,7 +333,8 @@ async fn guard(
     if let Some(origin) = origin.and_then(|origin| HeaderValue::from_str(&origin).ok()) {
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
         headers.insert(header::VARY, HeaderValue::from_static("Origin"));
-        let exposed = HeaderValue::from_static("retry-after, pairlight-epoch");
+        let exposed = "retry-after, pairlight-epoch, upload-length, upload-offset, content-range";
+        let exposed = HeaderValue::from_static(exposed);
         headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
     }
     response
@@ -337,8 +343,8 @@ async fn guard(
 /// What a browser asks before a page of an allowed origin calls.
 fn preflight() -> Response {
     let allowed = [
-        (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, PUT, DELETE"),
-        (header::ACCESS_CONTROL_ALLOW_HEADERS, "authorization, content-type"),
+        (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD, POST, PUT, DELETE"),
+        (header::ACCESS_CONTROL_ALLOW_HEADERS, "authorization, content-type, range, upload-length, upload-offset"),
         (header::ACCESS_CONTROL_MAX_AGE, "600"),
     ];
     (StatusCode::NO_CONTENT, allowed).into_response()
