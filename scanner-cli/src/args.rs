@@ -48,6 +48,7 @@ pub(crate) enum Command {
     Record(RecordArgs),
     Link(crate::link::LinkArgs),
     Devices(crate::devices::DevicesArgs),
+    Messages(crate::messages::MessagesArgs),
     /// Run a relay in the foreground
     Relay(pairlight_relay::RelayArgs),
     Bench(crate::bench::BenchArgs),

@@ -11,6 +11,7 @@ mod exit;
 mod interrupt;
 mod link;
 mod manual;
+mod messages;
 mod profile;
 mod record;
 mod scan;
@@ -61,6 +62,7 @@ fn run(command: Command, voice: Voice) -> Result<ExitCode, Failure> {
         Command::Demo(args) => demo::run(&args),
         Command::Link(args) => link::run(&args, voice),
         Command::Devices(args) => devices::run(&args, voice),
+        Command::Messages(args) => messages::run(&args, voice),
         Command::Relay(args) => {
             link::block_on(async { pairlight_relay::run_foreground(args).await.map_err(Failure::from) })
                 .map(|()| Exit::Done)

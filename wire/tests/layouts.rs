@@ -209,7 +209,13 @@ fn list<T: Debug, const MAX: usize>(items: Vec<T>) -> List<T, MAX> {
 }
 
 fn tombstone_record() -> SyncRecord {
-    SyncRecord { collection: Text::truncated("message"), id: blob(&[9; 16]), clock: 65_537, device: DEVICE, content: None }
+    SyncRecord {
+        collection: Text::truncated("message"),
+        id: blob(&[9; 16]),
+        clock: 65_537,
+        device: DEVICE,
+        content: None,
+    }
 }
 
 /// Calls `$each!(Type, [field names], value)` for one value of every record.
@@ -287,7 +293,12 @@ macro_rules! every_record {
         $each!(
             HistoryAck,
             ["tag", "history", "parts", "done", "want"],
-            HistoryAck { history: [0x41; 16], parts: 2, done: list(vec![Run { first: 0, last: 3 }]), want: list(vec![]) }
+            HistoryAck {
+                history: [0x41; 16],
+                parts: 2,
+                done: list(vec![Run { first: 0, last: 3 }]),
+                want: list(vec![])
+            }
         );
         $each!(
             HistoryRequest,

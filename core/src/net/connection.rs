@@ -2,6 +2,7 @@
 //! once when it was removed.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use pairlight_wire::device::Role;
@@ -22,10 +23,14 @@ use super::client::{Credentials, Received, RelayClient, Socket, next_frame, send
 use super::clock::system_rng;
 use super::error::NetError;
 use super::shared::SharedStore;
+use super::syncing::{CONFIRM_AFTER, Delivered, Syncing};
 use crate::crypto::random;
 use crate::devices::Account;
 use crate::pairing::LinkedAccount;
 use crate::session::SessionError;
+use crate::store::Store;
+use crate::sync::{Listed, SyncError};
+use crate::trust::Evidence;
 
 /// Pauses between tries to connect, in seconds.
 const BACKOFF_S: [u64; 5] = [1, 2, 4, 8, 16];
@@ -108,6 +113,23 @@ impl Membership {
         }
     }
 
+    /// The devices of the account.
+    fn listed(&self) -> Vec<Listed> {
+        let list = match self {
+            Self::Primary(account) => account.list().list(),
+            Self::Linked(account) => account.list().list(),
+        };
+        let entries = list.entries.as_slice().iter();
+        entries
+            .map(|entry| Listed {
+                device: entry.device,
+                primary: entry.role == Role::Primary,
+                grade: Evidence::from_certificate(entry.evidence).1,
+                linked: entry.created,
+            })
+            .collect()
+    }
+
     fn removal(&self) -> Option<RemovalReason> {
         match self {
             Self::Primary(_) => None,
@@ -154,7 +176,12 @@ pub struct Connection {
 }
 
 impl Connection {
-    pub(super) fn start(membership: Membership, client: RelayClient, store: SharedStore) -> Self {
+    pub(super) fn start(
+        membership: Membership,
+        client: RelayClient,
+        store: SharedStore,
+        sync: Option<Arc<Syncing>>,
+    ) -> Self {
         let (commands, inbox) = mpsc::channel(64);
         let (outbox, events) = mpsc::channel(64);
         // The relay takes a known reference for a repetition, also one of an earlier run of this program.
@@ -162,7 +189,7 @@ impl Connection {
         let blobs = Blobs::new(client.clone(), commands.clone());
         let unsent = VecDeque::new();
         let tokens = TokensWanted::default();
-        let driver = Driver { membership, client, store, inbox, outbox, unsent, tokens, next_reference };
+        let driver = Driver { membership, client, store, inbox, outbox, unsent, tokens, next_reference, sync };
         Self { commands, blobs, events: Mutex::new(events), task: tokio::spawn(driver.run()) }
     }
 
@@ -233,6 +260,21 @@ fn take_unsent(unsent: &mut VecDeque<Unsent>, reference: u64) -> Option<Unsent> 
     unsent.remove(at)
 }
 
+/// Ends when the synchronisation has sealed something.
+async fn sealed(sync: Option<&Syncing>) {
+    match sync {
+        Some(sync) => sync.wake.notified().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn until(at: Option<tokio::time::Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
 struct Driver {
     membership: Membership,
     client: RelayClient,
@@ -242,6 +284,8 @@ struct Driver {
     unsent: VecDeque<Unsent>,
     tokens: TokensWanted,
     next_reference: u64,
+    /// Set on a device that keeps records in step.
+    sync: Option<Arc<Syncing>>,
 }
 
 /// Why a socket's turn is over.
@@ -262,6 +306,9 @@ impl Driver {
                 Ok(socket) => self.serve(socket, &mut failures).await,
                 Err(_) => Over::Lost,
             };
+            if let Some(sync) = &self.sync {
+                sync.go_offline();
+            }
             match over {
                 Over::Dropped => return,
                 Over::End(event) => {
@@ -298,8 +345,23 @@ impl Driver {
             return Over::Lost;
         }
         let mut online = false;
+        let mut confirm_at = None;
         loop {
+            if online && let Some(post) = self.sync.as_ref().and_then(|sync| sync.next_post()) {
+                if send_frame(&mut socket, &StreamRequest::Post(post)).await.is_err() {
+                    return Over::Lost;
+                }
+                continue;
+            }
             tokio::select! {
+                () = sealed(self.sync.as_deref()), if online => {}
+                () = until(confirm_at) => {
+                    confirm_at = match self.sync_confirm().await {
+                        Ok(true) => tokio::time::Instant::now().checked_add(CONFIRM_AFTER),
+                        Ok(false) => None,
+                        Err(over) => return over,
+                    };
+                }
                 frame = next_frame::<StreamEvent>(&mut socket) => {
                     let frame = match frame {
                         Received::Frame(frame) => frame,
@@ -308,6 +370,9 @@ impl Driver {
                     if matches!(frame, StreamEvent::Welcome(_)) {
                         online = true;
                         *failures = 0;
+                    }
+                    if self.sync.is_some() && confirm_at.is_none() {
+                        confirm_at = tokio::time::Instant::now().checked_add(CONFIRM_AFTER);
                     }
                     if let Err(over) = self.on_frame(&mut socket, frame).await {
                         return over;
@@ -342,10 +407,14 @@ impl Driver {
                 }
                 // A question on the socket before got no answer.
                 self.tokens.reference = None;
-                self.ask_token(socket).await
+                self.ask_token(socket).await?;
+                self.sync_online().await
             }
             StreamEvent::Deliver(deliver) => self.on_deliver(socket, deliver).await,
             StreamEvent::Accepted(accepted) => {
+                if self.sync.as_ref().is_some_and(|sync| sync.settled(accepted.reference)) {
+                    return Ok(());
+                }
                 if let Some(unsent) = take_unsent(&mut self.unsent, accepted.reference) {
                     let _ = unsent.done.send(Ok(()));
                 }
@@ -360,7 +429,17 @@ impl Driver {
                 (Some(reference), _) if self.tokens.refuse(reference, &refused) => Ok(()),
                 // The relay cannot store now: the post waits for the next socket.
                 (Some(_), RefusalCode::Unavailable) => Err(Over::Lost),
-                (Some(reference), _) => {
+                (Some(reference), code) => {
+                    if let Some(sync) = &self.sync {
+                        let ours = if code == RefusalCode::Overflow {
+                            sync.put_off(reference)
+                        } else {
+                            sync.settled(reference)
+                        };
+                        if ours {
+                            return Ok(());
+                        }
+                    }
                     if let Some(unsent) = take_unsent(&mut self.unsent, reference) {
                         let _ = unsent.done.send(Err(NetError::Refused(Box::new(refused))));
                     }
@@ -377,19 +456,24 @@ impl Driver {
     async fn on_deliver(&mut self, socket: &mut Socket, deliver: Deliver) -> Result<(), Over> {
         if let Ok(envelope) = Envelope::decode(deliver.envelope.as_slice()) {
             let from = envelope.from;
+            let sync = self.sync.clone();
             let opened = self.store.run(move |store| {
-                let Some(mut session) = store.session(&envelope.from)? else { return Ok(None) };
-                let opened = session.open(&envelope);
-                if opened.is_ok() {
-                    store.put_session(&session)?;
+                if let Some(sync) = sync {
+                    return Ok(sync.deliver(store, &envelope));
                 }
-                Ok(opened.ok())
+                let Some(mut session) = store.session(&envelope.from)? else { return Ok(Ok(Delivered::Unreadable)) };
+                let Ok(opened) = session.open(&envelope) else { return Ok(Ok(Delivered::Unreadable)) };
+                store.put_session(&session)?;
+                Ok(Ok(Delivered::Message(opened)))
             });
-            let event = match opened.await.map_err(|error| Over::End(ConnectionEvent::Failed(error)))? {
-                Some(message) => ConnectionEvent::Message { from, kind: message.kind, body: message.body },
-                None => ConnectionEvent::Unreadable { from },
-            };
-            self.tell(event).await?;
+            let failed = |error| Over::End(ConnectionEvent::Failed(error));
+            match opened.await.map_err(failed)?.map_err(|error| failed(error.into()))? {
+                Delivered::Message(message) => {
+                    self.tell(ConnectionEvent::Message { from, kind: message.kind, body: message.body }).await?;
+                }
+                Delivered::Unreadable => self.tell(ConnectionEvent::Unreadable { from }).await?,
+                Delivered::Taken => {}
+            }
         }
         let ack = StreamRequest::Ack(AckEnvelopes { up_to: deliver.number });
         send_frame(socket, &ack).await.map_err(|_| Over::Lost)
@@ -468,6 +552,7 @@ impl Driver {
             Membership::Linked(account) => store.put_linked_account(&account),
         });
         saved.await.map_err(|error| Over::End(ConnectionEvent::Failed(error)))?;
+        self.sync_follow().await?;
         let epoch = self.membership.credentials().epoch;
         if epoch > before {
             self.tell(ConnectionEvent::ListChanged { epoch }).await?;
@@ -498,6 +583,40 @@ impl Driver {
             ) => Over::Lost,
             Some(code) => Over::End(ConnectionEvent::Refused(code)),
         }
+    }
+
+    /// Runs a part of the synchronisation on the store, if there is one on this connection.
+    async fn syncing<W>(&self, work: W) -> Result<bool, Over>
+    where
+        W: FnOnce(&Syncing, &mut Store) -> Result<bool, SyncError> + Send + 'static,
+    {
+        let Some(sync) = self.sync.clone() else { return Ok(false) };
+        let done = self.store.run(move |store| Ok(work(&sync, store))).await;
+        let done = done.and_then(|done| done.map_err(NetError::from));
+        done.map_err(|error| Over::End(ConnectionEvent::Failed(error)))
+    }
+
+    async fn sync_online(&self) -> Result<(), Over> {
+        let listed = self.membership.listed();
+        self.syncing(move |sync, store| sync.go_online(store, &listed).map(|()| false)).await.map(drop)
+    }
+
+    async fn sync_follow(&self) -> Result<(), Over> {
+        let listed = self.membership.listed();
+        self.syncing(move |sync, store| sync.follow(store, &listed).map(|()| false)).await.map(drop)
+    }
+
+    /// Acknowledges what came; whether something still waits.
+    async fn sync_confirm(&self) -> Result<bool, Over> {
+        let confirm = |sync: &Syncing, store: &mut Store| {
+            sync.forget_accepted(store)?;
+            if !sync.owes(store)? {
+                return Ok(false);
+            }
+            sync.pump(store, true)?;
+            sync.owes(store)
+        };
+        self.syncing(confirm).await
     }
 
     async fn tell(&self, event: ConnectionEvent) -> Result<(), Over> {

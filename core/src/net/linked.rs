@@ -6,7 +6,10 @@ use super::connection::{Connection, Membership};
 use super::error::NetError;
 use super::linking::Linking;
 use super::shared::SharedStore;
+use super::sync::Sync;
+use super::syncing::Syncing;
 use crate::pairing::{DeviceDescription, LinkedAccount, LinkedMachine, LinkedSave};
+use crate::sync::{Replica, SyncRole};
 use pairlight_wire::limits::COMMIT_GIVE_UP_MS;
 
 /// The linked device: a laptop, a terminal, a browser.
@@ -78,7 +81,22 @@ impl LinkedDevice {
     pub async fn connect(&self) -> Result<Connection, NetError> {
         let account = self.account().await?.ok_or(NetError::NoAccount)?;
         let membership = Membership::Linked(Box::new(account));
-        Ok(Connection::start(membership, self.client.clone(), self.store.clone()))
+        Ok(Connection::start(membership, self.client.clone(), self.store.clone(), None))
+    }
+
+    /// Goes online and keeps the records in step with the primary device. Instead of [`LinkedDevice::connect`]: a device
+    /// has one line.
+    ///
+    /// # Errors
+    /// [`NetError::NoAccount`] when this device is not linked.
+    pub async fn sync(&self) -> Result<Sync, NetError> {
+        let account = self.account().await?.ok_or(NetError::NoAccount)?;
+        let replica = Replica::new(account.device_id(), SyncRole::Linked);
+        let shared = Syncing::new(replica, self.clock.clone());
+        let membership = Membership::Linked(Box::new(account));
+        let sync = Some(std::sync::Arc::clone(&shared));
+        let connection = Connection::start(membership, self.client.clone(), self.store.clone(), sync);
+        Ok(Sync::start(connection, self.store.clone(), shared))
     }
 
     /// Erases everything that this device knows. The account's list still names it until its primary device removes it.

@@ -4,6 +4,7 @@
 //! ```text
 //! Primary       --link()-->     Pairing     events: review, digits, linked   commands: approve, decline, cancel
 //! LinkedDevice  --link()-->     Linking     events: show this code, linked   commands: check code, cancel
+//! either one    --sync()-->     Sync        events: records changed, history moved   commands: write, list, search
 //! either one    --connect()-->  Connection  events: message, list, removed   commands: send
 //!                 --blobs()-->  Blobs       large sealed things at the relay: put, get, resume
 //! ```
@@ -23,6 +24,8 @@ mod linking;
 mod pairing;
 mod primary;
 mod shared;
+mod sync;
+mod syncing;
 
 pub use blobs::{BlobStatus, Blobs};
 pub use client::{RelayClient, RelayEndpoint};
@@ -34,3 +37,5 @@ pub use linking::Linking;
 pub use pairing::Pairing;
 pub use primary::{DeviceInfo, Primary};
 pub use shared::SharedStore;
+pub use sync::{Sync, SyncUpdates};
+pub use syncing::SyncUpdate;

@@ -12,9 +12,12 @@ use super::connection::{Connection, Membership, follow_primary};
 use super::error::NetError;
 use super::pairing::Pairing;
 use super::shared::SharedStore;
+use super::sync::Sync;
+use super::syncing::Syncing;
 use crate::Timestamp;
 use crate::devices::{Account, AccountError};
 use crate::pairing::{PrimaryConfig, PrimaryMachine};
+use crate::sync::{Replica, SyncRole};
 use crate::trust::{Evidence, Grade, Policy, ScanSource};
 
 /// Tries to change the list before giving up against other devices that change it too.
@@ -248,7 +251,21 @@ impl Primary {
     /// [`NetError::Store`].
     pub async fn connect(&self) -> Result<Connection, NetError> {
         let membership = Membership::Primary(Box::new(self.account().await?));
-        Ok(Connection::start(membership, self.client.clone(), self.store.clone()))
+        Ok(Connection::start(membership, self.client.clone(), self.store.clone(), None))
+    }
+
+    /// Goes online and keeps the records of all devices in step. Instead of [`Primary::connect`]: a device has one line.
+    ///
+    /// # Errors
+    /// [`NetError::Store`].
+    pub async fn sync(&self) -> Result<Sync, NetError> {
+        let account = self.account().await?;
+        let replica = Replica::new(account.device_id(), SyncRole::Primary(self.policy));
+        let shared = Syncing::new(replica, self.clock.clone());
+        let membership = Membership::Primary(Box::new(account));
+        let sync = Some(std::sync::Arc::clone(&shared));
+        let connection = Connection::start(membership, self.client.clone(), self.store.clone(), sync);
+        Ok(Sync::start(connection, self.store.clone(), shared))
     }
 }
 

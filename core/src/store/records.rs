@@ -216,12 +216,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] when the file cannot be read.
-    pub fn records_by_order(
-        &self,
-        before: Cursor,
-        oldest: u64,
-        limit: usize,
-    ) -> Result<Vec<LoggedRecord>, StoreError> {
+    pub fn records_by_order(&self, before: Cursor, oldest: u64, limit: usize) -> Result<Vec<LoggedRecord>, StoreError> {
         let (rank, least) = (self.records.rank(before.order), self.records.rank(oldest));
         Ok(self.open_rows(self.logged(BY_RANK, params![rank, column(before.change), least, rows(limit)])?))
     }
@@ -354,8 +349,10 @@ pub(super) fn reseal(
 ) -> rusqlite::Result<u64> {
     let (mut from, mut sealed) = (0, 0_u64);
     loop {
-        let page: Vec<Row4> =
-            tx.prepare_cached(AFTER)?.query_map(params![column(from), rows(STRIDE)], row4)?.collect::<Result<_, _>>()?;
+        let page: Vec<Row4> = tx
+            .prepare_cached(AFTER)?
+            .query_map(params![column(from), rows(STRIDE)], row4)?
+            .collect::<Result<_, _>>()?;
         let Some(last) = page.last() else { return Ok(sealed) };
         from = last.change;
         for row in page {

@@ -276,4 +276,3 @@ pub fn search(store: &Store, text: &str, limit: usize) -> Result<Vec<Entry<Messa
     })?;
     Ok(found)
 }
-

@@ -25,6 +25,8 @@ mod replica;
 mod sender;
 mod turn;
 
+#[cfg(test)]
+mod tests;
 
 pub use content::{Change, ChangedRecord, SyncError};
 pub use history::{HistoryPhase, HistoryProgress, HistoryStanding, Received};

@@ -236,8 +236,11 @@ impl Replica {
         count: u64,
         rng: &mut impl CryptoRng,
     ) -> Result<(), SyncError> {
-        let group = Bytes::new(group.to_vec())
-            .map_err(|group| SyncError::TooLarge { what: "group", len: group.len(), limit: 64 })?;
+        let group = Bytes::new(group.to_vec()).map_err(|group| SyncError::TooLarge {
+            what: "group",
+            len: group.len(),
+            limit: 64,
+        })?;
         self.request(turn, Some(HistoryRange { collection: Text::truncated(collection), group, before, count }), rng)
     }
 

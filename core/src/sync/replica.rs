@@ -99,14 +99,19 @@ impl Replica {
         Self { own, role }
     }
 
+    /// On which side of the account this device is.
+    #[must_use]
+    pub fn role(&self) -> SyncRole {
+        self.role
+    }
+
     /// Follows the device list: begins with new devices, forgets those that left.
     ///
     /// # Errors
     /// [`SyncError`]; nothing changes then.
     pub fn follow(&self, store: &mut Store, listed: &[Listed], rng: &mut impl CryptoRng) -> Result<(), SyncError> {
-        let wanted = |device: &Listed| {
-            device.device != self.own && device.primary == matches!(self.role, SyncRole::Linked)
-        };
+        let wanted =
+            |device: &Listed| device.device != self.own && device.primary == matches!(self.role, SyncRole::Linked);
         let mut known = peer::peers(store)?;
         let mut batch = Batch::new();
         for (device, _) in &known {
@@ -265,6 +270,9 @@ impl Replica {
         confirm: bool,
         rng: &mut impl CryptoRng,
     ) -> Result<bool, SyncError> {
+        if !turn.reaches(device)? {
+            return Ok(false);
+        }
         let (mut records, mut room, mut end, mut more) = (Vec::new(), RECORDS_ROOM, state.scanned, false);
         if !state.is_full() {
             let (page, all) = turn.store.records_after(state.scanned, STRETCH)?;
@@ -333,18 +341,22 @@ impl Replica {
             return Ok(());
         }
         let gone = store.tombstones(passed(store)?, DROP_AT_ONCE)?;
-        let gone = gone.iter().map(|gone| {
-            (gone.record.collection.as_str(), gone.record.id.as_slice(), gone.record.clock)
-        });
+        let gone =
+            gone.iter().map(|gone| (gone.record.collection.as_str(), gone.record.id.as_slice(), gone.record.clock));
         Ok(store.drop_tombstones(gone)?)
     }
 
-    /// Whether an acknowledgement waits.
+    /// Whether an acknowledgement waits, or a device whose session is not stored yet.
     ///
     /// # Errors
     /// [`SyncError`].
     pub fn owes(&self, store: &Store) -> Result<bool, SyncError> {
-        Ok(peer::peers(store)?.iter().any(|(_, state)| state.received > state.told || state.again))
+        for (device, state) in peer::peers(store)? {
+            if state.received > state.told || state.again || store.session(&device)?.is_none() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Whether everything written here is confirmed by every device.
@@ -361,6 +373,16 @@ impl Replica {
         Ok(true)
     }
 
+    /// Whether everything written here is at the relay, for each device that is not too far behind.
+    ///
+    /// # Errors
+    /// [`SyncError`].
+    pub fn has_left(&self, store: &Store) -> Result<bool, SyncError> {
+        let last = store.last_change()?;
+        let scanned = peer::peers(store)?.iter().all(|(_, state)| state.scanned >= last || state.is_full());
+        Ok(scanned && unconfirmed(store)?.is_empty())
+    }
+
     /// Seals a signal for every device that this one exchanges with.
     ///
     /// # Errors
@@ -373,8 +395,11 @@ impl Replica {
         body: &[u8],
         rng: &mut impl CryptoRng,
     ) -> Result<(), SyncError> {
-        let body = Bytes::new(body.to_vec())
-            .map_err(|body| SyncError::TooLarge { what: "body", len: body.len(), limit: 16 * 1024 })?;
+        let body = Bytes::new(body.to_vec()).map_err(|body| SyncError::TooLarge {
+            what: "body",
+            len: body.len(),
+            limit: 16 * 1024,
+        })?;
         let signal = Signal { name: Text::truncated(name), sent: turn.now.unix_ms(), life: life_ms, body }.encode();
         for (device, _) in peer::peers(turn.store)? {
             turn.post(&device, EnvelopeKind::Ephemeral, &signal, rng)?;

@@ -356,7 +356,7 @@ impl Replica {
         for (device, _) in peer::peers(turn.store)? {
             let Some(mut state) = load(turn.store, &device)? else { continue };
             let before = state.clone();
-            if state.cancelled {
+            if state.cancelled || !turn.reaches(&device)? {
                 continue;
             }
             let gate = HistoryGate::of(&policy, &state.listed(&device), now);
@@ -382,11 +382,7 @@ impl Replica {
                 }
                 state.phase = 1;
             }
-            let held = if state.phase < OVER && state.oldest(&gate, now).is_none() {
-                gate.held_until
-            } else {
-                0
-            };
+            let held = if state.phase < OVER && state.oldest(&gate, now).is_none() { gate.held_until } else { 0 };
             if state.phase != state.phase_told || held != state.held_told {
                 let said = HistoryState {
                     history: state.history,

@@ -1,6 +1,6 @@
 //! One turn: everything that one event changes, durable as a whole or not at all.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use pairlight_wire::Wire;
 use pairlight_wire::envelope::{Envelope, EnvelopeKind};
@@ -54,6 +54,8 @@ pub struct Turn<'s> {
     pub(super) now: Timestamp,
     own: OwnState,
     sessions: BTreeMap<DeviceId, Session>,
+    /// Whose ratchets moved.
+    moved: BTreeSet<DeviceId>,
     peers: BTreeMap<DeviceId, PeerState>,
     posts: Vec<Post>,
     taken: Vec<(usize, ChangedRecord)>,
@@ -76,6 +78,7 @@ impl<'s> Turn<'s> {
             now,
             own,
             sessions: BTreeMap::new(),
+            moved: BTreeSet::new(),
             peers: BTreeMap::new(),
             posts: Vec::new(),
             taken: Vec::new(),
@@ -99,7 +102,9 @@ impl<'s> Turn<'s> {
     pub fn open(&mut self, envelope: &Envelope) -> Result<Option<OpenedMessage>, SyncError> {
         let Some(session) = self.session(&envelope.from)? else { return Ok(None) };
         let opened = session.open(envelope).ok();
-        if opened.is_none() {
+        if opened.is_some() {
+            self.moved.insert(envelope.from);
+        } else {
             // A failed message must not move the stored ratchet.
             self.sessions.remove(&envelope.from);
         }
@@ -120,6 +125,7 @@ impl<'s> Turn<'s> {
     ) -> Result<(), SyncError> {
         let Some(session) = self.session(to)? else { return Ok(()) };
         let envelope = session.seal(kind, body, rng)?.encode();
+        self.moved.insert(*to);
         self.own.reference = self.own.reference.saturating_add(1).max(self.now.unix_ms() << 16);
         let post = Post { to: *to, reference: self.own.reference, envelope };
         if kind != EnvelopeKind::Ephemeral {
@@ -127,6 +133,11 @@ impl<'s> Turn<'s> {
         }
         self.posts.push(post);
         Ok(())
+    }
+
+    /// Whether there is a session with a device.
+    pub(super) fn reaches(&mut self, device: &DeviceId) -> Result<bool, SyncError> {
+        Ok(self.session(device)?.is_some())
     }
 
     pub(super) fn log(&self) -> [u8; 8] {
@@ -176,7 +187,7 @@ impl<'s> Turn<'s> {
         for (device, state) in &self.peers {
             peer::put_peer(&mut self.batch, device, state);
         }
-        for session in self.sessions.values() {
+        for session in self.sessions.values().filter(|session| self.moved.contains(&session.peer())) {
             let bytes = session.encode()?;
             self.batch.put(Table::Link, session.peer().as_bytes(), &bytes);
         }
