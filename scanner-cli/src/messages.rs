@@ -18,7 +18,7 @@ use serde_json::json;
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupt;
 use crate::link::{Lines, block_on};
-use crate::profile::{ProfileArgs, Role};
+use crate::profile::ProfileArgs;
 use crate::style::{Voice, printable};
 
 const EXAMPLES: &str = "\
@@ -182,13 +182,13 @@ pub(crate) fn made_up(count: u32, now: u64) -> impl Iterator<Item = Vec<Change>>
 /// Who this profile is.
 enum Own {
     Primary,
-    Linked(Box<pairlight_core::pairing::LinkedAccount>),
+    Linked,
 }
 
 async fn who(store: &SharedStore) -> Result<(Own, Replica), Failure> {
     if let Some(account) = store.run(|store| store.linked_account()).await?.filter(|account| account.is_committed()) {
         let replica = Replica::new(account.device_id(), SyncRole::Linked);
-        return Ok((Own::Linked(Box::new(account)), replica));
+        return Ok((Own::Linked, replica));
     }
     match store.run(|store| store.account()).await? {
         Some(account) => {
@@ -340,7 +340,7 @@ async fn online(args: &MessagesArgs, own: Own, store: SharedStore, voice: Voice)
     let client = args.profile.client(&store, voice).await?;
     Ok(match own {
         Own::Primary => Primary::open(store, client, Policy::BALANCED, "this terminal").await?.sync().await?,
-        Own::Linked(_) => LinkedDevice::open(store, client).await?.sync().await?,
+        Own::Linked => LinkedDevice::open(store, client).await?.sync().await?,
     })
 }
 

@@ -220,8 +220,8 @@ impl Syncing {
         });
         match outcome {
             // Not of this protocol: as if it could not be opened.
-            Err(SyncError::Protocol) => return Ok(Delivered::Unreadable),
-            Err(error) => return Err(error),
+            Err(SyncError::Protocol) => Ok(Delivered::Unreadable),
+            Err(error) => Err(error),
             Ok(outcome) => {
                 match event {
                     Some(SyncEvent::Signal { from, name, body }) => self.tell(SyncUpdate::Signal { from, name, body }),
