@@ -147,8 +147,11 @@ impl Syncing {
 
     /// Writes here, and seals for the others at once when online: one sync of the disk.
     pub(super) fn write(&self, store: &mut Store, changes: Vec<crate::sync::Change>) -> Result<(), SyncError> {
-        // What is written in this turn is in the log only after it; the records themselves are sealed in the next one.
-        self.turn(store, |turn| self.replica.write(turn, changes))?;
+        if !self.online.load(Ordering::Acquire) {
+            return self.turn(store, |turn| self.replica.write(turn, changes));
+        }
+        self.turn(store, |turn| self.replica.write_and_send(turn, changes, &mut system_rng()))?;
+        // For who was behind.
         self.pump(store, false)
     }
 

@@ -155,6 +155,53 @@ impl Replica {
         Ok(())
     }
 
+    /// As [`Replica::write`], and seals the changes at once for every device that has all that is older: one sync of the
+    /// disk for both. The others get them by [`Replica::send`].
+    ///
+    /// # Errors
+    /// [`SyncError`]; nothing was written then.
+    pub fn write_and_send(
+        &self,
+        turn: &mut Turn<'_>,
+        changes: Vec<Change>,
+        rng: &mut impl CryptoRng,
+    ) -> Result<(), SyncError> {
+        let last = turn.store.last_change()?;
+        let mut records = Vec::with_capacity(changes.len());
+        for change in changes {
+            let record = change.at(turn.tick(), self.own);
+            records.push(record.clone());
+            turn.merge(0, record);
+        }
+        // A clock that is later than all seen ones makes every change stand, each with the next number of the log.
+        let to = last.saturating_add(u64::try_from(records.len()).unwrap_or(u64::MAX));
+        let size = records.iter().map(|record| record.encode().len()).fold(0, usize::saturating_add);
+        let Ok(records) = List::new(records) else { return Ok(()) };
+        if size > RECORDS_ROOM {
+            return Ok(());
+        }
+        for (device, stored) in peer::peers(turn.store)? {
+            let mut state = turn.peer(&device)?.unwrap_or(stored);
+            if state.scanned != last || state.is_full() || !turn.reaches(&device)? {
+                continue;
+            }
+            let exchange = Exchange {
+                log: turn.log(),
+                from: state.sent,
+                to,
+                seen_log: state.log.unwrap_or_default(),
+                seen: state.received,
+                again: state.again,
+                records: records.clone(),
+                dropped: List::default(),
+            };
+            state.leave(to);
+            turn.put_peer(&device, state);
+            turn.post(&device, EnvelopeKind::Records, &exchange.encode(), rng)?;
+        }
+        Ok(())
+    }
+
     /// Takes an opened message of the kinds 1, 4 and 5; others are the application's.
     ///
     /// # Errors

@@ -290,6 +290,29 @@ fn a_write_reaches_every_device_and_an_edit_and_a_delete_too() {
 }
 
 #[test]
+fn writing_and_sealing_in_one_turn_numbers_the_log_as_two_turns_do() {
+    let mut world = World::new(12, Policy::DEVELOPMENT);
+    let (one, two) = (world.link(Grade::Strong), world.link(Grade::Strong));
+    world.settle();
+    for round in 0..4_u64 {
+        let changes = vec![say(1, 5, &format!("a {round}")), say(2, 6, "b"), say(1, 5, &format!("c {round}"))];
+        for at in [0, one] {
+            world.turn(at, |replica, turn, rng| replica.write_and_send(turn, changes.clone(), rng)).unwrap();
+            let device = &mut world.devices[at];
+            let scanned = peer::peers(device.store()).unwrap()[0].1.scanned;
+            assert_eq!(scanned, device.store().last_change().unwrap());
+        }
+        if round == 2 {
+            let away = world.devices[two].id;
+            world.mail.remove(&away);
+        }
+        world.settle();
+        world.in_step();
+        assert_eq!(world.texts(two)[&vec![1; 16]], format!("c {round}"));
+    }
+}
+
+#[test]
 fn what_came_from_a_device_is_not_sent_back_to_it() {
     let mut world = World::new(2, Policy::DEVELOPMENT);
     let one = world.link(Grade::Strong);
