@@ -13,7 +13,7 @@ target=${1:?"usage: $0 demo|test|bench"}
 needs() {
     case $target in
         demo) echo gcc libc6-dev libclang-dev linux-libc-dev ;;
-        test) echo gcc libc6-dev libclang-dev linux-libc-dev ;;
+        test) echo gcc libc6-dev libclang-dev linux-libc-dev nodejs npm ;;
         bench) echo gcc libc6-dev libclang-dev linux-libc-dev ;;
         *) echo "$0: no such target: $target" >&2 && exit 2 ;;
     esac
@@ -24,6 +24,8 @@ why() {
         gcc) echo "the linker, and the compiler for SQLite and ring" ;;
         libc6-dev) echo "the C library's headers, for the same" ;;
         libclang-dev) echo "reads the kernel's camera header while the webcam support is built" ;;
+        nodejs) echo "runs the second implementation of the protocol, in tests/interop; 20 or newer" ;;
+        npm) echo "fetches its packages" ;;
         linux-libc-dev) echo "that header, linux/videodev2.h" ;;
     esac
 }
@@ -33,6 +35,8 @@ why() {
 present() {
     case $1 in
         gcc) command -v cc ;;
+        nodejs) command -v node ;;
+        npm) command -v npm ;;
         libc6-dev) test -e /usr/include/stdio.h ;;
         linux-libc-dev) test -e /usr/include/linux/videodev2.h ;;
         libclang-dev)

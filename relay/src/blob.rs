@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, BodyDataStream};
-use axum::extract::{Path, State as Shared};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::extract::State as Shared;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
 use hmac::{Hmac, KeyInit, Mac};
@@ -76,8 +76,8 @@ impl Tokens {
 }
 
 /// The blob of a call, after its token and its device were checked.
-async fn find(state: &State, name: &str, headers: &HeaderMap) -> Result<BlobKey, Refusal> {
-    let blob = BlobId::from_hex(name);
+async fn find(state: &State, uri: &Uri, headers: &HeaderMap) -> Result<BlobKey, Refusal> {
+    let blob = uri.path().split('/').nth(3).and_then(BlobId::from_hex);
     let blob = blob.ok_or_else(|| refuse(RefusalCode::Protocol, "a blob has 64 hexadecimal digits"))?;
     let token = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let token = token.and_then(|text| text.strip_prefix("Bearer ")).and_then(crate::account::hex_bytes);
@@ -113,11 +113,11 @@ fn describe(mut response: Response, state: BlobState) -> Response {
 /// `PUT /v1/blobs/{blob}`. What came before the caller went away is kept; [`status`] says how much that is.
 pub(crate) async fn put(
     Shared(state): Shared<Arc<State>>,
-    Path(name): Path<String>,
+    uri: Uri,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refusal> {
-    let blob = find(&state, &name, &headers).await?;
+    let blob = find(&state, &uri, &headers).await?;
     let offset = number(&headers, &UPLOAD_OFFSET)?.unwrap_or(0);
     let total = number(&headers, &UPLOAD_LENGTH)?;
     let total = total.ok_or_else(|| refuse(RefusalCode::Protocol, "an upload states its Upload-Length"))?;
@@ -209,21 +209,17 @@ impl Upload {
 /// `HEAD /v1/blobs/{blob}`
 pub(crate) async fn status(
     Shared(state): Shared<Arc<State>>,
-    Path(name): Path<String>,
+    uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    let blob = find(&state, &name, &headers).await?;
+    let blob = find(&state, &uri, &headers).await?;
     let known = state.store.blob(blob).await?.ok_or_else(unknown)?;
     Ok(describe(StatusCode::OK.into_response(), known))
 }
 
 /// `GET /v1/blobs/{blob}`, whole or a range.
-pub(crate) async fn get(
-    Shared(state): Shared<Arc<State>>,
-    Path(name): Path<String>,
-    headers: HeaderMap,
-) -> Result<Response, Refusal> {
-    let blob = find(&state, &name, &headers).await?;
+pub(crate) async fn get(Shared(state): Shared<Arc<State>>, uri: Uri, headers: HeaderMap) -> Result<Response, Refusal> {
+    let blob = find(&state, &uri, &headers).await?;
     let known = state.store.blob(blob).await?.ok_or_else(unknown)?;
     if known.received < known.total {
         return Err(refuse(RefusalCode::NotFound, "the blob is not complete yet"));
@@ -288,10 +284,10 @@ fn range(value: &HeaderValue, total: u64) -> Option<(u64, u64)> {
 /// `DELETE /v1/blobs/{blob}`
 pub(crate) async fn delete(
     Shared(state): Shared<Arc<State>>,
-    Path(name): Path<String>,
+    uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    let blob = find(&state, &name, &headers).await?;
+    let blob = find(&state, &uri, &headers).await?;
     state.store.drop_blob(blob).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }

@@ -90,7 +90,7 @@ async fn no_mutated_frame_breaks_a_socket() {
     let send = LinkRequest::Send(SlotSend { slot: slot(1), seq: 0, body: bytes(*b"m") }).encode();
     let envelope = envelope(EnvelopeKind::Application, phone, laptop, 1, b"body");
     let post = StreamRequest::Post(PostEnvelope { to: laptop.id(), reference: 1, envelope }).encode();
-    let login = Login { auth: phone.auth(account.id(), [1; 32], relay.host(), 1), lease: None };
+    let login = Login { auth: phone.auth(account.id(), [1; 32], relay.host(), 1), lease: None, previous: None };
     let login = StreamRequest::Login(login).encode();
     for (logged_in, path, frame) in [
         (false, "/v1/link", open),
@@ -135,7 +135,9 @@ async fn every_answer_says_no_store_and_unknown_calls_are_refusals() {
     // `call` looks at Cache-Control.
     for (method, path, code) in [
         (Method::GET, "/", RefusalCode::NotFound),
-        (Method::GET, "/v1/blobs/00", RefusalCode::NotFound),
+        (Method::GET, "/v1/push", RefusalCode::NotFound),
+        (Method::GET, "/v1/blobs/00", RefusalCode::Protocol),
+        (Method::GET, "/v1/blobs/%ff", RefusalCode::Protocol),
         (Method::DELETE, "/v1/challenge", RefusalCode::Protocol),
         (Method::GET, "/v1/link", RefusalCode::Protocol),
         (Method::GET, "/v1/stream", RefusalCode::Protocol),

@@ -39,7 +39,7 @@ fn signed(number: u8) -> Signed {
 
 fn list(epoch: u64, after: Option<u64>, ops: u8) -> NewList {
     let stored = StoredList { list: signed(epoch as u8), ops: signed(ops) };
-    NewList { account: ACCOUNT, epoch, after, stored, renews_ops: true }
+    NewList { account: ACCOUNT, epoch, after, stored, renews_ops: true, recovery: None }
 }
 
 fn blob(number: u8) -> BlobKey {
@@ -73,6 +73,30 @@ async fn lists_are_swapped_only_when_they_follow_the_newest() {
         assert_eq!(lists(9, 9).await.unwrap(), [9, 10].map(signed));
         assert_eq!(lists(u64::MAX, 9).await.unwrap(), []);
         assert_eq!(store.lists(AccountId([9; 16]), 0, 9).await.unwrap(), []);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_recovery_key_leads_to_the_account_that_named_it_first_and_still_does() {
+    everywhere(|store| async move {
+        let names = |account: u8, epoch, after, key: Option<u8>| NewList {
+            account: AccountId([account; 16]),
+            recovery: key.map(|key| [key; 32]),
+            ..list(epoch, after, 0)
+        };
+        let owner = |key: u8| store.account_with_recovery([key; 32]);
+        assert_eq!(owner(1).await.unwrap(), None);
+        assert!(store.append(names(1, 1, None, Some(1))).await.unwrap());
+        assert!(store.append(names(2, 1, None, Some(1))).await.unwrap());
+        assert_eq!(owner(1).await.unwrap(), Some(AccountId([1; 16])));
+        assert!(store.append(names(1, 2, Some(1), Some(2))).await.unwrap());
+        assert_eq!(owner(2).await.unwrap(), Some(AccountId([1; 16])));
+        assert_eq!(owner(1).await.unwrap(), None, "the other one named it too late");
+        assert!(store.append(names(2, 2, Some(1), Some(1))).await.unwrap());
+        assert_eq!(owner(1).await.unwrap(), Some(AccountId([2; 16])));
+        assert!(store.append(names(1, 3, Some(2), None)).await.unwrap());
+        assert_eq!(owner(2).await.unwrap(), None);
     })
     .await;
 }

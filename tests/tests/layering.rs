@@ -15,6 +15,7 @@ const HOMES: &[(&[&str], &[&str])] = &[
     // One file per primitive, so that replacing one, or reviewing its use, is reading one file.
     (&["aes_gcm::"], &["crypto/aead.rs"]),
     (&["ed25519_dalek::"], &["crypto/sign.rs"]),
+    (&["bip39::"], &["devices/recovery.rs"]),
     (&["hpke::"], &["crypto/hpke.rs"]),
     (&["vodozemac::"], &["crypto/olm.rs"]),
     (&["hkdf::", "hmac::", "sha2::"], &["crypto/kdf.rs"]),

@@ -16,8 +16,12 @@ coded! {
         Lease = 3,
         /// Dropped when late; never stored.
         Ephemeral = 4,
+        /// A step towards a new session; its body is a signed record and not sealed by the ratchet.
+        Reset = 5,
+        /// Something happened to a device of the account.
+        Notice = 6,
         /// Records and their acknowledgement ([`crate::sync::Exchange`]).
-        Records = 5,
+        Records = 7,
     }
 }
 

@@ -49,7 +49,10 @@ pub mod offer;
 pub mod pairing;
 pub mod qr;
 pub mod relay;
+pub mod reset;
+pub mod root;
 pub mod sign;
+pub mod standing;
 pub mod sync;
 
 pub use codec::{Bytes, DecodeError, List, Text, Wire};

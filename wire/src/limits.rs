@@ -12,6 +12,12 @@ pub const ENVELOPE_BYTES: usize = 64 * 1024;
 pub const LIST_ENTRIES: usize = 16;
 /// Most tombstones of a device list.
 pub const LIST_TOMBSTONES: usize = 256;
+/// Most rotations of the root key of one account.
+pub const LIST_ROOTS: usize = 8;
+/// Most session resets that a list remembers.
+pub const LIST_RESETS: usize = 32;
+/// Most lists in the answer to a check-in.
+pub const GRANT_LISTS: usize = 32;
 /// Longest signed payload inside [`crate::sign::Signed`], in bytes.
 pub const SIGNED_PAYLOAD_BYTES: usize = 16 * 1024;
 /// Most signed lists in one answer.

@@ -28,6 +28,12 @@ coded! {
         RelayAuth = 7,
         /// The old root key names the new one.
         RootRotate = 8,
+        /// The root key names the recovery key. Stops everybody else from naming one.
+        Recovery = 9,
+        /// A step towards a new session. Stops the relay from replacing a session with its own.
+        SessionReset = 10,
+        /// The recovery key asks the relay for its account. Bound to a fresh nonce and the relay's host.
+        RecoveryAuth = 11,
     }
 }
 
@@ -45,6 +51,9 @@ impl SigningContext {
             Self::CheckIn => "pairlight/v1/checkin",
             Self::RelayAuth => "pairlight/v1/ws-auth",
             Self::RootRotate => "pairlight/v1/root-rotate",
+            Self::Recovery => "pairlight/v1/recovery",
+            Self::SessionReset => "pairlight/v1/session-reset",
+            Self::RecoveryAuth => "pairlight/v1/recovery-auth",
         }
     }
 

@@ -1,9 +1,9 @@
 //! Records that devices of an account keep in step, and what they say to each other about them. All of it travels as the
-//! body of sealed envelopes (kinds 1, 4 and 5) or inside sealed chunks: the relay sees none of it.
+//! body of sealed envelopes (kinds 1, 4 and 7) or inside sealed chunks: the relay sees none of it.
 //!
 //! ```text
 //! SyncRecord   one value under (collection, id), with the version that decides between two writers
-//! Exchange     kind 5: a stretch of the sender's log, and how far the sender has seen the other's
+//! Exchange     kind 7: a stretch of the sender's log, and how far the sender has seen the other's
 //! Signal       kind 4: typing, presence, call set-up; never stored
 //! History*     kind 1: what was before the link, in phases
 //! ```

@@ -10,11 +10,14 @@ use pairlight_wire::context::{IpNet, OwnContext, RelayContext};
 use pairlight_wire::device::{Certificate, CheckIn, Lease, OpsCertificate, Role};
 use pairlight_wire::envelope::{Envelope, EnvelopeKind, Header};
 use pairlight_wire::id::{AccountId, DeviceId, SlotId};
-use pairlight_wire::list::{DeviceList, Entry, RemovalReason, Tombstone};
+use pairlight_wire::list::{DeviceList, Entry, RemovalReason, ResetMark, Tombstone};
 use pairlight_wire::offer::{ClientKind, Offer};
 use pairlight_wire::pairing::*;
 use pairlight_wire::relay::*;
+use pairlight_wire::reset::*;
+use pairlight_wire::root::{RecoveryRecord, RootRotation};
 use pairlight_wire::sign::Signed;
+use pairlight_wire::standing::*;
 use pairlight_wire::sync::*;
 use pairlight_wire::{Bytes, DecodeError, List, Text, Wire};
 use proptest::prelude::*;
@@ -461,7 +464,19 @@ macro_rules! every_record {
         $each!(Tombstone, ["device", "reason", "at"], tombstone());
         $each!(
             DeviceList,
-            ["tag", "account", "epoch", "prev", "issued", "root_pk", "entries", "tombstones"],
+            [
+                "tag",
+                "account",
+                "epoch",
+                "prev",
+                "issued",
+                "root_pk",
+                "entries",
+                "tombstones",
+                "recovery",
+                "roots",
+                "resets"
+            ],
             DeviceList {
                 account: ACCOUNT,
                 epoch: 2,
@@ -470,7 +485,88 @@ macro_rules! every_record {
                 root_pk: [0x00; 32],
                 entries: List::new(vec![entry()]).unwrap(),
                 tombstones: List::new(vec![tombstone()]).unwrap(),
+                recovery: Some(signed()),
+                roots: List::new(vec![signed()]).unwrap(),
+                resets: List::new(vec![ResetMark { device: DEVICE, at: 1_800_000_000_000 }]).unwrap(),
             }
+        );
+        $each!(ResetMark, ["device", "at"], ResetMark { device: DEVICE, at: 1_800_000_000_000 });
+        $each!(
+            RecoveryRecord,
+            ["tag", "account", "recovery_pk", "label_key_ct", "at"],
+            RecoveryRecord {
+                account: ACCOUNT,
+                recovery_pk: [0x4e; 32],
+                label_key_ct: blob(&[0x1b; 60]),
+                at: 1_800_000_000_000,
+            }
+        );
+        $each!(
+            RootRotation,
+            ["tag", "account", "from_pk", "to_pk", "at", "recovery"],
+            RootRotation {
+                account: ACCOUNT,
+                from_pk: [0x00; 32],
+                to_pk: [0x02; 32],
+                at: 1_800_000_000_000,
+                recovery: Some(signed()),
+            }
+        );
+        $each!(
+            LeaseGrant,
+            ["tag", "lease", "ops", "standing", "because", "lists"],
+            LeaseGrant {
+                lease: signed(),
+                ops: signed(),
+                standing: Standing::Restricted,
+                because: Some(Discrepancy::PlatformChanged),
+                lists: List::new(vec![signed()]).unwrap(),
+            }
+        );
+        $each!(
+            Notice,
+            ["tag", "kind", "device", "evidence", "removal", "discrepancy", "at"],
+            Notice {
+                kind: NoticeKind::Removed,
+                device: DEVICE,
+                evidence: 0x2203,
+                removal: Some(RemovalReason::Cloned),
+                discrepancy: Some(Discrepancy::CopyForked),
+                at: 1_800_000_000_000,
+            }
+        );
+        $each!(
+            ResetOffer,
+            ["tag", "from", "to", "nonce", "kem_pk", "at"],
+            ResetOffer {
+                from: DEVICE,
+                to: DeviceId([0xaf; 16]),
+                nonce: [0x40; 16],
+                kem_pk: [0xe1; 1216],
+                at: 1_800_000_000_000,
+            }
+        );
+        $each!(
+            ResetAnswer,
+            ["tag", "from", "to", "offer", "enc", "ct"],
+            ResetAnswer {
+                from: DEVICE,
+                to: DeviceId([0xaf; 16]),
+                offer: [0x0f; 32],
+                enc: [0xe0; 1120],
+                ct: blob(&[0xc1; 85]),
+            }
+        );
+        $each!(
+            ResetFinish,
+            ["tag", "from", "to", "answer", "ct"],
+            ResetFinish { from: DEVICE, to: DeviceId([0xaf; 16]), answer: [0x0a; 32], ct: blob(&[0xc2; 200]) }
+        );
+        $each!(ResetKeys, ["tag", "olm_ik", "olm_otk"], ResetKeys { olm_ik: [0x1c; 32], olm_otk: [0x0c; 32] });
+        $each!(
+            ResetStart,
+            ["tag", "olm_ik", "olm_prekey"],
+            ResetStart { olm_ik: [0x1c; 32], olm_prekey: blob(&[3, 10]) }
         );
         $each!(
             Envelope,
@@ -575,7 +671,18 @@ macro_rules! every_record {
         $each!(ListChain, ["tag", "lists", "ops"], ListChain { lists: List::new(vec![signed()]).unwrap(), ops: None });
         $each!(Challenge, ["tag", "nonce"], Challenge { nonce: [0x40; 32] });
         $each!(DeviceAuth, ["tag", "account", "device", "nonce", "epoch", "sig"], auth());
-        $each!(Login, ["tag", "auth", "lease"], Login { auth: auth(), lease: Some(signed()) });
+        $each!(
+            Login,
+            ["tag", "auth", "lease", "previous"],
+            Login { auth: auth(), lease: Some(signed()), previous: Some([0x41; 32]) }
+        );
+        $each!(RenewLease, ["tag", "lease"], RenewLease { lease: signed() });
+        $each!(
+            RecoveryClaim,
+            ["tag", "recovery_pk", "nonce", "sig"],
+            RecoveryClaim { recovery_pk: [0x4e; 32], nonce: [0x40; 32], sig: [0x5e; 64] }
+        );
+        $each!(DeviceSeen, ["tag", "device", "country"], DeviceSeen { device: DEVICE, country: Text::truncated("NL") });
         $each!(
             PostEnvelope,
             ["tag", "to", "reference", "envelope"],
@@ -636,12 +743,13 @@ fn frames_are_told_apart_by_their_first_item() {
         assert_eq!(&LinkEvent::decode(&event.encode()).unwrap(), event);
     }
     let requests = [
-        StreamRequest::Login(Login { auth: auth(), lease: None }),
+        StreamRequest::Login(Login { auth: auth(), lease: None, previous: None }),
         StreamRequest::Post(PostEnvelope { to: DEVICE, reference: 1, envelope: blob(&[1]) }),
         StreamRequest::Ack(AckEnvelopes { up_to: 1 }),
         StreamRequest::BlobToken(AskBlobToken { reference: 1 }),
+        StreamRequest::Renew(RenewLease { lease: signed() }),
     ];
-    for (request, tag) in requests.iter().zip([1, 2, 3, 4]) {
+    for (request, tag) in requests.iter().zip([1, 2, 3, 4, 5]) {
         assert_eq!(request.encode()[1], tag);
         assert_eq!(&StreamRequest::decode(&request.encode()).unwrap(), request);
     }
@@ -655,6 +763,7 @@ fn frames_are_told_apart_by_their_first_item() {
         StreamEvent::Refused(refused()),
         StreamEvent::Duplicate(DuplicateSocket { device: DEVICE }),
         StreamEvent::BlobToken(BlobToken { reference: 1, token: blob(&[1]), ttl_ms: 1 }),
+        StreamEvent::Seen(DeviceSeen { device: DEVICE, country: Text::truncated("NL") }),
     ];
     for (event, tag) in events.iter().zip(1..) {
         assert_eq!(event.encode()[1], tag);

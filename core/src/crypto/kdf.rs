@@ -30,6 +30,12 @@ pub enum KdfLabel {
     AtRest,
     /// A chunk of history; the index follows.
     HistoryChunk,
+    /// Key that seals the key of the device names for whoever has the recovery words.
+    RecoveryLabel,
+    /// Pre-shared key of a session reset: only devices of the account have it.
+    ResetPsk,
+    /// Key of the last record of a session reset.
+    ResetFinish,
 }
 
 impl KdfLabel {
@@ -45,6 +51,9 @@ impl KdfLabel {
             Self::ResponseNonce => b"nonce",
             Self::AtRest => b"pairlight/v1/at-rest",
             Self::HistoryChunk => b"pairlight/v1/hist-chunk",
+            Self::RecoveryLabel => b"pairlight/v1/recovery-label",
+            Self::ResetPsk => b"pairlight/v1/reset-psk",
+            Self::ResetFinish => b"pairlight/v1/reset-finish",
         }
     }
 }

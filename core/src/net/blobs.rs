@@ -12,7 +12,6 @@ use pairlight_wire::relay::{BlobToken, RefusalCode};
 use reqwest::header::HeaderMap;
 use reqwest::{Method, RequestBuilder, StatusCode};
 use tokio::sync::{Mutex, mpsc, oneshot};
-use tokio::time::Instant;
 
 use super::client::{RelayClient, refusal_of, unreachable};
 use super::connection::Command;
@@ -24,8 +23,6 @@ const TRANSFER: Duration = Duration::from_secs(60);
 const TRIES: u32 = 4;
 /// Pause after the first of them; each later one is twice as long.
 const PAUSE: Duration = Duration::from_millis(250);
-/// A token is renewed this long before it ends.
-const MARGIN: Duration = Duration::from_secs(10);
 
 /// How much of a blob the relay has, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,23 +38,13 @@ pub struct BlobStatus {
 pub struct Blobs {
     client: RelayClient,
     commands: mpsc::Sender<Command>,
-    token: Arc<Mutex<Option<Token>>>,
+    /// The header with the bearer token, until the relay says that it has ended.
+    token: Arc<Mutex<Option<String>>>,
 }
 
-/// A bearer token and its end.
-#[derive(Debug, Clone)]
-struct Token {
-    header: String,
-    ends: Instant,
-}
-
-impl Token {
-    fn new(token: &BlobToken) -> Self {
-        let hex: String = token.token.as_slice().iter().map(|byte| format!("{byte:02x}")).collect();
-        let life = Duration::from_millis(token.ttl_ms).saturating_sub(MARGIN);
-        let now = Instant::now();
-        Self { header: format!("Bearer {hex}"), ends: now.checked_add(life).unwrap_or(now) }
-    }
+fn bearer(token: &BlobToken) -> String {
+    let hex: String = token.token.as_slice().iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("Bearer {hex}")
 }
 
 /// Counts tries that move nothing and waits between them.
@@ -252,14 +239,13 @@ impl Blobs {
 
     async fn token(&self, fresh: bool) -> Result<String, NetError> {
         let mut known = self.token.lock().await;
-        if let Some(token) = known.as_ref().filter(|token| !fresh && token.ends > Instant::now()) {
-            return Ok(token.header.clone());
+        if let Some(header) = known.as_ref().filter(|_| !fresh) {
+            return Ok(header.clone());
         }
         let (reply, answer) = oneshot::channel();
         self.commands.send(Command::BlobToken(reply)).await.map_err(|_| NetError::Ended)?;
-        let token = Token::new(&answer.await.map_err(|_| NetError::Ended)??);
-        let header = token.header.clone();
-        *known = Some(token);
+        let header = bearer(&answer.await.map_err(|_| NetError::Ended)??);
+        *known = Some(header.clone());
         Ok(header)
     }
 }

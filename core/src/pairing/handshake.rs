@@ -82,6 +82,14 @@ impl Displayed {
         Ok(Self { payload, keys, kem: kem.secret, offer, offer_ct })
     }
 
+    /// A code of a vector.
+    #[cfg(test)]
+    pub(crate) fn of_vector(payload: QrPayload, kem: RecipientKey, offer: Vec<u8>) -> Self {
+        let keys = CodeKeys::derive(payload.qr_secret());
+        let offer_ct = keys.offer_key().seal(keys.slot.as_bytes(), &offer).unwrap();
+        Self { payload, keys, kem, offer, offer_ct }
+    }
+
     /// The text of the code.
     pub(crate) fn text(&self) -> String {
         self.payload.to_text()

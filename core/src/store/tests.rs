@@ -490,11 +490,11 @@ fn a_second_handle_is_refused_until_the_first_is_gone() {
 #[test]
 fn a_full_disk_undoes_the_batch_and_keeps_the_rest() {
     let home = Home::new();
-    let probe = Probe { max_pages: Some(8), ..Probe::default() };
+    let probe = Probe { max_pages: Some(16), ..Probe::default() };
     let mut store = Store::open_probed(&home.path(), &home.key, rng(), probe).unwrap();
     store.put(Table::Link, b"a", b"1").unwrap();
     let mut batch = Batch::new();
-    batch.put(Table::Link, b"a", b"2").put(Table::Link, b"big", &[1; 40_000]);
+    batch.put(Table::Link, b"a", b"2").put(Table::Link, b"big", &[1; 60_000]);
     let error = store.commit(&batch).unwrap_err();
     assert!(matches!(error, StoreError::DiskFull), "{error}");
     assert_eq!(value(&store, Table::Link, b"a").unwrap(), b"1");

@@ -202,7 +202,7 @@ impl Replica {
         Ok(())
     }
 
-    /// Takes an opened message of the kinds 1, 4 and 5; others are the application's.
+    /// Takes an opened message of the kinds 1, 4 and 7; others are the application's.
     ///
     /// # Errors
     /// [`SyncError::Protocol`] for what is not of this protocol: drop it.

@@ -51,6 +51,7 @@ impl Blob {
 #[derive(Default)]
 struct Memory {
     accounts: HashMap<AccountId, Account>,
+    recoveries: HashMap<[u8; 32], AccountId>,
     mailboxes: HashMap<Mailbox, Letters>,
     blobs: HashMap<BlobKey, Blob>,
     /// What the blobs of an account take when complete.
@@ -162,7 +163,15 @@ impl Store for MemoryStore {
             account.ops.truncate(OPS_KEPT);
         }
         account.lists.insert(new.epoch, new.stored);
+        memory.recoveries.retain(|key, owner| *owner != new.account || new.recovery == Some(*key));
+        if let Some(key) = new.recovery {
+            memory.recoveries.entry(key).or_insert(new.account);
+        }
         ready(Ok(true))
+    }
+
+    fn account_with_recovery(&self, recovery_pk: [u8; 32]) -> Stored<'_, Option<AccountId>> {
+        ready(Ok(self.lock().recoveries.get(&recovery_pk).copied()))
     }
 
     fn deposit(&self, mail: NewMail, limits: MailboxLimits) -> Stored<'_, Deposit> {

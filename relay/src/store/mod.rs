@@ -66,6 +66,8 @@ pub struct NewList {
     pub stored: StoredList,
     /// Whether the certificate becomes the account's current one.
     pub renews_ops: bool,
+    /// Public recovery key that the list names.
+    pub recovery: Option<[u8; 32]>,
 }
 
 /// One envelope to store.
@@ -163,6 +165,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// Stores a list when the newest is the one that it follows, and says whether it did. Atomic.
     fn append(&self, new: NewList) -> Stored<'_, bool>;
+
+    /// The account whose newest list names this recovery key. Where two do, the first that did.
+    fn account_with_recovery(&self, recovery_pk: [u8; 32]) -> Stored<'_, Option<AccountId>>;
 
     /// Stores an envelope, unless the sender did so before. Atomic.
     fn deposit(&self, mail: NewMail, limits: MailboxLimits) -> Stored<'_, Deposit>;

@@ -3,6 +3,7 @@
 mod faults;
 mod harness;
 mod insiders;
+mod pairing_vectors;
 mod redaction;
 mod schedules;
 mod story;

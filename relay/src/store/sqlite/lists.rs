@@ -18,7 +18,10 @@ pub(super) const SCHEMA: &str = "
     CREATE TABLE ops (
         account BLOB NOT NULL, nth INTEGER NOT NULL, certificate BLOB NOT NULL,
         UNIQUE (account, nth)
-    ) STRICT;";
+    ) STRICT;
+    -- The recovery key that the newest list of an account names; of two accounts, the first that named it.
+    CREATE TABLE recovery (key BLOB PRIMARY KEY, account BLOB NOT NULL) STRICT, WITHOUT ROWID;
+    CREATE INDEX recovery_account ON recovery (account);";
 
 fn signed(row: &Row<'_>, at: usize) -> rusqlite::Result<Signed> {
     let bytes = row.get_ref(at)?.as_blob()?;
@@ -54,7 +57,17 @@ pub(super) fn append(db: &Connection, new: &NewList) -> rusqlite::Result<bool> {
     if new.renews_ops {
         renew_ops(db, account, &new.stored.ops.encode())?;
     }
+    db.prepare_cached("DELETE FROM recovery WHERE account = ? AND key IS NOT ?")?.execute((account, new.recovery))?;
+    if let Some(key) = new.recovery {
+        db.prepare_cached("INSERT INTO recovery (key, account) VALUES (?, ?) ON CONFLICT DO NOTHING")?
+            .execute((key, account))?;
+    }
     Ok(true)
+}
+
+pub(super) fn with_recovery(db: &Connection, key: &[u8; 32]) -> rusqlite::Result<Option<AccountId>> {
+    let mut account = db.prepare_cached("SELECT account FROM recovery WHERE key = ?")?;
+    account.query_row([key], |row| row.get(0).map(AccountId)).optional()
 }
 
 fn renew_ops(db: &Connection, account: &[u8; 16], certificate: &[u8]) -> rusqlite::Result<()> {

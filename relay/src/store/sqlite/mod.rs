@@ -121,6 +121,10 @@ impl Store for SqliteStore {
         self.relay.write(move |db| lists::append(db, &new))
     }
 
+    fn account_with_recovery(&self, recovery_pk: [u8; 32]) -> Stored<'_, Option<AccountId>> {
+        self.relay.read(move |db| lists::with_recovery(db, &recovery_pk))
+    }
+
     fn deposit(&self, mail: NewMail, limits: MailboxLimits) -> Stored<'_, Deposit> {
         self.relay.write(move |db| mail::deposit(db, &mail, limits))
     }
