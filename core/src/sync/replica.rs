@@ -234,7 +234,11 @@ impl Replica {
                 };
                 Ok(told.then_some(SyncEvent::History))
             }
-            EnvelopeKind::Application | EnvelopeKind::CheckIn | EnvelopeKind::Lease => Ok(None),
+            EnvelopeKind::Application
+            | EnvelopeKind::CheckIn
+            | EnvelopeKind::Lease
+            | EnvelopeKind::Reset
+            | EnvelopeKind::Notice => Ok(None),
         }
     }
 
