@@ -244,12 +244,17 @@ impl Store {
                 change_row(tx, *kind, row_id, sealed.as_deref())?;
                 probe.pass(WritePoint::RowWritten);
             }
-            for (merge, row) in batch.merges.iter().zip(&records) {
-                merged.stands.push(records::merge_row(tx, sealer, merge, row)?);
-                probe.pass(WritePoint::RowWritten);
-            }
             if !records.is_empty() {
                 merged.last_change = records::last_change(tx)?;
+            }
+            for (merge, row) in batch.merges.iter().zip(&records) {
+                let change = merged.last_change.saturating_add(1);
+                let stands = records::merge_row(tx, sealer, merge, row, change)?;
+                if stands {
+                    merged.last_change = change;
+                }
+                merged.stands.push(stands);
+                probe.pass(WritePoint::RowWritten);
             }
             Ok(())
         })?;

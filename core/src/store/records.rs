@@ -23,7 +23,8 @@ const BY_RANK: &str = "SELECT change, row_id, rank, sealed FROM sync_record
     ORDER BY rank DESC, change DESC LIMIT ?4";
 const GONE: &str =
     "SELECT change, row_id, rank, sealed FROM sync_record WHERE rank IS NULL AND change <= ?1 ORDER BY change LIMIT ?2";
-const INSERT: &str = "INSERT INTO sync_record (row_id, place, rank, sealed) VALUES (?1, ?2, ?3, ?4)
+// The number is given, not taken: a row that is refused would use one up, and the writer could not know the next.
+const INSERT: &str = "INSERT INTO sync_record (row_id, place, rank, sealed, change) VALUES (?1, ?2, ?3, ?4, ?5)
     ON CONFLICT (row_id) DO NOTHING";
 const DELETE: &str = "DELETE FROM sync_record WHERE row_id = ?1";
 const RESEAL: &str = "UPDATE sync_record SET row_id = ?2, place = ?3, rank = ?4, sealed = ?5 WHERE change = ?1";
@@ -119,20 +120,21 @@ impl SealedRecord {
         })
     }
 
-    fn insert(&self, tx: &Transaction<'_>) -> rusqlite::Result<bool> {
-        let params = params![self.row_id, self.place, self.rank, self.sealed];
+    fn insert(&self, tx: &Transaction<'_>, change: u64) -> rusqlite::Result<bool> {
+        let params = params![self.row_id, self.place, self.rank, self.sealed, column(change)];
         Ok(tx.prepare_cached(INSERT)?.execute(params)? == 1)
     }
 }
 
-/// Writes the record unless a higher version is there; tells whether it stands now.
+/// Writes the record under the number `change` unless a higher version is there; tells whether it stands now.
 pub(super) fn merge_row(
     tx: &Transaction<'_>,
     sealer: &RecordSealer,
     merge: &Merge,
     row: &SealedRecord,
+    change: u64,
 ) -> rusqlite::Result<bool> {
-    if row.insert(tx)? {
+    if row.insert(tx, change)? {
         return Ok(true);
     }
     let known = tx.prepare_cached(GET)?.query_row([&row.row_id], row4)?;
@@ -142,7 +144,7 @@ pub(super) fn merge_row(
         return Ok(false);
     }
     tx.prepare_cached(DELETE)?.execute([&row.row_id])?;
-    row.insert(tx)
+    row.insert(tx, change)
 }
 
 pub(super) fn last_change(conn: &Connection) -> rusqlite::Result<u64> {
