@@ -35,6 +35,10 @@ pub const CLAIM_MS: u64 = 180_000;
 pub const MESSAGE_MS: u64 = 20_000;
 /// For the person to type the check code.
 pub const CHECK_CODE_MS: u64 = 120_000;
+/// For the primary device to check evidence that takes a while: a challenge on the local network, an app's own verdict.
+pub const EVIDENCE_MS: u64 = 20_000;
+/// For the linked device to give evidence that it was asked for; a person may have to act.
+pub const NEED_MS: u64 = 60_000;
 /// For the signed list to be published and confirmed.
 pub const PUBLISH_MS: u64 = 60_000;
 /// How long the linked device asks for the list when the last message is missing, and how often.

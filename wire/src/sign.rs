@@ -34,6 +34,10 @@ coded! {
         SessionReset = 10,
         /// The recovery key asks the relay for its account. Bound to a fresh nonce and the relay's host.
         RecoveryAuth = 11,
+        /// The answer to a challenge on the local network. Stops somebody near from answering for a device far away.
+        LanAnswer = 12,
+        /// A device that was linked before comes back. Stops who only knows its public key from taking its place.
+        KnownDevice = 13,
     }
 }
 
@@ -54,6 +58,8 @@ impl SigningContext {
             Self::Recovery => "pairlight/v1/recovery",
             Self::SessionReset => "pairlight/v1/session-reset",
             Self::RecoveryAuth => "pairlight/v1/recovery-auth",
+            Self::LanAnswer => "pairlight/v1/lan-answer",
+            Self::KnownDevice => "pairlight/v1/known-device",
         }
     }
 

@@ -9,6 +9,7 @@ use std::path::Path;
 use pairlight_wire::context::{IpNet, OwnContext, RelayContext};
 use pairlight_wire::device::{Certificate, CheckIn, Lease, OpsCertificate, Role};
 use pairlight_wire::envelope::{Envelope, EnvelopeKind, Header};
+use pairlight_wire::evidence::*;
 use pairlight_wire::id::{AccountId, DeviceId, SlotId};
 use pairlight_wire::list::{DeviceList, Entry, RemovalReason, ResetMark, Tombstone};
 use pairlight_wire::offer::{ClientKind, Offer};
@@ -613,6 +614,55 @@ macro_rules! every_record {
                 olm_otk: [0x0c; 32],
             }
         );
+        $each!(Need, ["tag", "ct"], Need { ct: blob(&[0xce; 64]) });
+        $each!(
+            NeedBody,
+            ["tag", "wanted", "hints"],
+            NeedBody {
+                wanted: 0x10,
+                hints: List::new(vec![EvidenceItem { bit: 4, proof: blob(&[0x83, 1, 0x60, 0x80]) }]).unwrap(),
+            }
+        );
+        $each!(
+            PasskeyProof,
+            ["tag", "credential", "authenticator_data", "client_data", "signature"],
+            PasskeyProof {
+                credential: blob(&[0xcd; 16]),
+                authenticator_data: blob(&[0xad; 37]),
+                client_data: blob(b"{}"),
+                signature: blob(&[0x30; 70]),
+            }
+        );
+        $each!(
+            PasskeyRequest,
+            ["tag", "rp_id", "credentials"],
+            PasskeyRequest {
+                rp_id: Text::truncated("link.example.com"),
+                credentials: List::new(vec![blob(&[0xcd; 16])]).unwrap(),
+            }
+        );
+        $each!(
+            LanOffer,
+            ["tag", "port", "addresses"],
+            LanOffer {
+                port: 49_152,
+                addresses: List::new(vec![
+                    LanAddress([192, 168, 1, 7].into()),
+                    LanAddress([0xfd00, 0, 0, 0, 0, 0, 0, 7].into()),
+                ])
+                .unwrap(),
+            }
+        );
+        $each!(
+            LanChallenge,
+            ["tag", "number", "nonce", "mac"],
+            LanChallenge { number: 4, nonce: [0x40; 32], tag: [0x7a; 16] }
+        );
+        $each!(
+            LanAnswer,
+            ["tag", "number", "signature", "mac"],
+            LanAnswer { number: 4, signature: [0x51; 64], tag: [0x7b; 16] }
+        );
         $each!(
             M3Body,
             ["tag", "root_pk", "cert", "ops", "list", "lease", "label_key", "olm_ik", "olm_prekey"],
@@ -874,6 +924,22 @@ fn one_over_each_limit_is_refused() {
         (EvidenceItem, $_fields:tt, $value:expr) => {
             limited(&$value, &[1], BYTES, 4096);
         };
+        (Need, $_fields:tt, $value:expr) => {
+            limited(&$value, &[1], BYTES, 12 * 1024);
+        };
+        (NeedBody, $_fields:tt, $value:expr) => {
+            limited(&$value, &[2, 0, 1], BYTES, 4096);
+        };
+        (PasskeyProof, $_fields:tt, $value:expr) => {
+            limited(&$value, &[1], BYTES, 255);
+            limited(&$value, &[2], BYTES, 512);
+            limited(&$value, &[3], BYTES, 2048);
+            limited(&$value, &[4], BYTES, 128);
+        };
+        (PasskeyRequest, $_fields:tt, $value:expr) => {
+            limited(&$value, &[1], TEXT, 253);
+            limited(&$value, &[2, 0], BYTES, 255);
+        };
         (M3Body, $_fields:tt, $value:expr) => {
             limited(&$value, &[8], BYTES, 1024);
         };
@@ -933,6 +999,15 @@ fn one_item_over_each_list_is_refused_before_it_is_read() {
         };
         (M2bBody, $_fields:tt, $value:expr) => {
             refuse::<M2bBody>(&$value.encode(), 2, 8);
+        };
+        (NeedBody, $_fields:tt, $value:expr) => {
+            refuse::<NeedBody>(&$value.encode(), 2, 8);
+        };
+        (PasskeyRequest, $_fields:tt, $value:expr) => {
+            refuse::<PasskeyRequest>(&$value.encode(), 2, 8);
+        };
+        (LanOffer, $_fields:tt, $value:expr) => {
+            refuse::<LanOffer>(&$value.encode(), 2, 4);
         };
         (SlotMessages, $_fields:tt, $value:expr) => {
             refuse::<SlotMessages>(&$value.encode(), 1, 64);

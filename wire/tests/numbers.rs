@@ -95,7 +95,7 @@ fn the_numbers_of_every_enum_are_frozen() {
 
 #[test]
 fn the_words_in_front_of_signatures_are_frozen() {
-    let labels: Vec<_> = (0..12).map(|code| SigningContext::from_code(code).unwrap().label()).collect();
+    let labels: Vec<_> = (0..14).map(|code| SigningContext::from_code(code).unwrap().label()).collect();
     let words = [
         "relay-ctx",
         "ops-cert",
@@ -109,6 +109,8 @@ fn the_words_in_front_of_signatures_are_frozen() {
         "recovery",
         "session-reset",
         "recovery-auth",
+        "lan-answer",
+        "known-device",
     ];
     assert_eq!(labels, words.map(|word| format!("pairlight/v1/{word}")));
     assert_eq!(SigningContext::Lease.input(b"x"), b"pairlight/v1/lease\0x");

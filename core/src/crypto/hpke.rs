@@ -29,6 +29,10 @@ pub enum ExportLabel {
     CheckCode,
     /// Key of M3.
     M3,
+    /// Key of the challenge on the local network.
+    Lan,
+    /// The word that a cable or a tap carries.
+    Tap,
     /// Key of the last record of a session reset.
     Reset,
 }
@@ -39,6 +43,8 @@ impl ExportLabel {
             Self::Response => b"pairlight/v1/response",
             Self::CheckCode => b"pairlight/v1/sas",
             Self::M3 => b"pairlight/v1/m3",
+            Self::Lan => b"pairlight/v1/lan",
+            Self::Tap => b"pairlight/v1/tap",
             Self::Reset => b"pairlight/v1/reset",
         }
     }

@@ -22,6 +22,10 @@ pub enum KdfLabel {
     CheckCode,
     /// Key of M3: also needs the transcript and, with Bluetooth, the nonce from the air.
     M3,
+    /// Key of the challenge on the local network.
+    Lan,
+    /// The word that a cable or a tap carries.
+    Tap,
     /// Response key of the linked device's direction (RFC 9458 section 4.4).
     ResponseKey,
     /// Response nonce of the same.
@@ -47,6 +51,8 @@ impl KdfLabel {
             Self::Ble => b"ble",
             Self::CheckCode => b"pairlight/v1/sas",
             Self::M3 => b"pairlight/v1/m3",
+            Self::Lan => b"pairlight/v1/lan",
+            Self::Tap => b"pairlight/v1/tap",
             Self::ResponseKey => b"key",
             Self::ResponseNonce => b"nonce",
             Self::AtRest => b"pairlight/v1/at-rest",

@@ -178,6 +178,18 @@ impl Sync {
         Ok(())
     }
 
+    /// On a primary device: the person proved presence (biometry, device lock) to free what the policy holds back of the
+    /// history of `device`. The caller answers for the proof.
+    ///
+    /// # Errors
+    /// [`NetError::Store`].
+    pub async fn presence_shown(&self, device: DeviceId) -> Result<(), NetError> {
+        let replica = self.shared.replica();
+        self.turn(move |turn| replica.presence_shown(turn, &device)).await?;
+        self.shared.look();
+        Ok(())
+    }
+
     /// Asks the primary device for older records of a group. They arrive as changes.
     ///
     /// # Errors

@@ -209,6 +209,12 @@ impl LinkedAccount {
         &self.list
     }
 
+    /// The certificate.
+    #[must_use]
+    pub fn certificate(&self) -> &Signed {
+        &self.cert
+    }
+
     /// The current lease.
     #[must_use]
     pub fn lease(&self) -> &Signed {

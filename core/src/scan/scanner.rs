@@ -1,13 +1,15 @@
 //! Runs the attempts on a frame and merges what they give.
 
-use super::attempts::{self, Attempt, Scale};
-use super::binarize::{Binarizer, BitImage};
-use super::decode::{self, Found};
-use super::finder;
+use super::attempt::{Attempt, Located, Work};
+use super::finder::{Finder, FinderSearch};
+use super::geometry::turn;
+use super::group::Grouping;
 use super::hint::{Hint, Light};
-use super::pyramid::GrayImage;
+use super::plan::{self, Pass};
+use super::pyramid::{GrayImage, Pyramid};
 use super::seen::SeenFilter;
-use super::symbol::{Symbol, middle, module_side, to_text};
+use super::symbol::{Symbol, module_side, to_text};
+use super::threshold::Threshold;
 use crate::frame::{LumaFrame, Point};
 use crate::time::Timestamp;
 
@@ -88,12 +90,23 @@ pub struct Scanner {
 
 #[derive(Debug, Default)]
 struct Buffers {
-    upright: GrayImage,
-    scaled: GrayImage,
-    inverted: GrayImage,
-    bits: BitImage,
-    binarizer: Binarizer,
+    pyramid: Pyramid,
+    doubled: GrayImage,
+    threshold: Threshold,
+    search: FinderSearch,
+    finders: Vec<Finder>,
+    grouping: Grouping,
+    attempt: Attempt,
 }
+
+/// Squares of one pass, at most: more are texture.
+const MOST_FINDERS: usize = 64;
+
+/// Triples of one pass that are tried, at most.
+const MOST_TRIPLES: usize = 80;
+
+/// Fits of one frame, at most.
+const MOST_FITS: u32 = 600;
 
 impl Scanner {
     /// A scanner that has seen nothing.
@@ -109,22 +122,37 @@ impl Scanner {
 
     /// Looks for symbols in a frame that was taken at `now`.
     pub fn scan(&mut self, frame: &LumaFrame<'_>, now: Timestamp) -> ScanOutcome {
-        let upright = &mut self.buffers.upright;
+        let upright = self.buffers.pyramid.base_mut();
         frame.copy_upright_into(&mut upright.pixels);
         upright.width = frame.upright_width() as usize;
         upright.height = frame.upright_height() as usize;
+        let side = upright.longest_side();
+        self.buffers.pyramid.build();
+        self.buffers.attempt.work = Work::default();
 
-        let mut pass = Pass { outcome: ScanOutcome::default(), unread_module_px: None };
-        for attempt in self.plan() {
-            pass.run(&mut self.buffers, attempt);
-            let enough = !self.options.all_symbols || self.options.effort == ScanEffort::Live;
-            if enough && !pass.outcome.symbols.is_empty() {
+        let mut look = Look { outcome: ScanOutcome::default(), unread_module_px: None };
+        let is_live = self.options.effort == ScanEffort::Live;
+        let count = plan::passes(side).count();
+        let turn =
+            if is_live { self.turn.checked_rem(count.saturating_sub(1)).map(|n| n.saturating_add(1)) } else { None };
+        self.turn = self.turn.wrapping_add(1);
+        for (i, pass) in plan::passes(side).enumerate() {
+            if is_live && i != 0 && Some(i) != turn {
+                continue;
+            }
+            look.run(&mut self.buffers, pass, self.options.all_symbols && !is_live);
+            let enough = !self.options.all_symbols || is_live;
+            if enough && !look.outcome.symbols.is_empty() {
+                break;
+            }
+            if self.buffers.attempt.work.fits > MOST_FITS {
                 break;
             }
         }
-        let Pass { mut outcome, unread_module_px } = pass;
+        let Look { mut outcome, unread_module_px } = look;
+        outcome.stats.panics = self.buffers.attempt.work.panics;
         if outcome.symbols.is_empty() {
-            outcome.hints = Light::measure(&self.buffers.upright).hints(unread_module_px);
+            outcome.hints = Light::measure(self.buffers.pyramid.level(0)).hints(unread_module_px);
         }
         for symbol in &mut outcome.symbols {
             symbol.corners = symbol.corners.map(|corner| frame.to_full_frame(corner));
@@ -134,114 +162,87 @@ impl Scanner {
         }
         outcome
     }
-
-    /// The attempts for this frame.
-    fn plan(&mut self) -> Vec<Attempt> {
-        let side = self.buffers.upright.longest_side();
-        let mut plan = vec![attempts::cheap(side)];
-        let costly = attempts::costly(side);
-        match self.options.effort {
-            ScanEffort::Thorough => plan.extend(costly),
-            ScanEffort::Live => {
-                plan.extend(costly.get(self.turn.checked_rem(costly.len()).unwrap_or(0)));
-                self.turn = self.turn.wrapping_add(1);
-            }
-        }
-        plan
-    }
 }
 
 /// The work on one frame.
-struct Pass {
+struct Look {
     outcome: ScanOutcome,
     /// Module size of the largest code that was seen and not read, in frame pixels.
     unread_module_px: Option<f32>,
 }
 
-impl Pass {
-    fn run(&mut self, buffers: &mut Buffers, attempt: Attempt) {
-        let Buffers { upright, scaled, inverted, bits, binarizer } = buffers;
-        let mut gray: &GrayImage = upright;
-        match attempt.scale {
-            Scale::Shrunk(1) => {}
-            Scale::Shrunk(n) => {
-                scaled.shrink_from(gray, n);
-                gray = scaled;
-            }
-            Scale::Doubled => {
-                scaled.double_from(gray);
-                gray = scaled;
-            }
-        }
-        if attempt.inverted {
-            inverted.invert_from(gray);
-            gray = inverted;
-        }
-        binarizer.binarize(gray, attempt.threshold, bits);
-
+impl Look {
+    fn run(&mut self, buffers: &mut Buffers, pass: Pass, all: bool) {
+        let Buffers { pyramid, doubled, threshold, search, finders, grouping, attempt } = buffers;
+        let scale = if pass.doubled { 0.5 } else { (1u32 << pass.level.min(16)) as f32 };
+        let gray = if pass.doubled {
+            doubled.double_from(pyramid.level(0));
+            threshold.set(doubled, pyramid.level(2), pass.rule);
+            &*doubled
+        } else {
+            let gray = pyramid.level(pass.level);
+            threshold.set(gray, pyramid.level(pass.level.saturating_add(3)), pass.rule);
+            gray
+        };
         let stats = &mut self.outcome.stats;
         stats.attempts = stats.attempts.saturating_add(1);
-        stats.pixels = stats.pixels.saturating_add(bits.pixels.len() as u64);
-        let finders = finder::find(bits).len();
-        stats.finders = stats.finders.max(u32::try_from(finders).unwrap_or(u32::MAX));
-        if finders < 2 {
-            return;
+        stats.pixels = stats.pixels.saturating_add(gray.pixels.len() as u64);
+        finders.clear();
+        let step = if gray.longest_side() < 300 { 2 } else { 3 };
+        search.search(gray, threshold, step, MOST_FINDERS, finders);
+        for finder in finders.iter_mut() {
+            *finder = finder.scaled(scale);
         }
-        if too_costly(finders, bits.pixels.len()) {
-            stats.skipped = stats.skipped.saturating_add(1);
-            return;
-        }
-        match decode::find_and_decode(bits) {
-            Ok(found) => self.take(found, attempt),
-            Err(decode::Panicked) => stats.panics = stats.panics.saturating_add(1),
+        stats.finders = stats.finders.max(u32::try_from(finders.len()).unwrap_or(u32::MAX));
+        let symbols = &self.outcome.symbols;
+        grouping.group(finders, |finder| symbols.iter().any(|symbol| is_inside(finder.center, &symbol.corners)));
+        let first = self.outcome.symbols.len();
+        for triple in grouping.triples.iter().take(MOST_TRIPLES) {
+            let three = [triple.corner, triple.right, triple.below].map(|i| finders.get(i).copied());
+            let [Some(corner), Some(right), Some(below)] = three else { continue };
+            let is_used = |finder: &Finder| {
+                self.outcome.symbols.iter().skip(first).any(|symbol| is_inside(finder.center, &symbol.corners))
+            };
+            if [corner, right, below].iter().any(is_used) || attempt.work.fits > MOST_FITS {
+                continue;
+            }
+            if let Some(located) = attempt.read(pyramid, [corner, right, below]) {
+                self.take(located);
+                if !all && !self.outcome.symbols.is_empty() {
+                    return;
+                }
+            }
         }
     }
 
     /// Keeps what was decoded and not known yet.
-    fn take(&mut self, found: Vec<Found>, attempt: Attempt) {
-        let mut undecodable = 0u32;
-        for Found { corners, modules, decoded } in found {
-            let corners = corners.map(|p| {
-                let scale = attempt.scale.frame_px();
-                Point::new(p.x * scale, p.y * scale)
-            });
-            let module_px = module_side(&corners, modules);
-            let Some(decoded) = decoded else {
-                undecodable = undecodable.saturating_add(1);
-                self.unread_module_px = Some(self.unread_module_px.map_or(module_px, |px| px.max(module_px)));
-                continue;
-            };
-            let symbol = Symbol {
-                text: to_text(&decoded.bytes),
-                bytes: decoded.bytes,
-                corners,
-                version: decoded.version,
-                ecc: decoded.ecc,
-                mask: decoded.mask,
-                inverted: attempt.inverted,
-                mirrored: decoded.mirrored,
-                module_px,
-            };
-            if !self.outcome.symbols.iter().any(|known| is_same(known, &symbol)) {
-                self.outcome.symbols.push(symbol);
-            }
-        }
-        let stats = &mut self.outcome.stats;
-        stats.undecodable = stats.undecodable.max(undecodable);
+    fn take(&mut self, located: Located) {
+        let corners = located.mesh.corners();
+        let module_px = module_side(&corners, located.mesh.projection.modules());
+        let Some(decoded) = located.decoded else {
+            self.outcome.stats.undecodable = self.outcome.stats.undecodable.saturating_add(1);
+            self.unread_module_px = Some(self.unread_module_px.map_or(module_px, |px| px.max(module_px)));
+            return;
+        };
+        let [upper_left, upper_right, lower_right, lower_left] = corners;
+        let corners = if decoded.mirrored { [upper_left, lower_left, lower_right, upper_right] } else { corners };
+        self.outcome.symbols.push(Symbol {
+            text: to_text(&decoded.bytes),
+            bytes: decoded.bytes,
+            corners,
+            version: decoded.version,
+            ecc: decoded.ecc,
+            mask: decoded.mask,
+            inverted: located.inverted,
+            mirrored: decoded.mirrored,
+            module_px,
+        });
     }
 }
 
-/// Whether two readings are of one code: the same content, and the middle of one lies inside the other.
-fn is_same(a: &Symbol, b: &Symbol) -> bool {
-    let half = a.module_px * (17.0 + 4.0 * f32::from(a.version)) / 2.0;
-    a.bytes == b.bytes && middle(&a.corners).distance(middle(&b.corners)) < half
-}
-
-/// rqrr copies the picture for every three finder patterns that might belong together: their number grows with the
-/// third power. The factor is what was counted on photos full of false patterns.
-fn too_costly(finders: usize, pixels: usize) -> bool {
-    const MOST_BYTES_COPIED: u64 = 2_000_000_000;
-    let finders = finders as u64;
-    let triples = finders.saturating_mul(finders).saturating_mul(finders) / 200;
-    triples.saturating_mul(pixels as u64) > MOST_BYTES_COPIED
+/// Whether a point lies in a quadrilateral.
+fn is_inside(point: Point, corners: &[Point; 4]) -> bool {
+    let [a, b, c, d] = *corners;
+    let turns = [turn(a, b, point), turn(b, c, point), turn(c, d, point), turn(d, a, point)];
+    turns.iter().all(|&t| t >= 0.0) || turns.iter().all(|&t| t <= 0.0)
 }

@@ -10,6 +10,7 @@ use super::content::is_sound;
 use super::peer::{self, PeerState};
 use super::turn::{Turn, unconfirmed};
 use super::{Change, Post, SyncError, receiver, sender};
+use crate::Timestamp;
 use crate::session::{BODY_BYTES, OpenedMessage};
 use crate::store::{Batch, LoggedRecord, Store, Table};
 use crate::trust::{Grade, HistoryNow, Policy};
@@ -55,17 +56,19 @@ pub struct HistoryGate {
 }
 
 impl HistoryGate {
-    /// What the policy allows a device at a time.
+    /// What the policy allows a device at a time; `presence` is when the person last proved presence on the primary device
+    /// for this purpose.
     #[must_use]
-    pub fn of(policy: &Policy, listed: &Listed, now_ms: u64) -> Self {
+    pub fn of(policy: &Policy, listed: &Listed, presence: Option<Timestamp>, now: Timestamp) -> Self {
         let grant = listed.grade.and_then(|grade| policy.grant(grade));
         let Some(grant) = grant else { return Self { oldest: None, held_until: u64::MAX } };
-        let rest_at = grant.history_rest_after_ms.map(|after| listed.linked.saturating_add(after));
-        if rest_at.is_some_and(|at| now_ms >= at) || grant.history_now == HistoryNow::All {
-            return Self { oldest: Some(0), held_until: 0 };
+        let granted = grant.history_grant(Timestamp::from_unix_ms(listed.linked), presence, now);
+        let held_until = granted.rest_at.map_or(u64::MAX, Timestamp::unix_ms);
+        match granted.allowed {
+            HistoryNow::All => Self { oldest: Some(0), held_until: 0 },
+            HistoryNow::Recent => Self { oldest: Some(now.unix_ms().saturating_sub(RECENT_MS)), held_until },
+            HistoryNow::None => Self { oldest: None, held_until },
         }
-        let oldest = (grant.history_now == HistoryNow::Recent).then(|| now_ms.saturating_sub(RECENT_MS));
-        Self { oldest, held_until: rest_at.unwrap_or(u64::MAX) }
     }
 }
 

@@ -16,9 +16,10 @@ use super::messages::{CONVERSATION, MESSAGE};
 use super::replica::{HistoryGate, Listed, RECORDS_ROOM, Replica, SyncRole};
 use super::turn::Turn;
 use super::{SyncError, peer};
+use crate::Timestamp;
 use crate::crypto::random;
 use crate::store::{Batch, Cursor, Store, Table};
-use crate::trust::Grade;
+use crate::trust::{Grade, Policy};
 
 /// Most chunks at the relay that are not acknowledged.
 const WINDOW: usize = 8;
@@ -58,6 +59,7 @@ record! {
         supersedes: Option<[u8; 16]>,
         grade: u8,
         linked: u64,
+        presence: Option<u64>,
         told: bool,
         phase: u8,
         phase_told: u8,
@@ -127,6 +129,7 @@ pub(super) fn begin(
         supersedes,
         grade,
         linked: listed.linked,
+        presence: None,
         told: false,
         phase: 0,
         phase_told: 0,
@@ -152,6 +155,10 @@ impl SenderState {
             _ => None,
         };
         Listed { device: *device, primary: false, grade, linked: self.linked }
+    }
+
+    fn gate(&self, policy: &Policy, device: &DeviceId, now: Timestamp) -> HistoryGate {
+        HistoryGate::of(policy, &self.listed(device), self.presence.map(Timestamp::from_unix_ms), now)
     }
 
     fn name(&self, index: u64) -> ChunkName<'_> {
@@ -359,7 +366,7 @@ impl Replica {
             if state.cancelled || !turn.reaches(&device)? {
                 continue;
             }
-            let gate = HistoryGate::of(&policy, &state.listed(&device), now);
+            let gate = state.gate(&policy, &device, turn.now);
             if !state.told {
                 let start = HistoryStart {
                     history: state.history,
@@ -416,7 +423,7 @@ impl Replica {
             if state.cancelled || !state.told {
                 continue;
             }
-            let gate = HistoryGate::of(&policy, &state.listed(&device), now_ms);
+            let gate = state.gate(&policy, &device, Timestamp::from_unix_ms(now_ms));
             if let Some(open) = state.open.as_slice().iter().find(|open| !open.uploaded).cloned() {
                 let start = Cursor { order: open.after_order, change: open.after_change };
                 let (mut records, ..) = gather(store, start, open.chunk.oldest, state.snapshot)?;
@@ -534,6 +541,17 @@ impl Replica {
         let Some(state) = load(turn.store, device)? else { return Ok(()) };
         let snapshot = turn.store.last_change()?;
         begin(turn.store, &mut turn.batch, &state.listed(device), snapshot, Some(state.history), rng)
+    }
+
+    /// The person proved presence on this primary device (biometry, device lock) to free what the policy holds back.
+    ///
+    /// # Errors
+    /// [`SyncError`].
+    pub fn presence_shown(&self, turn: &mut Turn<'_>, device: &DeviceId) -> Result<(), SyncError> {
+        let Some(mut state) = load(turn.store, device)? else { return Ok(()) };
+        state.presence = Some(turn.now.unix_ms());
+        save(&mut turn.batch, device, &state);
+        Ok(())
     }
 
     /// How the transfers to linked devices are doing.

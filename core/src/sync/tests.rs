@@ -469,6 +469,21 @@ fn the_policy_holds_back_the_rest_until_its_time() {
 }
 
 #[test]
+fn a_proof_of_presence_frees_what_the_policy_holds_back() {
+    let mut world = World::new(13, Policy::BALANCED);
+    let now = world.devices[0].clock;
+    let old = messages::put_message(b"talk", &[1; 16], now - 90 * 86_400_000, &Message::text("kim", "old")).unwrap();
+    world.write(0, vec![old]);
+    let one = world.link(Grade::Weak);
+    world.settle();
+    assert!(world.texts(one).is_empty());
+    let device = world.devices[one].id;
+    world.turn(0, |replica, turn, _| replica.presence_shown(turn, &device)).unwrap();
+    world.settle();
+    assert_eq!(world.texts(one).len(), 1);
+}
+
+#[test]
 fn a_history_is_cancelled_and_begun_again_without_a_new_link() {
     let mut world = World::new(7, Policy::DEVELOPMENT);
     world.write(0, talk(4_000, 200));

@@ -473,7 +473,8 @@ impl World {
             }
             LinkedOutput::Save(LinkedSave::Discard) => self.stored_linked = None,
             LinkedOutput::Event(LinkedEvent::ShowCode { text, .. }) => self.shown = Some(text),
-            LinkedOutput::Event(_) => {}
+            // No evidence is set up: the machines ask for neither network nor radio.
+            LinkedOutput::Event(_) | LinkedOutput::ListenLan(_) | LinkedOutput::Radio(_) => {}
         }
     }
 
@@ -528,7 +529,7 @@ impl World {
                 self.stored_pending = None;
             }
             PrimaryOutput::Event(PrimaryEvent::ShowCheckCode(code)) => self.digits = Some(code.to_display()),
-            PrimaryOutput::Event(_) => {}
+            PrimaryOutput::Event(_) | PrimaryOutput::ProbeLan(_) | PrimaryOutput::Radio(_) => {}
         }
     }
 

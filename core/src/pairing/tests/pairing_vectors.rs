@@ -23,7 +23,7 @@ use crate::pairing::check_code::CheckCode;
 use crate::pairing::handshake::Displayed;
 use crate::pairing::record::LinkedAccount;
 use crate::pairing::secret::CodeKeys;
-use crate::pairing::transcript::{aad, hpke_info, k3, th0, th1, th2, th3};
+use crate::pairing::transcript::{aad, evidence_said, hpke_info, k3, th0, th1, th2, th3};
 
 /// A generator that gives out what a vector says, in order.
 struct Script(Vec<u8>);
@@ -165,14 +165,14 @@ fn check(vector: &Vector) {
     assert!(M2bBody::decode(&opened).unwrap().check_code_ok);
 
     let m3 = vector.message("m3");
-    let key = OneShotKey::new(*k3(&th2, |label| channel.export(label)).unwrap());
+    let key = OneShotKey::new(*k3(&th2, &channel.export(ExportLabel::M3).unwrap(), None));
     let opened = key.open(&aad("m3", &th2), M3::decode(&m3).unwrap().ct.as_slice()).unwrap();
     let m3_body = M3Body::decode(&opened).unwrap();
     let mut account =
         LinkedAccount::verify(&m3_body, device.clone(), &th2, super::harness::START).expect("M3 is believed");
     assert_eq!(Certificate::decode(m3_body.cert.payload.as_slice()).unwrap().link_th, th2);
 
-    let th3 = th3(&th2, &m2b, &m3);
+    let th3 = th3(&th2, &evidence_said(&m2b), &m3);
     let opened = response.open(&aad("m4", &th3), M4::decode(&vector.message("m4")).unwrap().ct.as_slice()).unwrap();
     let accept = device.sign(SigningContext::DeviceAccept, &m3_body.cert.digest());
     assert_eq!(M4Body::decode(&opened).unwrap().accept_sig, accept);
