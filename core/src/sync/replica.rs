@@ -26,6 +26,7 @@ const RECENT_MS: u64 = 48 * 3_600_000;
 
 /// On which side of the account this device is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "a program has one of them, and copies it seldom")]
 pub enum SyncRole {
     /// Exchanges with every linked device.
     Primary(Policy),
