@@ -3,7 +3,7 @@
 
 mod input;
 mod output;
-mod picture;
+pub(crate) mod picture;
 
 use std::io::{self, Read, Write};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
