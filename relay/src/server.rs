@@ -1,6 +1,6 @@
 //! Starts and stops the relay; routes calls; what holds for every call stands in `guard`.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -28,6 +28,7 @@ use crate::config::{Clock, PlaceLookup, RelayConfig};
 use crate::error::RelayError;
 use crate::limits::Limits;
 use crate::listener::{CountingListener, Door, Peer};
+use crate::network::{Cidr, any_contains};
 use crate::presence::Presence;
 use crate::rate::Attempts;
 use crate::refusal::{Refusal, cbor, refuse};
@@ -60,10 +61,19 @@ pub(crate) struct State {
     pub(crate) tokens: blob::Tokens,
     stopping: watch::Receiver<bool>,
     allowed_origins: Vec<String>,
-    trusted_proxies: Vec<IpAddr>,
+    trusted_proxies: Vec<Cidr>,
+    exempt: Vec<Cidr>,
 }
 
 impl State {
+    /// Counts an attempt of a caller, unless the operator exempts him.
+    pub(crate) fn admit(&self, attempts: &Attempts, caller: &Caller) -> Result<(), Refusal> {
+        if any_contains(&self.exempt, caller.address) {
+            return Ok(());
+        }
+        attempts.count(caller.network(), Instant::now())
+    }
+
     /// Waits until the relay stops.
     pub(crate) async fn stopped(&self) {
         let mut stopping = self.stopping.clone();
@@ -112,6 +122,7 @@ impl Relay {
             stopping: stopping.clone(),
             allowed_origins: config.allowed_origins,
             trusted_proxies: config.trusted_proxies,
+            exempt: config.exempt,
             host: host.clone(),
             limits,
         });
@@ -121,7 +132,7 @@ impl Relay {
         let door = Door {
             per_network: state.limits.connections_per_network,
             idle: state.limits.idle,
-            proxies: state.trusted_proxies.clone(),
+            uncounted: [state.trusted_proxies.as_slice(), &state.exempt].concat(),
         };
         let listener = CountingListener::new(listener, places.clone(), cutting, door);
         let service = router(state.clone()).into_make_service_with_connect_info::<Peer>();
@@ -381,7 +392,7 @@ async fn stream_socket(
 /// Frames a little over the limit get a reason; far above, the socket just ends, so that nobody fills memory.
 fn prepare(state: &State, caller: &Caller, upgrade: Upgrade, longest: usize) -> Result<WebSocketUpgrade, Refusal> {
     let upgrade = upgrade.map_err(|_| refuse(RefusalCode::Protocol, "this is a WebSocket"))?;
-    state.challenges.count(caller.network(), Instant::now())?;
+    state.admit(&state.challenges, caller)?;
     let hard = longest.saturating_mul(2);
     Ok(upgrade.max_message_size(hard).max_frame_size(hard))
 }

@@ -268,6 +268,24 @@ async fn sqlite_keeps_all_over_a_restart_and_is_used_by_one_relay_at_a_time() {
 }
 
 #[tokio::test]
+async fn a_backup_that_was_made_while_the_relay_ran_is_a_store() {
+    let (running, restored) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let store = sqlite(running.path());
+    assert!(store.append(list(1, None, 0)).await.unwrap());
+    assert_eq!(store.deposit(letter(1, 9, 0), LIMITS).await.unwrap(), Deposit::Stored(1));
+    // What the guide says, by SQLite itself.
+    let live = rusqlite::Connection::open(running.path().join("relay.db")).unwrap();
+    live.execute("VACUUM INTO ?", [restored.path().join("relay.db").to_str().unwrap()]).unwrap();
+    assert_eq!(store.deposit(letter(2, 9, 0), LIMITS).await.unwrap(), Deposit::Stored(2), "it went on meanwhile");
+
+    let restored = sqlite(restored.path());
+    assert_eq!(restored.head(ACCOUNT).await.unwrap().unwrap().newest.list, signed(1));
+    assert_eq!(restored.mail(TO, 0, 9).await.unwrap(), [(1, vec![7; 9])]);
+    assert_eq!(restored.deposit(letter(1, 9, 0), LIMITS).await.unwrap(), Deposit::Repeated);
+    assert!(restored.append(list(2, Some(1), 0)).await.unwrap());
+}
+
+#[tokio::test]
 async fn a_full_sqlite_file_refuses_what_does_not_fit_and_lives_on() {
     let folder = tempfile::tempdir().unwrap();
     let options = SqliteOptions { most_bytes: 256 * 1024, durability: Durability::ProgramEnd };

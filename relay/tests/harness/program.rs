@@ -17,7 +17,7 @@ impl Program {
     pub fn start(data_dir: &Path, more: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_pairlight-relay"));
         command.args(["--listen", "127.0.0.1:0", "--limits", "generous", "--host", "relay.test"]);
-        command.arg("--data-dir").arg(data_dir).args(more);
+        command.env_clear().arg("--data-dir").arg(data_dir).args(more);
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();

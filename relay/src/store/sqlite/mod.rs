@@ -28,12 +28,13 @@ use super::{
 use crate::error::RelayError;
 
 /// What an answered write survives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Durability {
-    /// The end of the program, however sudden, and a power cut.
+    /// The end of the program, however sudden, and a power cut
     #[default]
     PowerCut,
-    /// The end of the program. A power cut may take the last writes, never the order or the soundness of the rest.
+    /// The end of the program; a power cut may take the last writes, never the order or the soundness of the rest
     ProgramEnd,
 }
 
