@@ -10,6 +10,7 @@ mod devices;
 mod exit;
 mod interrupt;
 mod link;
+mod made_up;
 mod manual;
 mod messages;
 mod profile;

@@ -2,16 +2,16 @@
 //! once when it was removed.
 
 use std::collections::VecDeque;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use pairlight_wire::device::Role;
 use pairlight_wire::envelope::{Envelope, EnvelopeKind};
-use pairlight_wire::hash::sha256;
 use pairlight_wire::id::DeviceId;
 use pairlight_wire::list::RemovalReason;
 use pairlight_wire::relay::{
-    AckEnvelopes, AskBlobToken, BlobToken, Deliver, ListChain, Login, PostEnvelope, PublishList, RefusalCode, Refused,
+    AckEnvelopes, AskBlobToken, BlobToken, Deliver, Login, PostEnvelope, PublishList, RefusalCode, Refused,
     StreamEvent, StreamRequest,
 };
 use pairlight_wire::{Bytes, Wire};
@@ -19,18 +19,16 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use super::blobs::Blobs;
-use super::client::{Credentials, Received, RelayClient, Socket, next_frame, send_frame};
+use super::client::{Received, RelayClient, Socket, next_frame, send_frame};
 use super::clock::system_rng;
 use super::error::NetError;
+pub(super) use super::membership::{Membership, follow_primary};
 use super::shared::SharedStore;
 use super::syncing::{CONFIRM_AFTER, Delivered, Syncing};
 use crate::crypto::random;
-use crate::devices::Account;
-use crate::pairing::LinkedAccount;
 use crate::session::SessionError;
 use crate::store::Store;
-use crate::sync::{Listed, SyncError};
-use crate::trust::Evidence;
+use crate::sync::SyncError;
 
 /// Pauses between tries to connect, in seconds.
 const BACKOFF_S: [u64; 5] = [1, 2, 4, 8, 16];
@@ -72,80 +70,6 @@ pub enum ConnectionEvent {
     Refused(RefusalCode),
     /// The store failed. The last event.
     Failed(NetError),
-}
-
-/// Whose connection it is.
-#[derive(Clone)]
-pub(super) enum Membership {
-    Primary(Box<Account>),
-    Linked(Box<LinkedAccount>),
-}
-
-impl Membership {
-    fn credentials(&self) -> Credentials<'_> {
-        match self {
-            Self::Primary(account) => Credentials {
-                account: account.id(),
-                device: account.device_id(),
-                key: account.device_key(),
-                epoch: account.list().list().epoch,
-            },
-            Self::Linked(account) => Credentials {
-                account: account.id(),
-                device: account.device_id(),
-                key: account.device_key(),
-                epoch: account.list().list().epoch,
-            },
-        }
-    }
-
-    fn role(&self) -> Role {
-        match self {
-            Self::Primary(_) => Role::Primary,
-            Self::Linked(_) => Role::Linked,
-        }
-    }
-
-    fn follow(&mut self, chain: &ListChain) -> Result<(), NetError> {
-        match self {
-            Self::Linked(account) => Ok(account.follow(chain)?),
-            Self::Primary(account) => follow_primary(account, chain),
-        }
-    }
-
-    /// The devices of the account.
-    fn listed(&self) -> Vec<Listed> {
-        let list = match self {
-            Self::Primary(account) => account.list().list(),
-            Self::Linked(account) => account.list().list(),
-        };
-        let entries = list.entries.as_slice().iter();
-        entries
-            .map(|entry| Listed {
-                device: entry.device,
-                primary: entry.role == Role::Primary,
-                grade: Evidence::from_certificate(entry.evidence).1,
-                linked: entry.created,
-            })
-            .collect()
-    }
-
-    fn removal(&self) -> Option<RemovalReason> {
-        match self {
-            Self::Primary(_) => None,
-            Self::Linked(account) => account.list().tombstone(&account.device_id()).map(|tombstone| tombstone.reason),
-        }
-    }
-}
-
-/// Follows the lists of the relay on a primary device.
-pub(super) fn follow_primary(account: &mut Account, chain: &ListChain) -> Result<(), NetError> {
-    for signed in chain.lists.as_slice() {
-        if sha256(&[signed.payload.as_slice()]) != *account.list().hash() {
-            account.advance(signed, chain.ops.as_ref())?;
-        }
-    }
-    Ok(())
 }
 
 /// What a [`Connection`] and its [`Blobs`] ask of the task.
@@ -268,9 +192,9 @@ async fn sealed(sync: Option<&Syncing>) {
     }
 }
 
-async fn until(at: Option<tokio::time::Instant>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(at).await,
+async fn until(sleep: &mut Option<Pin<Box<tokio::time::Sleep>>>) {
+    match sleep {
+        Some(sleep) => sleep.await,
         None => std::future::pending().await,
     }
 }
@@ -355,9 +279,9 @@ impl Driver {
             }
             tokio::select! {
                 () = sealed(self.sync.as_deref()), if online => {}
-                () = until(confirm_at) => {
+                () = until(&mut confirm_at) => {
                     confirm_at = match self.sync_confirm().await {
-                        Ok(true) => tokio::time::Instant::now().checked_add(CONFIRM_AFTER),
+                        Ok(true) => Some(Box::pin(tokio::time::sleep(CONFIRM_AFTER))),
                         Ok(false) => None,
                         Err(over) => return over,
                     };
@@ -372,7 +296,7 @@ impl Driver {
                         *failures = 0;
                     }
                     if self.sync.is_some() && confirm_at.is_none() {
-                        confirm_at = tokio::time::Instant::now().checked_add(CONFIRM_AFTER);
+                        confirm_at = Some(Box::pin(tokio::time::sleep(CONFIRM_AFTER)));
                     }
                     if let Err(over) = self.on_frame(&mut socket, frame).await {
                         return over;

@@ -22,6 +22,7 @@ mod error;
 mod lan;
 mod linked;
 mod linking;
+mod membership;
 mod pairing;
 mod primary;
 mod shared;

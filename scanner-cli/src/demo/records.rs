@@ -9,7 +9,8 @@ use pairlight_core::sync::messages::{self, Message};
 
 use super::acts::{PATIENCE, Stage, broken};
 use crate::exit::{Exit, Failure};
-use crate::messages::{made_up, new_id, now_ms, progress_words};
+use crate::made_up::made_up;
+use crate::messages::{new_id, now_ms, progress_words};
 
 /// Messages on the phone before the laptop was linked.
 const OLD_MESSAGES: u32 = 2_000;
