@@ -1,34 +1,38 @@
 //! The live connection of a device: logs in, delivers sealed messages both ways, follows the device list, and learns at
 //! once when it was removed.
 
-use std::collections::VecDeque;
-use std::pin::Pin;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use pairlight_wire::device::Role;
 use pairlight_wire::envelope::{Envelope, EnvelopeKind};
 use pairlight_wire::id::DeviceId;
+use pairlight_wire::limits::CHAIN_LISTS;
 use pairlight_wire::list::RemovalReason;
 use pairlight_wire::relay::{
     AckEnvelopes, AskBlobToken, BlobToken, Deliver, Login, PostEnvelope, PublishList, RefusalCode, Refused,
     StreamEvent, StreamRequest,
 };
+use pairlight_wire::standing::{Discrepancy, Notice, Standing};
 use pairlight_wire::{Bytes, Wire};
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use super::blobs::Blobs;
 use super::client::{Received, RelayClient, Socket, next_frame, send_frame};
-use super::clock::system_rng;
+use super::clock::{Clock, pause, system_rng};
 use super::error::NetError;
-pub(super) use super::membership::{Membership, follow_primary};
+pub(super) use super::membership::Membership;
+use super::records::{sealed, until};
 use super::shared::SharedStore;
-use super::syncing::{CONFIRM_AFTER, Delivered, Syncing};
+use super::syncing::{CONFIRM_AFTER, Syncing};
+use super::upkeep::check_scope;
+use crate::Timestamp;
 use crate::crypto::random;
-use crate::session::SessionError;
-use crate::store::Store;
-use crate::sync::SyncError;
+use crate::devices::{Action, ListFork};
+use crate::session::{ResetDesk, SessionError};
+use crate::trust::Policy;
 
 /// Pauses between tries to connect, in seconds.
 const BACKOFF_S: [u64; 5] = [1, 2, 4, 8, 16];
@@ -64,6 +68,54 @@ pub enum ConnectionEvent {
         /// Its epoch.
         epoch: u64,
     },
+    /// A message arrived from a device that may not send now; it was dropped.
+    Withheld {
+        /// Sender.
+        from: DeviceId,
+    },
+    /// A new lease came: this device may stay.
+    Leased {
+        /// Until when.
+        until: Timestamp,
+        /// What it may do.
+        standing: Standing,
+        /// Why not all.
+        because: Option<Discrepancy>,
+    },
+    /// The primary device has been silent for long; the lease will end.
+    Silent {
+        /// For how long, ms.
+        for_ms: u64,
+    },
+    /// The permission has ended: the store is sealed and its key dropped. Link the device again, after opening the store
+    /// anew. Followed by `Removed` when nobody does.
+    Locked(Discrepancy),
+    /// Somebody shows different devices different lists. This device keeps its own and takes no other until the person
+    /// decides; sessions go on.
+    Forked(ListFork),
+    /// The relay shows an older list than one that it showed before.
+    RolledBack {
+        /// The epoch that this device knows.
+        known: u64,
+        /// The epoch that the relay says is the newest.
+        offered: u64,
+    },
+    /// On a primary device: something about a device does not add up.
+    Discrepancy {
+        /// The device.
+        device: DeviceId,
+        /// What.
+        row: Discrepancy,
+        /// What follows.
+        follows: Action,
+    },
+    /// Something happened to a device of the account: on the other devices at once, on the primary device again later.
+    Notice(Notice),
+    /// The session with a device was made anew under the pinned keys.
+    SessionReset {
+        /// The device.
+        peer: DeviceId,
+    },
     /// A signed list proves that this device was removed; its keys and data are erased. The last event.
     Removed(RemovalReason),
     /// The relay refuses this device, without proof that it was removed: nothing is erased. The last event.
@@ -90,6 +142,15 @@ pub(super) struct Outgoing {
     done: oneshot::Sender<Result<(), NetError>>,
 }
 
+/// What a connection needs beside its account.
+pub(super) struct Surroundings {
+    pub(super) clock: Clock,
+    /// What a primary device grants; `None` on a linked one.
+    pub(super) policy: Option<Policy>,
+    /// Class of the platform that a linked device reports.
+    pub(super) platform: [u8; 8],
+}
+
 /// A live connection. Dropping it goes offline.
 #[derive(Debug)]
 pub struct Connection {
@@ -104,16 +165,33 @@ impl Connection {
         membership: Membership,
         client: RelayClient,
         store: SharedStore,
+        surroundings: Surroundings,
         sync: Option<Arc<Syncing>>,
     ) -> Self {
         let (commands, inbox) = mpsc::channel(64);
         let (outbox, events) = mpsc::channel(64);
         // The relay takes a known reference for a repetition, also one of an earlier run of this program.
         let next_reference = u64::from_be_bytes(random(&mut system_rng())) >> 1;
+        let Surroundings { clock, policy, platform } = surroundings;
         let blobs = Blobs::new(client.clone(), commands.clone());
-        let unsent = VecDeque::new();
-        let tokens = TokensWanted::default();
-        let driver = Driver { membership, client, store, inbox, outbox, unsent, tokens, next_reference, sync };
+        let driver = Driver {
+            membership,
+            client,
+            store,
+            clock,
+            policy,
+            platform,
+            inbox,
+            outbox,
+            unsent: VecDeque::new(),
+            tokens: TokensWanted::default(),
+            next_reference,
+            desk: ResetDesk::default(),
+            unreadable: HashMap::new(),
+            reported: false,
+            socket_nonce: None,
+            sync,
+        };
         Self { commands, blobs, events: Mutex::new(events), task: tokio::spawn(driver.run()) }
     }
 
@@ -173,9 +251,9 @@ impl Drop for Connection {
 }
 
 /// Sealed, not yet accepted by the relay.
-struct Unsent {
-    post: PostEnvelope,
-    done: oneshot::Sender<Result<(), NetError>>,
+pub(super) struct Unsent {
+    pub(super) post: PostEnvelope,
+    pub(super) done: oneshot::Sender<Result<(), NetError>>,
 }
 
 /// The post that the relay speaks of.
@@ -184,36 +262,32 @@ fn take_unsent(unsent: &mut VecDeque<Unsent>, reference: u64) -> Option<Unsent> 
     unsent.remove(at)
 }
 
-/// Ends when the synchronisation has sealed something.
-async fn sealed(sync: Option<&Syncing>) {
-    match sync {
-        Some(sync) => sync.wake.notified().await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn until(sleep: &mut Option<Pin<Box<tokio::time::Sleep>>>) {
-    match sleep {
-        Some(sleep) => sleep.await,
-        None => std::future::pending().await,
-    }
-}
-
-struct Driver {
-    membership: Membership,
-    client: RelayClient,
-    store: SharedStore,
+pub(super) struct Driver {
+    pub(super) membership: Membership,
+    pub(super) client: RelayClient,
+    pub(super) store: SharedStore,
+    pub(super) clock: Clock,
+    pub(super) policy: Option<Policy>,
+    pub(super) platform: [u8; 8],
     inbox: mpsc::Receiver<Command>,
     outbox: mpsc::Sender<ConnectionEvent>,
-    unsent: VecDeque<Unsent>,
+    pub(super) unsent: VecDeque<Unsent>,
     tokens: TokensWanted,
-    next_reference: u64,
+    pub(super) next_reference: u64,
+    /// Sessions that are being made anew.
+    pub(super) desk: ResetDesk,
+    /// Messages in a row that did not open, and since when.
+    pub(super) unreadable: HashMap<DeviceId, (u64, Timestamp)>,
+    /// Whether this program has reported since its start.
+    pub(super) reported: bool,
+    /// Nonce of the socket before: never stored, so a copy of the profile does not have it.
+    socket_nonce: Option<[u8; 32]>,
     /// Set on a device that keeps records in step.
-    sync: Option<Arc<Syncing>>,
+    pub(super) sync: Option<Arc<Syncing>>,
 }
 
 /// Why a socket's turn is over.
-enum Over {
+pub(super) enum Over {
     /// Try again.
     Lost,
     /// Tell the app, and stop.
@@ -226,12 +300,21 @@ impl Driver {
     async fn run(mut self) {
         let mut failures = 0usize;
         loop {
-            let over = match self.client.socket("/v1/stream").await {
-                Ok(socket) => self.serve(socket, &mut failures).await,
-                Err(_) => Over::Lost,
+            // What must not wait for a relay: a lease that has ended locks the device also where there is none.
+            let mut over = match self.upkeep(None).await {
+                Err(over) => over,
+                Ok(()) => match self.client.socket("/v1/stream").await {
+                    Ok(socket) => self.serve(socket, &mut failures).await,
+                    Err(_) => Over::Lost,
+                },
             };
             if let Some(sync) = &self.sync {
                 sync.go_offline();
+            }
+            if matches!(over, Over::Lost)
+                && let Err(graver) = self.upkeep(None).await
+            {
+                over = graver;
             }
             match over {
                 Over::Dropped => return,
@@ -265,9 +348,13 @@ impl Driver {
             Membership::Primary(_) => None,
             Membership::Linked(account) => Some(account.lease().clone()),
         };
-        if send_frame(&mut socket, &StreamRequest::Login(Login { auth, lease, previous: None })).await.is_err() {
+        if send_frame(&mut socket, &StreamRequest::Login(Login { auth, lease, previous: self.socket_nonce }))
+            .await
+            .is_err()
+        {
             return Over::Lost;
         }
+        self.socket_nonce = Some(challenge.nonce);
         let mut online = false;
         let mut confirm_at = None;
         loop {
@@ -277,6 +364,7 @@ impl Driver {
                 }
                 continue;
             }
+            let tick = pause(self.now(), None);
             tokio::select! {
                 () = sealed(self.sync.as_deref()), if online => {}
                 () = until(&mut confirm_at) => {
@@ -285,6 +373,11 @@ impl Driver {
                         Ok(false) => None,
                         Err(over) => return over,
                     };
+                }
+                () = tokio::time::sleep(tick), if online => {
+                    if let Err(over) = self.upkeep(Some(&mut socket)).await {
+                        return over;
+                    }
                 }
                 frame = next_frame::<StreamEvent>(&mut socket) => {
                     let frame = match frame {
@@ -323,8 +416,11 @@ impl Driver {
         match frame {
             StreamEvent::Welcome(welcome) => {
                 self.tell(ConnectionEvent::Online).await?;
-                if welcome.epoch > self.membership.credentials().epoch {
+                let known = self.membership.list().list().epoch;
+                if welcome.epoch > known {
                     self.follow_list().await?;
+                } else if welcome.epoch < known {
+                    self.tell(ConnectionEvent::RolledBack { known, offered: welcome.epoch }).await?;
                 }
                 for unsent in &self.unsent {
                     send_frame(socket, &StreamRequest::Post(unsent.post.clone())).await.map_err(|_| Over::Lost)?;
@@ -332,6 +428,8 @@ impl Driver {
                 // A question on the socket before got no answer.
                 self.tokens.reference = None;
                 self.ask_token(socket).await?;
+                self.remove_condemned().await?;
+                self.upkeep(Some(socket)).await?;
                 self.sync_online().await
             }
             StreamEvent::Deliver(deliver) => self.on_deliver(socket, deliver).await,
@@ -348,21 +446,24 @@ impl Driver {
                 self.tokens.answer(&token);
                 Ok(())
             }
-            StreamEvent::ListChanged(_) => self.follow_list().await,
+            StreamEvent::ListChanged(_) => {
+                self.follow_list().await?;
+                self.ask_for_session(socket).await?;
+                self.upkeep(Some(socket)).await
+            }
+            StreamEvent::LeaseExpiring(_) => {
+                self.reported = false;
+                self.upkeep(Some(socket)).await
+            }
+            StreamEvent::Duplicate(duplicate) => self.on_device_news(duplicate.device, None).await,
+            StreamEvent::Seen(seen) => self.on_device_news(seen.device, Some(seen.country.as_str().to_owned())).await,
             StreamEvent::Refused(refused) => match (refused.reference, refused.code) {
                 (Some(reference), _) if self.tokens.refuse(reference, &refused) => Ok(()),
                 // The relay cannot store now: the post waits for the next socket.
                 (Some(_), RefusalCode::Unavailable) => Err(Over::Lost),
                 (Some(reference), code) => {
-                    if let Some(sync) = &self.sync {
-                        let ours = if code == RefusalCode::Overflow {
-                            sync.put_off(reference)
-                        } else {
-                            sync.settled(reference)
-                        };
-                        if ours {
-                            return Ok(());
-                        }
+                    if self.sync.as_ref().is_some_and(|sync| sync.refused(reference, code)) {
+                        return Ok(());
                     }
                     if let Some(unsent) = take_unsent(&mut self.unsent, reference) {
                         let _ = unsent.done.send(Err(NetError::Refused(Box::new(refused))));
@@ -373,34 +474,13 @@ impl Driver {
                 (None, RefusalCode::Overflow) => Ok(()),
                 (None, code) => Err(self.on_refusal(Some(code)).await),
             },
-            StreamEvent::Challenge(_)
-            | StreamEvent::LeaseExpiring(_)
-            | StreamEvent::Duplicate(_)
-            | StreamEvent::Seen(_) => Ok(()),
+            StreamEvent::Challenge(_) => Ok(()),
         }
     }
 
     async fn on_deliver(&mut self, socket: &mut Socket, deliver: Deliver) -> Result<(), Over> {
         if let Ok(envelope) = Envelope::decode(deliver.envelope.as_slice()) {
-            let from = envelope.from;
-            let sync = self.sync.clone();
-            let opened = self.store.run(move |store| {
-                if let Some(sync) = sync {
-                    return Ok(sync.deliver(store, &envelope));
-                }
-                let Some(mut session) = store.session(&envelope.from)? else { return Ok(Ok(Delivered::Unreadable)) };
-                let Ok(opened) = session.open(&envelope) else { return Ok(Ok(Delivered::Unreadable)) };
-                store.put_session(&session)?;
-                Ok(Ok(Delivered::Message(opened)))
-            });
-            let failed = |error| Over::End(ConnectionEvent::Failed(error));
-            match opened.await.map_err(failed)?.map_err(|error| failed(error.into()))? {
-                Delivered::Message(message) => {
-                    self.tell(ConnectionEvent::Message { from, kind: message.kind, body: message.body }).await?;
-                }
-                Delivered::Unreadable => self.tell(ConnectionEvent::Unreadable { from }).await?,
-                Delivered::Taken => {}
-            }
+            self.on_envelope(socket, envelope).await?;
         }
         let ack = StreamRequest::Ack(AckEnvelopes { up_to: deliver.number });
         send_frame(socket, &ack).await.map_err(|_| Over::Lost)
@@ -422,6 +502,9 @@ impl Driver {
         let Outgoing { to, kind, body, done } = outgoing;
         let sealed = self.store.run(move |store| {
             let Some(mut session) = store.session(&to)? else { return Ok(Err(NetError::UnknownDevice)) };
+            if let Err(error) = check_scope(store, &to, kind)? {
+                return Ok(Err(error));
+            }
             match session.seal(kind, &body, &mut system_rng()) {
                 Err(error) => Ok(Err(error.into())),
                 Ok(envelope) => {
@@ -450,41 +533,38 @@ impl Driver {
         Ok(())
     }
 
-    /// Fetches and follows the lists that are not known yet.
+    /// Fetches and follows the lists that are not known yet, as many answers as it takes.
     async fn follow_list(&mut self) -> Result<(), Over> {
-        let who = self.membership.credentials();
-        let from = who.epoch.saturating_add(1);
-        let chain = match self.client.chain(&who, from).await {
-            Ok(chain) => chain,
-            Err(NetError::Refused(refused)) => return Err(Over::End(ConnectionEvent::Refused(refused.code))),
-            Err(_) => return Err(Over::Lost),
-        };
-        let mut followed = self.membership.clone();
-        if let Err(error) = followed.follow(&chain) {
-            // A fork: nothing of it is believed.
-            return Err(Over::End(ConnectionEvent::Failed(error)));
+        loop {
+            let who = self.membership.credentials();
+            let known = who.epoch;
+            let chain = match self.client.chain(&who, known.saturating_add(1)).await {
+                Ok(chain) => chain,
+                Err(NetError::Refused(refused)) => return Err(Over::End(ConnectionEvent::Refused(refused.code))),
+                Err(_) => return Err(Over::Lost),
+            };
+            let more = chain.lists.as_slice().len() >= CHAIN_LISTS;
+            let now = self.now();
+            let followed = self.stored(move |store| store.follow(&chain, now)).await?;
+            if let Some(reason) = followed.removal {
+                return Err(self.erase(reason).await);
+            }
+            self.reload().await?;
+            if let Some(fork) = followed.fork {
+                self.tell(ConnectionEvent::Forked(fork)).await?;
+            }
+            if followed.refused {
+                // The account never signed it: nothing of it is believed.
+                return Err(Over::End(ConnectionEvent::Failed(NetError::NotAuthentic)));
+            }
+            if followed.epoch > known {
+                self.sync_follow().await?;
+                self.tell(ConnectionEvent::ListChanged { epoch: followed.epoch }).await?;
+            }
+            if !more || followed.epoch <= known {
+                return Ok(());
+            }
         }
-        let before = self.membership.credentials().epoch;
-        self.membership = followed;
-        if let Some(reason) = self.membership.removal() {
-            let wiped = self.store.run(|store| store.wipe()).await;
-            return Err(Over::End(match wiped {
-                Ok(()) => ConnectionEvent::Removed(reason),
-                Err(error) => ConnectionEvent::Failed(error),
-            }));
-        }
-        let membership = self.membership.clone();
-        let saved = self.store.run(move |store| match membership {
-            Membership::Primary(account) => store.put_account(&account),
-            Membership::Linked(account) => store.put_linked_account(&account),
-        });
-        saved.await.map_err(|error| Over::End(ConnectionEvent::Failed(error)))?;
-        self.sync_follow().await?;
-        let epoch = self.membership.credentials().epoch;
-        if epoch > before {
-            self.tell(ConnectionEvent::ListChanged { epoch }).await?;
-        }
-        Ok(())
     }
 
     /// The relay does not let this device in, or throws it out.
@@ -494,6 +574,10 @@ impl Driver {
             Some(RefusalCode::Removed) => match self.follow_list().await {
                 Err(over @ Over::End(_)) => over,
                 _ => Over::End(ConnectionEvent::Refused(RefusalCode::Removed)),
+            },
+            Some(RefusalCode::LeaseExpired) => match self.upkeep(None).await {
+                Err(over) => over,
+                Ok(()) => Over::End(ConnectionEvent::Refused(RefusalCode::LeaseExpired)),
             },
             // A relay that lost its store learns the account again from its primary device.
             Some(RefusalCode::NotFound | RefusalCode::NotAllowed) if self.membership.role() == Role::Primary => {
@@ -512,41 +596,7 @@ impl Driver {
         }
     }
 
-    /// Runs a part of the synchronisation on the store, if there is one on this connection.
-    async fn syncing<W>(&self, work: W) -> Result<bool, Over>
-    where
-        W: FnOnce(&Syncing, &mut Store) -> Result<bool, SyncError> + Send + 'static,
-    {
-        let Some(sync) = self.sync.clone() else { return Ok(false) };
-        let done = self.store.run(move |store| Ok(work(&sync, store))).await;
-        let done = done.and_then(|done| done.map_err(NetError::from));
-        done.map_err(|error| Over::End(ConnectionEvent::Failed(error)))
-    }
-
-    async fn sync_online(&self) -> Result<(), Over> {
-        let listed = self.membership.listed();
-        self.syncing(move |sync, store| sync.go_online(store, &listed).map(|()| false)).await.map(drop)
-    }
-
-    async fn sync_follow(&self) -> Result<(), Over> {
-        let listed = self.membership.listed();
-        self.syncing(move |sync, store| sync.follow(store, &listed).map(|()| false)).await.map(drop)
-    }
-
-    /// Acknowledges what came; whether something still waits.
-    async fn sync_confirm(&self) -> Result<bool, Over> {
-        let confirm = |sync: &Syncing, store: &mut Store| {
-            sync.forget_accepted(store)?;
-            if !sync.owes(store)? {
-                return Ok(false);
-            }
-            sync.pump(store, true)?;
-            sync.owes(store)
-        };
-        self.syncing(confirm).await
-    }
-
-    async fn tell(&self, event: ConnectionEvent) -> Result<(), Over> {
+    pub(super) async fn tell(&self, event: ConnectionEvent) -> Result<(), Over> {
         self.outbox.send(event).await.map_err(|_| Over::Dropped)
     }
 }

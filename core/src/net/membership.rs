@@ -1,12 +1,9 @@
-//! Whose connection it is, and which lists it follows.
+//! Whose connection it is.
 
 use pairlight_wire::device::Role;
-use pairlight_wire::hash::sha256;
-use pairlight_wire::list::RemovalReason;
-use pairlight_wire::relay::ListChain;
+use pairlight_wire::list::VerifiedList;
 
 use super::client::Credentials;
-use super::error::NetError;
 use crate::devices::Account;
 use crate::pairing::LinkedAccount;
 use crate::sync::Listed;
@@ -20,6 +17,13 @@ pub(super) enum Membership {
 }
 
 impl Membership {
+    pub(super) fn list(&self) -> &VerifiedList {
+        match self {
+            Self::Primary(account) => account.list(),
+            Self::Linked(account) => account.list(),
+        }
+    }
+
     pub(super) fn credentials(&self) -> Credentials<'_> {
         match self {
             Self::Primary(account) => Credentials {
@@ -44,20 +48,9 @@ impl Membership {
         }
     }
 
-    pub(super) fn follow(&mut self, chain: &ListChain) -> Result<(), NetError> {
-        match self {
-            Self::Linked(account) => Ok(account.follow(chain)?),
-            Self::Primary(account) => follow_primary(account, chain),
-        }
-    }
-
     /// The devices of the account.
     pub(super) fn listed(&self) -> Vec<Listed> {
-        let list = match self {
-            Self::Primary(account) => account.list().list(),
-            Self::Linked(account) => account.list().list(),
-        };
-        let entries = list.entries.as_slice().iter();
+        let entries = self.list().list().entries.as_slice().iter();
         entries
             .map(|entry| Listed {
                 device: entry.device,
@@ -67,21 +60,4 @@ impl Membership {
             })
             .collect()
     }
-
-    pub(super) fn removal(&self) -> Option<RemovalReason> {
-        match self {
-            Self::Primary(_) => None,
-            Self::Linked(account) => account.list().tombstone(&account.device_id()).map(|tombstone| tombstone.reason),
-        }
-    }
-}
-
-/// Follows the lists of the relay on a primary device.
-pub(super) fn follow_primary(account: &mut Account, chain: &ListChain) -> Result<(), NetError> {
-    for signed in chain.lists.as_slice() {
-        if sha256(&[signed.payload.as_slice()]) != *account.list().hash() {
-            account.advance(signed, chain.ops.as_ref())?;
-        }
-    }
-    Ok(())
 }

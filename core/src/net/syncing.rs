@@ -7,16 +7,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use pairlight_wire::Bytes;
-use pairlight_wire::envelope::{Envelope, EnvelopeKind};
+use pairlight_wire::envelope::Envelope;
 use pairlight_wire::id::{BlobId, DeviceId};
-use pairlight_wire::relay::PostEnvelope;
+use pairlight_wire::relay::{PostEnvelope, RefusalCode};
 use tokio::sync::{Notify, broadcast};
 
 use super::blobs::Blobs;
 use super::clock::{Clock, system_rng};
 use super::error::NetError;
 use super::shared::SharedStore;
-use crate::session::OpenedMessage;
 use crate::store::Store;
 use crate::sync::{ChangedRecord, Listed, Post, Replica, SyncError, SyncEvent, SyncRole, Turn};
 
@@ -70,8 +69,6 @@ pub(super) struct Syncing {
 /// What became of an envelope.
 pub(super) enum Delivered {
     Unreadable,
-    /// For the application.
-    Message(OpenedMessage),
     Taken,
 }
 
@@ -211,15 +208,12 @@ impl Syncing {
 
     /// Takes what the relay delivered, with everything that follows from it, in one turn.
     pub(super) fn deliver(&self, store: &mut Store, envelope: &Envelope) -> Result<Delivered, SyncError> {
-        let (from, kind) = (envelope.from, envelope.kind);
+        let from = envelope.from;
         let mut event = None;
         let outcome = self.turn(store, |turn| {
             let Some(message) = turn.open(envelope)? else { return Ok(Delivered::Unreadable) };
-            if matches!(kind, EnvelopeKind::Records | EnvelopeKind::Ephemeral | EnvelopeKind::History) {
-                event = self.replica.take(turn, &from, &message, &mut system_rng())?;
-                return Ok(Delivered::Taken);
-            }
-            Ok(Delivered::Message(message))
+            event = self.replica.take(turn, &from, &message, &mut system_rng())?;
+            Ok(Delivered::Taken)
         });
         match outcome {
             // Not of this protocol: as if it could not be opened.
@@ -262,9 +256,13 @@ impl Syncing {
         }
     }
 
-    /// The relay has no room for it: it stays in the store and goes again on the next socket.
-    pub(super) fn put_off(&self, reference: u64) -> bool {
-        locked(&self.flight).remove(&reference).is_some()
+    /// The relay refuses it. Without room for it it stays in the store and goes again on the next socket. Whether it was
+    /// one of ours.
+    pub(super) fn refused(&self, reference: u64, code: RefusalCode) -> bool {
+        match code {
+            RefusalCode::Overflow => locked(&self.flight).remove(&reference).is_some(),
+            _ => self.settled(reference),
+        }
     }
 
     /// Moves chunks of history as long as the connection lives.

@@ -33,6 +33,7 @@ mod database;
 mod error;
 mod key_file;
 mod key_wrap;
+mod lifetime;
 mod migration;
 mod passphrase;
 mod place;
@@ -55,6 +56,7 @@ pub use batch::Batch;
 pub use error::{KeyWrapError, StoreError};
 pub use key_file::KeyFile;
 pub use key_wrap::{KEY_LEN, KeyWrap};
+pub use lifetime::Followed;
 pub use passphrase::{Passphrase, PassphraseCost};
 pub use probe::{Probe, WritePoint};
 pub use records::{Cursor, LoggedRecord, Merged};
@@ -101,6 +103,8 @@ pub struct Store {
     db: Database,
     sealer: Sealer,
     records: RecordSealer,
+    /// Whether the data key was dropped.
+    locked: bool,
     /// Sealings under the present data key, as the file has it.
     seals: u64,
     rng: Box<dyn CryptoRng + Send>,
@@ -153,7 +157,7 @@ impl Store {
         };
         db.accept()?;
         let records = sealer.record_sealer();
-        Ok(Self { db, sealer, records, seals, rng, _place: place })
+        Ok(Self { db, sealer, records, locked: false, seals, rng, _place: place })
     }
 
     /// The value that was put under `id`, or `None`.
@@ -161,6 +165,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Corrupt`] when this row was altered; others stay readable.
     pub fn get(&self, table: Table, id: &[u8]) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
+        self.check_key()?;
         let row_id = self.sealer.row_id(table, id);
         let sealed = self.db.sql(|conn| {
             let mut statement = conn.prepare_cached(GET_ROW)?;
@@ -176,6 +181,7 @@ impl Store {
     /// # Errors
     /// Of the file as a whole. [`StoreError::Corrupt`] in the place of a record that was altered.
     pub fn list(&self, table: Table) -> Result<Vec<Result<Record, StoreError>>, StoreError> {
+        self.check_key()?;
         let (mut records, mut damaged) = (Vec::new(), Vec::new());
         let walked = self.db.sql(|conn| {
             let mut statement = conn.prepare_cached(LIST_ROWS)?;
@@ -216,6 +222,7 @@ impl Store {
     /// # Errors
     /// As [`commit`](Self::commit).
     pub fn commit_merging(&mut self, batch: &Batch) -> Result<Merged, StoreError> {
+        self.check_key()?;
         let mut merged = Merged::default();
         if batch.is_empty() {
             return Ok(merged);
@@ -287,6 +294,26 @@ impl Store {
         self.db.checkpoint()
     }
 
+    /// Drops the data key: until the file is opened again nothing can be read or written, only erased.
+    pub fn lock(&mut self) {
+        self.sealer = Sealer::generate(&mut *self.rng);
+        self.records = self.sealer.record_sealer();
+        self.locked = true;
+    }
+
+    fn check_key(&self) -> Result<(), StoreError> {
+        if self.locked { Err(StoreError::Locked) } else { Ok(()) }
+    }
+
+    /// Deletes every record, readable or not, key or no key, and removes the remains.
+    ///
+    /// # Errors
+    /// [`StoreError::DiskFull`], [`StoreError::Disk`]; call again, what is left is still sealed.
+    pub fn wipe(&mut self) -> Result<(), StoreError> {
+        self.db.write(BATCH, |tx, _| tx.execute_batch("DELETE FROM record; DELETE FROM sync_record"))?;
+        self.scrub()
+    }
+
     /// Whether the data key has sealed so much that it should be renewed.
     #[must_use]
     pub fn needs_rekey(&self) -> bool {
@@ -300,6 +327,7 @@ impl Store {
     /// [`StoreError::Corrupt`] when a record is damaged: delete it first. Nothing was changed then. When only the removal at the end fails the
     /// new key is in force and the error is that of [`scrub`](Self::scrub).
     pub fn rekey(&mut self, wrap: &dyn KeyWrap) -> Result<(), StoreError> {
+        self.check_key()?;
         let sealer = Sealer::generate(&mut *self.rng);
         let (wrapped, check) = (wrap.wrap(sealer.dek())?, sealer.seal_key_check(&mut *self.rng)?);
         let (mut rows, mut seals) = (Vec::new(), 1);

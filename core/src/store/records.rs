@@ -157,6 +157,7 @@ pub(super) fn last_change(conn: &Connection) -> rusqlite::Result<u64> {
 
 impl Store {
     fn logged(&self, sql: &str, params: impl rusqlite::Params) -> Result<Vec<Row4>, StoreError> {
+        self.check_key()?;
         self.db.sql(|conn| conn.prepare_cached(sql)?.query_map(params, row4)?.collect())
     }
 
@@ -311,11 +312,6 @@ impl Store {
             tx.execute_batch("REINDEX")
         })?;
         Ok(lost)
-    }
-
-    /// Deletes all records, for a device that was removed.
-    pub(super) fn forget_records(&mut self) -> Result<(), StoreError> {
-        self.db.write(BATCH, |tx, _| tx.execute_batch("DELETE FROM sync_record"))
     }
 
     /// Positions of rows that were altered.

@@ -1,5 +1,6 @@
 //! The rules of the exchange: what is sent to whom, what is taken, what is dropped.
 
+use pairlight_wire::device::SCOPE_RECEIVE;
 use pairlight_wire::envelope::EnvelopeKind;
 use pairlight_wire::id::DeviceId;
 use pairlight_wire::sync::{Dropped, Exchange, Signal};
@@ -407,6 +408,9 @@ impl Replica {
     /// [`SyncError`].
     pub fn owes(&self, store: &Store) -> Result<bool, SyncError> {
         for (device, state) in peer::peers(store)? {
+            if store.book(&device)?.scope(SCOPE_RECEIVE) == 0 {
+                continue;
+            }
             if state.received > state.told || state.again || store.session(&device)?.is_none() {
                 return Ok(true);
             }

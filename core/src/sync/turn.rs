@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use pairlight_wire::Wire;
+use pairlight_wire::device::SCOPE_RECEIVE;
 use pairlight_wire::envelope::{Envelope, EnvelopeKind};
 use pairlight_wire::id::DeviceId;
 use pairlight_wire::sync::SyncRecord;
@@ -135,9 +136,10 @@ impl<'s> Turn<'s> {
         Ok(())
     }
 
-    /// Whether there is a session with a device.
+    /// Whether there is a session with a device, and nothing that it did keeps it from receiving.
     pub(super) fn reaches(&mut self, device: &DeviceId) -> Result<bool, SyncError> {
-        Ok(self.session(device)?.is_some())
+        let receives = self.store.book(device)?.scope(SCOPE_RECEIVE) != 0;
+        Ok(receives && self.session(device)?.is_some())
     }
 
     pub(super) fn log(&self) -> [u8; 8] {
