@@ -7,10 +7,10 @@ export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
 PROFILE ?= release
 pairlight = cargo run --locked --profile $(PROFILE) -p pairlight-cli --
 
-.PHONY: help demo test bench build fmt lint docs clean
+.PHONY: help demo test bench bench-sync build fmt lint docs clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
 
 demo: ## link two devices over a real relay, once; CAMERA=0 uses a webcam, DEMO_ARGS="..." adds options
 	@scripts/install-packages.sh demo
@@ -24,6 +24,9 @@ bench: ## read rate and milliseconds on a set of pictures: MANIFEST=path/to/mani
 	@test -n "$(MANIFEST)" || { echo 'usage: make bench MANIFEST=path/to/manifest.jsonl [BENCH_ARGS=--json]'; exit 2; }
 	@scripts/install-packages.sh bench
 	@$(pairlight) bench "$(MANIFEST)" $(BENCH_ARGS)
+
+bench-sync: ## history and live updates between two sealed stores: COUNT=100000 messages, beside SQLite and Yjs
+	@cargo run --locked --profile $(PROFILE) -p pairlight-tests --features bench --example bench_sync -- $(or $(COUNT),100000)
 
 build: ## the pairlight command, in target/release
 	@scripts/install-packages.sh demo

@@ -119,7 +119,7 @@ impl From<NetError> for PairlightError {
                 | RefusalCode::Overflow => Self::Refused { what },
             },
             NetError::NotAuthentic | NetError::Session(_) | NetError::Account(_) => Self::NotAuthentic,
-            NetError::Store(_) => Self::Storage { what },
+            NetError::Store(_) | NetError::Sync(_) => Self::Storage { what },
             NetError::NoAccount | NetError::OtherRole(_) => Self::NoAccount { what },
             NetError::Ended => Self::Ended,
         }

@@ -13,7 +13,7 @@
 //!
 //! The floors, in the order in which a frame travels; each may use only those above it, a test sees to that:
 //! [`time`] and [`crypto`] (ground), [`frame`], `scan`, [`payload`], [`trust`], [`devices`], [`session`], [`pairing`],
-//! `store`, `net`. The features `scan`, `store` and `net` gate whole floors; without them this is the sans-IO core,
+//! `store`, `sync`, `net`. The features `scan`, `store` (with `sync`) and `net` gate whole floors; without them this is the sans-IO core,
 //! which builds for WebAssembly, Android and iOS.
 #![cfg_attr(
     not(test),
@@ -47,6 +47,9 @@ pub mod pairing;
 
 #[cfg(feature = "store")]
 pub mod store;
+
+#[cfg(feature = "store")]
+pub mod sync;
 
 #[cfg(feature = "net")]
 pub mod net;

@@ -48,6 +48,7 @@ pub(crate) enum Command {
     Record(RecordArgs),
     Link(crate::link::LinkArgs),
     Devices(crate::devices::DevicesArgs),
+    Messages(crate::messages::MessagesArgs),
     Account(crate::account::AccountArgs),
     /// Run a relay in the foreground
     Relay(Box<pairlight_relay::RelayArgs>),

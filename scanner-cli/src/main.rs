@@ -11,7 +11,9 @@ mod devices;
 mod exit;
 mod interrupt;
 mod link;
+mod made_up;
 mod manual;
+mod messages;
 mod profile;
 mod record;
 mod scan;
@@ -72,6 +74,7 @@ fn run(command: Command, voice: Voice) -> Result<ExitCode, Failure> {
         Command::Demo(args) => demo::run(&args),
         Command::Link(args) => link::run(&args, voice),
         Command::Devices(args) => devices::run(&args, voice),
+        Command::Messages(args) => messages::run(&args, voice),
         Command::Account(args) => account::run(&args, voice),
         Command::Relay(args) => {
             link::block_on(async { pairlight_relay::run_foreground(*args).await.map_err(Failure::from) })

@@ -49,6 +49,17 @@ impl ProfileArgs {
         Ok((store, client))
     }
 
+    /// Opens the store alone: for what needs no relay.
+    pub(crate) fn open_offline(&self, role: Role) -> Result<SharedStore, Failure> {
+        self.open_store(&self.folder(role)?)
+    }
+
+    /// The role whose store is on this machine; the linked one if both are.
+    pub(crate) fn likely_role(&self) -> Role {
+        let linked = self.folder(Role::Linked).is_ok_and(|folder| folder.join("store.db").is_file());
+        if linked { Role::Linked } else { Role::Primary }
+    }
+
     fn folder(&self, role: Role) -> Result<PathBuf, Failure> {
         if let Some(folder) = &self.profile {
             return Ok(folder.clone());
@@ -80,7 +91,8 @@ impl ProfileArgs {
         Ok(SharedStore::new(store))
     }
 
-    async fn client(&self, store: &SharedStore, voice: Voice) -> Result<RelayClient, Failure> {
+    /// A client of the relay that this profile belongs to.
+    pub(crate) async fn client(&self, store: &SharedStore, voice: Voice) -> Result<RelayClient, Failure> {
         let known_url = text_setting(store, SETTING_URL).await?;
         let known_key = text_setting(store, SETTING_KEY).await?;
         let url = self.relay.clone().or_else(|| known_url.clone());
@@ -176,7 +188,9 @@ impl From<NetError> for Failure {
             NetError::Protocol => (Exit::Error, "check the relay's address; a proxy or another server may answer"),
             NetError::Refused(_) => (Exit::Error, "wait a little and try again"),
             NetError::NotAuthentic => (Exit::Error, "do not use this relay; compare its key with its operator's"),
-            NetError::Store(_) => (Exit::Error, "check the profile's folder, its key and the free space"),
+            NetError::Store(_) | NetError::Sync(_) => {
+                (Exit::Error, "check the profile's folder, its key and the free space")
+            }
             NetError::OtherRole(_) => (Exit::Usage, "name another folder with --profile DIR"),
             NetError::NoAccount => (Exit::Error, "link this device first"),
             NetError::OutOfScope(_) => (Exit::Error, "`pairlight devices` on the primary device shows what it may do"),

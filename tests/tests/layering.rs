@@ -23,11 +23,12 @@ const HOMES: &[(&[&str], &[&str])] = &[
     (&["hpke::"], &["crypto/hpke.rs"]),
     (&["vodozemac::"], &["crypto/olm.rs"]),
     (&["hkdf::", "hmac::", "sha2::"], &["crypto/kdf.rs"]),
+    (&["zstd::"], &["sync/chunk.rs"]),
     (&["argon2::"], &["store/passphrase.rs"]),
     (&["rqrr::"], &["scan/decode.rs"]),
     (&["qrcodegen::"], &["pairing/code.rs"]),
     // Everything but the store and the network is free of input and output.
-    (&["rusqlite::"], &["store/mod.rs", "store/database.rs", "store/migration.rs"]),
+    (&["rusqlite::"], &["store/mod.rs", "store/database.rs", "store/migration.rs", "store/records.rs"]),
     (&["std::fs", "fs::"], &["store/key_file.rs", "store/place.rs"]),
     (&["tokio::", "tokio_tungstenite::", "reqwest::", "rustls::", "futures_util::"], &["net/"]),
     (&["TcpStream"], &["net/client.rs"]),

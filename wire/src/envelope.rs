@@ -20,6 +20,8 @@ coded! {
         Reset = 5,
         /// Something happened to a device of the account.
         Notice = 6,
+        /// Records and their acknowledgement ([`crate::sync::Exchange`]).
+        Records = 7,
     }
 }
 

@@ -9,7 +9,7 @@
 //!   rendezvous ──  offer, context       what the linked device offers, what the relay saw
 //!   pairing    ──  pairing, evidence    M1 .. M5, and what proves nearness
 //!   trust      ──  device, list         certificates, leases, check-ins, the chained device list
-//!   afterwards ──  envelope             one sealed message
+//!   afterwards ──  envelope, sync       one sealed message; records kept in step, history
 //!   transport  ──  relay                the frames spoken with the relay
 //! ```
 //!
@@ -54,5 +54,6 @@ pub mod reset;
 pub mod root;
 pub mod sign;
 pub mod standing;
+pub mod sync;
 
 pub use codec::{Bytes, DecodeError, List, Text, Wire};

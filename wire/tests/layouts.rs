@@ -19,6 +19,7 @@ use pairlight_wire::reset::*;
 use pairlight_wire::root::{RecoveryRecord, RootRotation};
 use pairlight_wire::sign::Signed;
 use pairlight_wire::standing::*;
+use pairlight_wire::sync::*;
 use pairlight_wire::{Bytes, DecodeError, List, Text, Wire};
 use proptest::prelude::*;
 
@@ -207,9 +208,121 @@ fn refused() -> Refused {
     }
 }
 
+fn list<T: Debug, const MAX: usize>(items: Vec<T>) -> List<T, MAX> {
+    List::new(items).unwrap()
+}
+
+fn tombstone_record() -> SyncRecord {
+    SyncRecord {
+        collection: Text::truncated("message"),
+        id: blob(&[9; 16]),
+        clock: 65_537,
+        device: DEVICE,
+        content: None,
+    }
+}
+
 /// Calls `$each!(Type, [field names], value)` for one value of every record.
 macro_rules! every_record {
     ($each:ident) => {
+        $each!(
+            SyncRecord,
+            ["collection", "id", "clock", "device", "content"],
+            SyncRecord {
+                collection: Text::truncated("message"),
+                id: blob(&[0x1d; 16]),
+                clock: 1_800_000_000_000 << 16,
+                device: DEVICE,
+                content: Some(Content { group: blob(&[0xc0; 16]), order: 1_800_000_000_000, body: blob(b"hello") }),
+            }
+        );
+        $each!(
+            Exchange,
+            ["tag", "log", "from", "to", "seen_log", "seen", "again", "records", "dropped"],
+            Exchange {
+                log: [0x10; 8],
+                from: 7,
+                to: 8,
+                seen_log: [0x11; 8],
+                seen: 300,
+                again: false,
+                records: list(vec![tombstone_record()]),
+                dropped: list(vec![Dropped { collection: Text::truncated("message"), id: blob(&[1]), clock: 65_536 }]),
+            }
+        );
+        $each!(
+            Signal,
+            ["tag", "name", "sent", "life", "body"],
+            Signal { name: Text::truncated("typing"), sent: 1_800_000_000_000, life: 5_000, body: blob(b"kim") }
+        );
+        $each!(
+            HistoryStart,
+            ["tag", "history", "key", "log", "snapshot", "total", "supersedes"],
+            HistoryStart {
+                history: [0x41; 16],
+                key: [0x4b; 32],
+                log: [0x10; 8],
+                snapshot: 1000,
+                total: 999,
+                supersedes: None,
+            }
+        );
+        $each!(
+            HistoryFirst,
+            ["tag", "history", "part", "last", "records"],
+            HistoryFirst { history: [0x41; 16], part: 0, last: true, records: list(vec![tombstone_record()]) }
+        );
+        $each!(
+            HistoryPage,
+            ["tag", "history", "chunks"],
+            HistoryPage {
+                history: [0x41; 16],
+                chunks: list(vec![Chunk {
+                    index: 0,
+                    blob: [0xb1; 32],
+                    size: 16_400,
+                    hash: [0x4a; 32],
+                    newest: 1_800_000_000_000,
+                    oldest: 1_790_000_000_000,
+                    records: 1900,
+                    phase: 2,
+                }]),
+            }
+        );
+        $each!(
+            HistoryState,
+            ["tag", "history", "phase", "chunks", "held_until"],
+            HistoryState { history: [0x41; 16], phase: 1, chunks: 4, held_until: 0 }
+        );
+        $each!(
+            HistoryAck,
+            ["tag", "history", "parts", "done", "want"],
+            HistoryAck {
+                history: [0x41; 16],
+                parts: 2,
+                done: list(vec![Run { first: 0, last: 3 }]),
+                want: list(vec![])
+            }
+        );
+        $each!(
+            HistoryRequest,
+            ["tag", "range"],
+            HistoryRequest {
+                range: Some(HistoryRange {
+                    collection: Text::truncated("message"),
+                    group: blob(&[0xc0; 16]),
+                    before: 1_700_000_000_000,
+                    count: 50,
+                }),
+            }
+        );
+        $each!(HistoryCancel, ["tag", "history"], HistoryCancel { history: [0x41; 16] });
+        $each!(
+            HistoryOlder,
+            ["tag", "records", "last"],
+            HistoryOlder { records: list(vec![tombstone_record()]), last: false }
+        );
+        $each!(ChunkRecords, ["tag", "records"], ChunkRecords { records: list(vec![tombstone_record()]) });
         $each!(
             Offer,
             ["tag", "kem_pk", "device_pk", "nonce_o", "client_kind", "name", "os", "app", "caps"],

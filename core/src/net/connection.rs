@@ -2,32 +2,35 @@
 //! once when it was removed.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use pairlight_wire::device::Role;
 use pairlight_wire::envelope::{Envelope, EnvelopeKind};
 use pairlight_wire::id::DeviceId;
 use pairlight_wire::limits::CHAIN_LISTS;
-use pairlight_wire::list::VerifiedList;
+use pairlight_wire::list::RemovalReason;
 use pairlight_wire::relay::{
     AckEnvelopes, AskBlobToken, BlobToken, Deliver, Login, PostEnvelope, PublishList, RefusalCode, Refused,
     StreamEvent, StreamRequest,
 };
+use pairlight_wire::standing::{Discrepancy, Notice, Standing};
 use pairlight_wire::{Bytes, Wire};
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use super::blobs::Blobs;
-use super::client::{Credentials, Received, RelayClient, Socket, next_frame, send_frame};
+use super::client::{Received, RelayClient, Socket, next_frame, send_frame};
 use super::clock::{Clock, pause, system_rng};
 use super::error::NetError;
-use super::event::ConnectionEvent;
+pub(super) use super::membership::Membership;
+use super::records::{sealed, until};
 use super::shared::SharedStore;
-use super::turn::check_scope;
+use super::syncing::{CONFIRM_AFTER, Syncing};
+use super::upkeep::check_scope;
 use crate::Timestamp;
 use crate::crypto::random;
-use crate::devices::Account;
-use crate::pairing::LinkedAccount;
+use crate::devices::{Action, ListFork};
 use crate::session::{ResetDesk, SessionError};
 use crate::trust::Policy;
 
@@ -36,44 +39,89 @@ const BACKOFF_S: [u64; 5] = [1, 2, 4, 8, 16];
 /// The longest of them.
 const LONGEST_BACKOFF_S: u64 = 30;
 
-/// Whose connection it is.
-#[derive(Clone)]
-pub(super) enum Membership {
-    Primary(Box<Account>),
-    Linked(Box<LinkedAccount>),
-}
-
-impl Membership {
-    pub(super) fn list(&self) -> &VerifiedList {
-        match self {
-            Self::Primary(account) => account.list(),
-            Self::Linked(account) => account.list(),
-        }
-    }
-
-    pub(super) fn credentials(&self) -> Credentials<'_> {
-        match self {
-            Self::Primary(account) => Credentials {
-                account: account.id(),
-                device: account.device_id(),
-                key: account.device_key(),
-                epoch: account.list().list().epoch,
-            },
-            Self::Linked(account) => Credentials {
-                account: account.id(),
-                device: account.device_id(),
-                key: account.device_key(),
-                epoch: account.list().list().epoch,
-            },
-        }
-    }
-
-    fn role(&self) -> Role {
-        match self {
-            Self::Primary(_) => Role::Primary,
-            Self::Linked(_) => Role::Linked,
-        }
-    }
+/// What happens on a connection.
+#[derive(Debug)]
+pub enum ConnectionEvent {
+    /// Logged in.
+    Online,
+    /// The relay is out of reach; tried again by itself.
+    Offline {
+        /// Pause before the next try.
+        retry_in: Duration,
+    },
+    /// A message from another device of the account.
+    Message {
+        /// Sender.
+        from: DeviceId,
+        /// What it is for.
+        kind: EnvelopeKind,
+        /// The content.
+        body: Vec<u8>,
+    },
+    /// A message arrived that cannot be opened; it was dropped.
+    Unreadable {
+        /// Claimed sender.
+        from: DeviceId,
+    },
+    /// The account has a new device list.
+    ListChanged {
+        /// Its epoch.
+        epoch: u64,
+    },
+    /// A message arrived from a device that may not send now; it was dropped.
+    Withheld {
+        /// Sender.
+        from: DeviceId,
+    },
+    /// A new lease came: this device may stay.
+    Leased {
+        /// Until when.
+        until: Timestamp,
+        /// What it may do.
+        standing: Standing,
+        /// Why not all.
+        because: Option<Discrepancy>,
+    },
+    /// The primary device has been silent for long; the lease will end.
+    Silent {
+        /// For how long, ms.
+        for_ms: u64,
+    },
+    /// The permission has ended: the store is sealed and its key dropped. Link the device again, after opening the store
+    /// anew. Followed by `Removed` when nobody does.
+    Locked(Discrepancy),
+    /// Somebody shows different devices different lists. This device keeps its own and takes no other until the person
+    /// decides; sessions go on.
+    Forked(ListFork),
+    /// The relay shows an older list than one that it showed before.
+    RolledBack {
+        /// The epoch that this device knows.
+        known: u64,
+        /// The epoch that the relay says is the newest.
+        offered: u64,
+    },
+    /// On a primary device: something about a device does not add up.
+    Discrepancy {
+        /// The device.
+        device: DeviceId,
+        /// What.
+        row: Discrepancy,
+        /// What follows.
+        follows: Action,
+    },
+    /// Something happened to a device of the account: on the other devices at once, on the primary device again later.
+    Notice(Notice),
+    /// The session with a device was made anew under the pinned keys.
+    SessionReset {
+        /// The device.
+        peer: DeviceId,
+    },
+    /// A signed list proves that this device was removed; its keys and data are erased. The last event.
+    Removed(RemovalReason),
+    /// The relay refuses this device, without proof that it was removed: nothing is erased. The last event.
+    Refused(RefusalCode),
+    /// The store failed. The last event.
+    Failed(NetError),
 }
 
 /// What a [`Connection`] and its [`Blobs`] ask of the task.
@@ -118,6 +166,7 @@ impl Connection {
         client: RelayClient,
         store: SharedStore,
         surroundings: Surroundings,
+        sync: Option<Arc<Syncing>>,
     ) -> Self {
         let (commands, inbox) = mpsc::channel(64);
         let (outbox, events) = mpsc::channel(64);
@@ -141,6 +190,7 @@ impl Connection {
             unreadable: HashMap::new(),
             reported: false,
             socket_nonce: None,
+            sync,
         };
         Self { commands, blobs, events: Mutex::new(events), task: tokio::spawn(driver.run()) }
     }
@@ -232,6 +282,8 @@ pub(super) struct Driver {
     pub(super) reported: bool,
     /// Nonce of the socket before: never stored, so a copy of the profile does not have it.
     socket_nonce: Option<[u8; 32]>,
+    /// Set on a device that keeps records in step.
+    pub(super) sync: Option<Arc<Syncing>>,
 }
 
 /// Why a socket's turn is over.
@@ -256,6 +308,9 @@ impl Driver {
                     Err(_) => Over::Lost,
                 },
             };
+            if let Some(sync) = &self.sync {
+                sync.go_offline();
+            }
             if matches!(over, Over::Lost)
                 && let Err(graver) = self.upkeep(None).await
             {
@@ -301,9 +356,24 @@ impl Driver {
         }
         self.socket_nonce = Some(challenge.nonce);
         let mut online = false;
+        let mut confirm_at = None;
         loop {
+            if online && let Some(post) = self.sync.as_ref().and_then(|sync| sync.next_post()) {
+                if send_frame(&mut socket, &StreamRequest::Post(post)).await.is_err() {
+                    return Over::Lost;
+                }
+                continue;
+            }
             let tick = pause(self.now(), None);
             tokio::select! {
+                () = sealed(self.sync.as_deref()), if online => {}
+                () = until(&mut confirm_at) => {
+                    confirm_at = match self.sync_confirm().await {
+                        Ok(true) => Some(Box::pin(tokio::time::sleep(CONFIRM_AFTER))),
+                        Ok(false) => None,
+                        Err(over) => return over,
+                    };
+                }
                 () = tokio::time::sleep(tick), if online => {
                     if let Err(over) = self.upkeep(Some(&mut socket)).await {
                         return over;
@@ -317,6 +387,9 @@ impl Driver {
                     if matches!(frame, StreamEvent::Welcome(_)) {
                         online = true;
                         *failures = 0;
+                    }
+                    if self.sync.is_some() && confirm_at.is_none() {
+                        confirm_at = Some(Box::pin(tokio::time::sleep(CONFIRM_AFTER)));
                     }
                     if let Err(over) = self.on_frame(&mut socket, frame).await {
                         return over;
@@ -356,10 +429,14 @@ impl Driver {
                 self.tokens.reference = None;
                 self.ask_token(socket).await?;
                 self.remove_condemned().await?;
-                self.upkeep(Some(socket)).await
+                self.upkeep(Some(socket)).await?;
+                self.sync_online().await
             }
             StreamEvent::Deliver(deliver) => self.on_deliver(socket, deliver).await,
             StreamEvent::Accepted(accepted) => {
+                if self.sync.as_ref().is_some_and(|sync| sync.settled(accepted.reference)) {
+                    return Ok(());
+                }
                 if let Some(unsent) = take_unsent(&mut self.unsent, accepted.reference) {
                     let _ = unsent.done.send(Ok(()));
                 }
@@ -384,7 +461,10 @@ impl Driver {
                 (Some(reference), _) if self.tokens.refuse(reference, &refused) => Ok(()),
                 // The relay cannot store now: the post waits for the next socket.
                 (Some(_), RefusalCode::Unavailable) => Err(Over::Lost),
-                (Some(reference), _) => {
+                (Some(reference), code) => {
+                    if self.sync.as_ref().is_some_and(|sync| sync.refused(reference, code)) {
+                        return Ok(());
+                    }
                     if let Some(unsent) = take_unsent(&mut self.unsent, reference) {
                         let _ = unsent.done.send(Err(NetError::Refused(Box::new(refused))));
                     }
@@ -478,6 +558,7 @@ impl Driver {
                 return Err(Over::End(ConnectionEvent::Failed(NetError::NotAuthentic)));
             }
             if followed.epoch > known {
+                self.sync_follow().await?;
                 self.tell(ConnectionEvent::ListChanged { epoch: followed.epoch }).await?;
             }
             if !more || followed.epoch <= known {

@@ -7,6 +7,7 @@ use crate::crypto::CryptoError;
 use crate::devices::AccountError;
 use crate::session::SessionError;
 use crate::store::StoreError;
+use crate::sync::SyncError;
 
 /// Why a call failed.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +30,9 @@ pub enum NetError {
     /// The store failed. See the inner error for what to do.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Records could not be written or read. See the inner error for what to do.
+    #[error(transparent)]
+    Sync(#[from] SyncError),
     /// A message cannot be sealed or opened.
     #[error(transparent)]
     Session(#[from] SessionError),

@@ -8,10 +8,13 @@ use super::connection::{Connection, Membership, Surroundings};
 use super::error::NetError;
 use super::linking::Linking;
 use super::shared::SharedStore;
+use super::sync::Sync;
+use super::syncing::Syncing;
 use crate::Timestamp;
 use crate::devices::{Duty, ListFork, Tenancy, platform_class};
 use crate::pairing::{DeviceDescription, LinkedAccount, LinkedMachine};
 use crate::store::{Batch, Store, StoreError};
+use crate::sync::{Replica, SyncRole};
 use crate::trust::{LinkedAbilities, Radio};
 use pairlight_wire::standing::{Discrepancy, Standing};
 
@@ -198,15 +201,38 @@ impl LinkedDevice {
     /// # Errors
     /// [`NetError::NoAccount`] when this device is not linked, [`NetError::Locked`] when its permission has ended.
     pub async fn connect(&self) -> Result<Connection, NetError> {
+        let account = self.permitted().await?;
+        self.open_line(account, None)
+    }
+
+    /// The account, if this device may go online.
+    async fn permitted(&self) -> Result<LinkedAccount, NetError> {
         let now = (self.clock)();
         self.store.run(move |store| catch_up_with_time(store, now)).await?;
         let account = self.account().await?.ok_or(NetError::NoAccount)?;
         if self.store.run(|store| store.tenancy()).await?.is_some_and(|tenancy| tenancy.locked) {
             return Err(NetError::Locked);
         }
+        Ok(account)
+    }
+
+    fn open_line(&self, account: LinkedAccount, sync: Option<Arc<Syncing>>) -> Result<Connection, NetError> {
         let membership = Membership::Linked(Box::new(account));
         let surroundings = Surroundings { clock: self.clock.clone(), policy: None, platform: self.platform };
-        Ok(Connection::start(membership, self.client.clone(), self.store.clone(), surroundings))
+        Ok(Connection::start(membership, self.client.clone(), self.store.clone(), surroundings, sync))
+    }
+
+    /// Goes online and keeps the records in step with the primary device. Instead of [`LinkedDevice::connect`]: a device
+    /// has one line.
+    ///
+    /// # Errors
+    /// As [`LinkedDevice::connect`].
+    pub async fn sync(&self) -> Result<Sync, NetError> {
+        let account = self.permitted().await?;
+        let replica = Replica::new(account.device_id(), SyncRole::Linked);
+        let shared = Syncing::new(replica, self.clock.clone());
+        let connection = self.open_line(account, Some(Arc::clone(&shared)))?;
+        Ok(Sync::start(connection, self.store.clone(), shared))
     }
 
     /// Erases everything that this device knows. The account's list still names it until its primary device removes it.

@@ -4,6 +4,7 @@
 //! ```text
 //! Primary       --link()-->     Pairing     events: review, digits, linked   commands: approve, decline, cancel
 //! LinkedDevice  --link()-->     Linking     events: show this code, linked   commands: check code, cancel
+//! either one    --sync()-->     Sync        events: records changed, history moved   commands: write, list, search
 //! either one    --connect()-->  Connection  events: message, list, removed   commands: send
 //!                 --blobs()-->  Blobs       large sealed things at the relay: put, get, resume
 //! ```
@@ -18,25 +19,28 @@ mod client;
 mod clock;
 mod connection;
 mod error;
-mod event;
 mod lan;
 mod linked;
 mod linking;
+mod membership;
 mod pairing;
 mod primary;
 mod publish;
+mod records;
 mod shared;
-mod turn;
+mod sync;
+mod syncing;
 mod upkeep;
 
 pub use blobs::{BlobStatus, Blobs};
 pub use client::{RelayClient, RelayEndpoint};
 pub use clock::{Clock, SystemRng, system_clock, system_rng};
-pub use connection::Connection;
+pub use connection::{Connection, ConnectionEvent};
 pub use error::NetError;
-pub use event::ConnectionEvent;
 pub use linked::{LinkedDevice, LinkedStanding};
 pub use linking::Linking;
 pub use pairing::Pairing;
 pub use primary::{DeviceInfo, Primary, RemovedDevice};
 pub use shared::SharedStore;
+pub use sync::{Sync, SyncUpdates};
+pub use syncing::SyncUpdate;

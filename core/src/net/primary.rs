@@ -17,10 +17,13 @@ use super::error::NetError;
 use super::pairing::Pairing;
 use super::publish::Publisher;
 use super::shared::SharedStore;
+use super::sync::Sync;
+use super::syncing::Syncing;
 use crate::Timestamp;
 use crate::devices::{Account, ListFork, RecoveryWords, Told, list_for_recovery};
 use crate::pairing::{PrimaryConfig, PrimaryMachine};
 use crate::store::Batch;
+use crate::sync::{Replica, SyncRole};
 use crate::trust::lan::LAN_LIMIT;
 use crate::trust::policy::LONGEST_LEASE_MS;
 use crate::trust::{Evidence, EvidenceSetup, Grade, PasskeyRegistration, Policy, Radio, ScanSource};
@@ -504,7 +507,22 @@ impl Primary {
     pub async fn connect(&self) -> Result<Connection, NetError> {
         let membership = Membership::Primary(Box::new(self.account().await?));
         let surroundings = Surroundings { clock: self.clock.clone(), policy: Some(self.policy), platform: [0; 8] };
-        Ok(Connection::start(membership, self.client.clone(), self.store.clone(), surroundings))
+        Ok(Connection::start(membership, self.client.clone(), self.store.clone(), surroundings, None))
+    }
+
+    /// Goes online and keeps the records of all devices in step. Instead of [`Primary::connect`]: a device has one line.
+    ///
+    /// # Errors
+    /// [`NetError::Store`].
+    pub async fn sync(&self) -> Result<Sync, NetError> {
+        let account = self.account().await?;
+        let replica = Replica::new(account.device_id(), SyncRole::Primary(self.policy));
+        let shared = Syncing::new(replica, self.clock.clone());
+        let membership = Membership::Primary(Box::new(account));
+        let surroundings = Surroundings { clock: self.clock.clone(), policy: Some(self.policy), platform: [0; 8] };
+        let sync = Some(Arc::clone(&shared));
+        let connection = Connection::start(membership, self.client.clone(), self.store.clone(), surroundings, sync);
+        Ok(Sync::start(connection, self.store.clone(), shared))
     }
 }
 

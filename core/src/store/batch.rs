@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use pairlight_wire::sync::SyncRecord;
 use zeroize::Zeroizing;
 
 use super::Table;
@@ -12,6 +13,13 @@ use super::Table;
 #[derive(Default)]
 pub struct Batch {
     pub(super) changes: Vec<Change>,
+    pub(super) merges: Vec<Merge>,
+}
+
+/// A record that comes in: it stands if its version is the higher one.
+pub(super) struct Merge {
+    pub(super) source: u8,
+    pub(super) record: SyncRecord,
 }
 
 /// One step of a batch.
@@ -42,22 +50,29 @@ impl Batch {
         self
     }
 
+    /// Adds: the record stands unless the store has a higher version of it. `source` numbers whom it came from, 0 is
+    /// this device; what comes from a device is not sent back to it.
+    pub fn merge(&mut self, source: u8, record: SyncRecord) -> &mut Self {
+        self.merges.push(Merge { source, record });
+        self
+    }
+
     /// Number of changes.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.changes.len()
+        self.changes.len().saturating_add(self.merges.len())
     }
 
     /// Whether there is nothing to do.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.changes.is_empty()
+        self.changes.is_empty() && self.merges.is_empty()
     }
 }
 
 impl fmt::Debug for Batch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Ids name peers and values are keys: neither belongs into a log.
-        write!(f, "Batch({} changes)", self.changes.len())
+        write!(f, "Batch({} changes)", self.len())
     }
 }

@@ -18,6 +18,18 @@ pub(super) const MIGRATIONS: &[&str] = &[
          sealed BLOB NOT NULL,
          PRIMARY KEY (kind, row_id)
      ) STRICT, WITHOUT ROWID;",
+    // 2: records that are kept in step. `change` counts what this device learned, in that order, and is never used twice;
+    // `place` is a keyed hash of collection and group, `rank` the record's order plus a secret: both NULL for a tombstone.
+    "CREATE TABLE sync_record (
+         change INTEGER PRIMARY KEY AUTOINCREMENT,
+         row_id BLOB NOT NULL UNIQUE CHECK (length(row_id) = 16),
+         place INTEGER,
+         rank INTEGER,
+         sealed BLOB NOT NULL
+     ) STRICT;
+     CREATE INDEX sync_place ON sync_record (place, rank) WHERE rank IS NOT NULL;
+     CREATE INDEX sync_rank ON sync_record (rank) WHERE rank IS NOT NULL;
+     CREATE INDEX sync_gone ON sync_record (change) WHERE rank IS NULL;",
 ];
 
 /// What a file turned out to be before anything in it was changed.

@@ -38,6 +38,7 @@ mod migration;
 mod passphrase;
 mod place;
 mod probe;
+mod records;
 mod seal;
 mod table;
 #[cfg(test)]
@@ -58,12 +59,14 @@ pub use key_wrap::{KEY_LEN, KeyWrap};
 pub use lifetime::Followed;
 pub use passphrase::{Passphrase, PassphraseCost};
 pub use probe::{Probe, WritePoint};
+pub use records::{Cursor, LoggedRecord, Merged};
 pub use seal::{MAX_ID_LEN, MAX_VALUE_LEN};
 pub use table::Table;
 
 use database::{BATCH, Database, SCHEMA};
 use place::Place;
-use seal::{ROW_ID_LEN, Sealer};
+use records::SealedRecord;
+use seal::{ROW_ID_LEN, RecordSealer, Sealer};
 
 /// Sealings under one data key after which it should be renewed: far below the 2^32 that random 96-bit nonces allow.
 const REKEY_AFTER: u64 = 1 << 28;
@@ -99,6 +102,7 @@ impl fmt::Debug for Record {
 pub struct Store {
     db: Database,
     sealer: Sealer,
+    records: RecordSealer,
     /// Whether the data key was dropped.
     locked: bool,
     /// Sealings under the present data key, as the file has it.
@@ -152,7 +156,8 @@ impl Store {
             opened
         };
         db.accept()?;
-        Ok(Self { db, sealer, locked: false, seals, rng, _place: place })
+        let records = sealer.record_sealer();
+        Ok(Self { db, sealer, records, locked: false, seals, rng, _place: place })
     }
 
     /// The value that was put under `id`, or `None`.
@@ -209,11 +214,20 @@ impl Store {
     /// # Errors
     /// [`StoreError::TooLarge`], [`StoreError::KeyExhausted`], [`StoreError::DiskFull`], [`StoreError::Disk`], [`StoreError::Closed`].
     pub fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        self.commit_merging(batch).map(drop)
+    }
+
+    /// As [`commit`](Self::commit), and tells what became of the batch's records.
+    ///
+    /// # Errors
+    /// As [`commit`](Self::commit).
+    pub fn commit_merging(&mut self, batch: &Batch) -> Result<Merged, StoreError> {
         self.check_key()?;
+        let mut merged = Merged::default();
         if batch.is_empty() {
-            return Ok(());
+            return Ok(merged);
         }
-        let mut rows = Vec::with_capacity(batch.len());
+        let mut rows = Vec::with_capacity(batch.changes.len());
         let mut seals = self.seals;
         for change in &batch.changes {
             rows.push(match &change.value {
@@ -225,16 +239,34 @@ impl Store {
                 None => (change.table.number(), self.sealer.row_id(change.table, &change.id), None),
             });
         }
+        let mut records = Vec::with_capacity(batch.merges.len());
+        for merge in &batch.merges {
+            seals = next_seal(seals)?;
+            records.push(SealedRecord::new(&self.records, merge.source, &merge.record, &mut *self.rng)?);
+        }
+        let sealer = &self.records;
         self.db.write(BATCH, |tx, probe| {
             put_meta(tx, SEAL_COUNT, &seals.to_be_bytes())?;
             for (kind, row_id, sealed) in &rows {
                 change_row(tx, *kind, row_id, sealed.as_deref())?;
                 probe.pass(WritePoint::RowWritten);
             }
+            if !records.is_empty() {
+                merged.last_change = records::last_change(tx)?;
+            }
+            for (merge, row) in batch.merges.iter().zip(&records) {
+                let change = merged.last_change.saturating_add(1);
+                let stands = records::merge_row(tx, sealer, merge, row, change)?;
+                if stands {
+                    merged.last_change = change;
+                }
+                merged.stands.push(stands);
+                probe.pass(WritePoint::RowWritten);
+            }
             Ok(())
         })?;
         self.seals = seals;
-        Ok(())
+        Ok(merged)
     }
 
     /// A batch of one: inserts or replaces a record.
@@ -265,6 +297,7 @@ impl Store {
     /// Drops the data key: until the file is opened again nothing can be read or written, only erased.
     pub fn lock(&mut self) {
         self.sealer = Sealer::generate(&mut *self.rng);
+        self.records = self.sealer.record_sealer();
         self.locked = true;
     }
 
@@ -277,7 +310,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::DiskFull`], [`StoreError::Disk`]; call again, what is left is still sealed.
     pub fn wipe(&mut self) -> Result<(), StoreError> {
-        self.db.write(BATCH, |tx, _| tx.execute("DELETE FROM record", []).map(drop))?;
+        self.db.write(BATCH, |tx, _| tx.execute_batch("DELETE FROM record; DELETE FROM sync_record"))?;
         self.scrub()
     }
 
@@ -306,15 +339,19 @@ impl Store {
                 rows.push((table.number(), row_id, sealed));
             }
         }
+        let records = sealer.record_sealer();
+        let (old, rng) = (&self.records, &mut self.rng);
         self.db.write(BATCH, |tx, probe| {
             tx.execute("DELETE FROM record", [])?;
             for (kind, row_id, sealed) in &rows {
                 change_row(tx, *kind, row_id, Some(sealed))?;
                 probe.pass(WritePoint::RowWritten);
             }
+            seals = seals.saturating_add(records::reseal(tx, old, &records, &mut **rng)?);
             put_key(tx, &wrapped, &check, seals)
         })?;
         self.sealer = sealer;
+        self.records = records;
         self.seals = seals;
         self.scrub()
     }
@@ -334,6 +371,9 @@ impl Store {
                 record?;
                 known = known.saturating_add(1);
             }
+        }
+        if !self.damaged_records()?.is_empty() {
+            return Err(StoreError::Damaged);
         }
         if verdict == "ok" && usize::try_from(rows) == Ok(known) { Ok(()) } else { Err(StoreError::Damaged) }
     }

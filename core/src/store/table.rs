@@ -21,11 +21,15 @@ pub enum Table {
     Checkpoint,
     /// The user's choices.
     Setting,
+    /// Sealed envelopes that the relay has not accepted yet.
+    Outgoing,
+    /// Where the transfer of history to or from a device stands.
+    History,
 }
 
 impl Table {
     /// Every table, in the order of their numbers.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Identity,
         Self::OpsKey,
         Self::DeviceKey,
@@ -34,6 +38,8 @@ impl Table {
         Self::Link,
         Self::Checkpoint,
         Self::Setting,
+        Self::Outgoing,
+        Self::History,
     ];
 
     /// The name that goes into key derivation and associated data: changing one makes its rows unreadable.
@@ -48,6 +54,8 @@ impl Table {
             Self::Link => "link",
             Self::Checkpoint => "checkpoint",
             Self::Setting => "setting",
+            Self::Outgoing => "outgoing",
+            Self::History => "history",
         }
     }
 
@@ -62,6 +70,8 @@ impl Table {
             Self::Link => 6,
             Self::Checkpoint => 7,
             Self::Setting => 8,
+            Self::Outgoing => 9,
+            Self::History => 10,
         }
     }
 }
@@ -88,6 +98,8 @@ mod tests {
             "6 link",
             "7 checkpoint",
             "8 setting",
+            "9 outgoing",
+            "10 history",
         ];
         assert_eq!(shown, frozen);
     }

@@ -490,11 +490,11 @@ fn a_second_handle_is_refused_until_the_first_is_gone() {
 #[test]
 fn a_full_disk_undoes_the_batch_and_keeps_the_rest() {
     let home = Home::new();
-    let probe = Probe { max_pages: Some(8), ..Probe::default() };
+    let probe = Probe { max_pages: Some(16), ..Probe::default() };
     let mut store = Store::open_probed(&home.path(), &home.key, rng(), probe).unwrap();
     store.put(Table::Link, b"a", b"1").unwrap();
     let mut batch = Batch::new();
-    batch.put(Table::Link, b"a", b"2").put(Table::Link, b"big", &[1; 40_000]);
+    batch.put(Table::Link, b"a", b"2").put(Table::Link, b"big", &[1; 60_000]);
     let error = store.commit(&batch).unwrap_err();
     assert!(matches!(error, StoreError::DiskFull), "{error}");
     assert_eq!(value(&store, Table::Link, b"a").unwrap(), b"1");
@@ -584,4 +584,79 @@ fn nothing_secret_is_shown_for_debugging() {
 fn a_store_can_move_to_another_thread() {
     fn is_send<T: Send>(_: &T) {}
     is_send(&Home::new().open());
+}
+
+#[test]
+fn a_store_of_the_first_format_opens_and_takes_records() {
+    // Written by the release before records; the file is never written anew.
+    let home = Home::new();
+    let old = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/stores/1");
+    fs::copy(old.join("store.db"), home.path()).unwrap();
+    let bytes: [u8; KEY_LEN] = fs::read(old.join("store.key")).unwrap().try_into().unwrap();
+    // The copy belongs to nobody else, whatever the checkout says about modes.
+    let key_path = home.dir.path().join("old.key");
+    fs::write(&key_path, bytes).unwrap();
+    #[cfg(unix)]
+    fs::set_permissions(&key_path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let key = KeyFile::open_or_create(&key_path, rng()).unwrap();
+    let mut store = Store::open(&home.path(), &key, rng()).unwrap();
+    for table in &Table::ALL[..8] {
+        let value = store.get(*table, b"id of the first format").unwrap().unwrap();
+        assert_eq!(value.as_slice(), format!("value in {table}").as_bytes());
+    }
+    let mut batch = Batch::new();
+    batch.merge(0, sample_record(b"new", 1, Some(7)));
+    assert_eq!(store.commit_merging(&batch).unwrap().stands, [true]);
+    drop(store);
+    let store = Store::open(&home.path(), &key, rng()).unwrap();
+    assert_eq!(store.count_records(u64::MAX, 0).unwrap(), 1);
+    store.integrity_check().unwrap();
+}
+
+fn sample_record(id: &[u8], clock: u64, order: Option<u64>) -> pairlight_wire::sync::SyncRecord {
+    use pairlight_wire::sync::{Content, SyncRecord};
+    use pairlight_wire::{Bytes, Text};
+    let bytes = |bytes: &[u8]| Bytes::new(bytes.to_vec()).unwrap();
+    SyncRecord {
+        collection: Text::truncated("things"),
+        id: Bytes::new(id.to_vec()).unwrap(),
+        clock,
+        device: pairlight_wire::id::DeviceId([3; 16]),
+        content: order.map(|order| Content {
+            group: bytes(b"group"),
+            order,
+            body: Bytes::new(b"body".to_vec()).unwrap(),
+        }),
+    }
+}
+
+#[test]
+fn records_list_by_group_and_order_and_a_deleted_one_is_listed_nowhere() {
+    let home = Home::new();
+    let mut store = home.open();
+    let mut batch = Batch::new();
+    for (id, order) in [(b"a", 3), (b"b", 1), (b"c", 3), (b"d", 2)] {
+        batch.merge(0, sample_record(id, 1, Some(order)));
+    }
+    assert_eq!(store.commit_merging(&batch).unwrap(), Merged { stands: vec![true; 4], last_change: 4 });
+    let ids = |found: Vec<LoggedRecord>| -> Vec<Vec<u8>> {
+        found.into_iter().map(|logged| logged.record.id.as_slice().to_vec()).collect()
+    };
+    let all = store.records_in("things", b"group", Cursor::NEWEST, 9).unwrap();
+    assert_eq!(ids(all.clone()), [b"c", b"a", b"d", b"b"]);
+    assert_eq!(ids(store.records_in("things", b"group", all[1].cursor(), 9).unwrap()), [b"d", b"b"]);
+    assert_eq!(ids(store.records_by_order(all[0].cursor(), 2, 9).unwrap()), [b"a", b"d"]);
+    assert!(store.records_in("things", b"other", Cursor::NEWEST, 9).unwrap().is_empty());
+    let mut batch = Batch::new();
+    batch.merge(0, sample_record(b"a", 2, None)).merge(0, sample_record(b"d", 1, Some(9)));
+    batch.merge(0, sample_record(b"c", 0, None));
+    assert_eq!(
+        store.commit_merging(&batch).unwrap().stands,
+        [true, true, false],
+        "the same version: the longer encoding"
+    );
+    assert_eq!(ids(store.records_in("things", b"group", Cursor::NEWEST, 9).unwrap()), [b"d", b"c", b"b"]);
+    assert_eq!(ids(store.tombstones(u64::MAX >> 1, 9).unwrap()), [b"a"]);
+    assert!(store.record("things", b"a").unwrap().unwrap().record.content.is_none());
+    assert_eq!(ids(store.records_after(4, 9).unwrap().0), [b"a", b"d"]);
 }

@@ -29,7 +29,7 @@ const RELAY: &str = "relay";
 const THIEF: &str = "thief";
 
 /// Nothing in the story takes longer; what does is broken.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 /// Life of a code in the act about expiry.
 const SHORT_LIFE: Duration = Duration::from_millis(400);
 
@@ -39,19 +39,19 @@ const FOREIGN_CODE: &str =
 
 /// The relay, the devices and the camera.
 pub(crate) struct Stage {
-    timeline: Timeline,
+    pub(super) timeline: Timeline,
     /// Runs as long as the stage stands.
     _relay: RelayHandle,
     client: RelayClient,
-    phone: Primary,
-    laptop: LinkedDevice,
+    pub(super) phone: Primary,
+    pub(super) laptop: LinkedDevice,
     screen: Screen,
     eye: Eye,
     on_terminal: bool,
     folder: tempfile::TempDir,
 }
 
-fn broken(what: impl Into<String>) -> Failure {
+pub(super) fn broken(what: impl Into<String>) -> Failure {
     Failure::new(Exit::Error, what, "this is a defect: please report it with the timeline")
 }
 
@@ -119,12 +119,13 @@ impl Stage {
     /// The whole story.
     pub(crate) async fn play(&mut self) -> Result<(), Failure> {
         let account = self.link().await?;
-        let (phone, laptop) = self.talk(&account).await?;
+        drop(self.talk(&account).await?);
+        self.records().await?;
+        let laptop = self.laptop.connect().await?;
         self.second_scanner().await?;
         self.expired_code().await?;
         self.foreign_code().await?;
         self.revoke(&account, laptop).await?;
-        drop(phone);
         Ok(())
     }
 

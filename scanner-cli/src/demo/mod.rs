@@ -5,6 +5,7 @@
 
 mod acts;
 mod eye;
+mod records;
 mod timeline;
 
 use std::path::PathBuf;

@@ -8,6 +8,9 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use pairlight_core::store::{Batch, KeyFile, Probe, Store, StoreError, Table, WritePoint};
+use pairlight_wire::id::DeviceId;
+use pairlight_wire::sync::{Content, SyncRecord};
+use pairlight_wire::{Bytes, Text};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{CryptoRng, Rng, SeedableRng};
 
@@ -47,6 +50,22 @@ pub(crate) fn value_of(k: u64, letter: char) -> Vec<u8> {
     value
 }
 
+/// The record that batch `k` merges.
+pub(crate) fn record_of(k: u64) -> SyncRecord {
+    let content = Content { group: bytes(MARK.as_bytes().to_vec()), order: k, body: bytes(value_of(k, 'r')) };
+    SyncRecord {
+        collection: Text::truncated(MARK),
+        id: bytes(id_of(k, 'r').into_bytes()),
+        clock: k,
+        device: DeviceId([1; 16]),
+        content: Some(content),
+    }
+}
+
+fn bytes<const MAX: usize>(bytes: Vec<u8>) -> Bytes<MAX> {
+    Bytes::new(bytes).expect("short enough")
+}
+
 /// All changes of batch `k`.
 pub(crate) fn batch_of(k: u64) -> Batch {
     let mut batch = Batch::new();
@@ -56,6 +75,7 @@ pub(crate) fn batch_of(k: u64) -> Batch {
             batch.delete(table, id_of(old, letter).as_bytes());
         }
     }
+    batch.merge(0, record_of(k));
     batch
 }
 

@@ -1,0 +1,63 @@
+//! Whose connection it is.
+
+use pairlight_wire::device::Role;
+use pairlight_wire::list::VerifiedList;
+
+use super::client::Credentials;
+use crate::devices::Account;
+use crate::pairing::LinkedAccount;
+use crate::sync::Listed;
+use crate::trust::Evidence;
+
+/// Whose connection it is.
+#[derive(Clone)]
+pub(super) enum Membership {
+    Primary(Box<Account>),
+    Linked(Box<LinkedAccount>),
+}
+
+impl Membership {
+    pub(super) fn list(&self) -> &VerifiedList {
+        match self {
+            Self::Primary(account) => account.list(),
+            Self::Linked(account) => account.list(),
+        }
+    }
+
+    pub(super) fn credentials(&self) -> Credentials<'_> {
+        match self {
+            Self::Primary(account) => Credentials {
+                account: account.id(),
+                device: account.device_id(),
+                key: account.device_key(),
+                epoch: account.list().list().epoch,
+            },
+            Self::Linked(account) => Credentials {
+                account: account.id(),
+                device: account.device_id(),
+                key: account.device_key(),
+                epoch: account.list().list().epoch,
+            },
+        }
+    }
+
+    pub(super) fn role(&self) -> Role {
+        match self {
+            Self::Primary(_) => Role::Primary,
+            Self::Linked(_) => Role::Linked,
+        }
+    }
+
+    /// The devices of the account.
+    pub(super) fn listed(&self) -> Vec<Listed> {
+        let entries = self.list().list().entries.as_slice().iter();
+        entries
+            .map(|entry| Listed {
+                device: entry.device,
+                primary: entry.role == Role::Primary,
+                grade: Evidence::from_certificate(entry.evidence).1,
+                linked: entry.created,
+            })
+            .collect()
+    }
+}

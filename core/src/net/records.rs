@@ -1,0 +1,80 @@
+//! The synchronisation's turns on the connection's task.
+
+use std::pin::Pin;
+
+use pairlight_wire::envelope::Envelope;
+use pairlight_wire::id::DeviceId;
+
+use super::connection::{ConnectionEvent, Driver, Over};
+use super::error::NetError;
+use super::syncing::{Delivered, Syncing};
+use super::upkeep::{Receipt, may_send};
+use crate::store::{Store, StoreError};
+use crate::sync::SyncError;
+
+/// Ends when the synchronisation has sealed something.
+pub(super) async fn sealed(sync: Option<&Syncing>) {
+    match sync {
+        Some(sync) => sync.wake.notified().await,
+        None => std::future::pending().await,
+    }
+}
+
+pub(super) async fn until(sleep: &mut Option<Pin<Box<tokio::time::Sleep>>>) {
+    match sleep {
+        Some(sleep) => sleep.await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Takes an envelope of the synchronisation, unless its sender may not send now.
+pub(super) fn receive_records(
+    sync: &Syncing,
+    store: &mut Store,
+    envelope: &Envelope,
+    from: &DeviceId,
+) -> Result<Result<Receipt, SyncError>, StoreError> {
+    if !may_send(store, from)? {
+        return Ok(Ok(Receipt::Withheld));
+    }
+    Ok(sync.deliver(store, envelope).map(|delivered| match delivered {
+        Delivered::Taken => Receipt::Nothing,
+        Delivered::Unreadable => Receipt::Unreadable,
+    }))
+}
+
+impl Driver {
+    /// Runs a part of the synchronisation on the store, if there is one on this connection.
+    async fn syncing<W>(&self, work: W) -> Result<bool, Over>
+    where
+        W: FnOnce(&Syncing, &mut Store) -> Result<bool, SyncError> + Send + 'static,
+    {
+        let Some(sync) = self.sync.clone() else { return Ok(false) };
+        let done = self.store.run(move |store| Ok(work(&sync, store))).await;
+        let done = done.and_then(|done| done.map_err(NetError::from));
+        done.map_err(|error| Over::End(ConnectionEvent::Failed(error)))
+    }
+
+    pub(super) async fn sync_online(&self) -> Result<(), Over> {
+        let listed = self.membership.listed();
+        self.syncing(move |sync, store| sync.go_online(store, &listed).map(|()| false)).await.map(drop)
+    }
+
+    pub(super) async fn sync_follow(&self) -> Result<(), Over> {
+        let listed = self.membership.listed();
+        self.syncing(move |sync, store| sync.follow(store, &listed).map(|()| false)).await.map(drop)
+    }
+
+    /// Acknowledges what came; whether something still waits.
+    pub(super) async fn sync_confirm(&self) -> Result<bool, Over> {
+        let confirm = |sync: &Syncing, store: &mut Store| {
+            sync.forget_accepted(store)?;
+            if !sync.owes(store)? {
+                return Ok(false);
+            }
+            sync.pump(store, true)?;
+            sync.owes(store)
+        };
+        self.syncing(confirm).await
+    }
+}

@@ -1,0 +1,230 @@
+//! Records of the account on this device: write, list, watch; and how the history is doing.
+
+use std::sync::Arc;
+
+use pairlight_wire::id::DeviceId;
+use tokio::sync::{Mutex, broadcast};
+use tokio::task::JoinHandle;
+
+use super::clock::system_rng;
+use super::connection::{Connection, ConnectionEvent};
+use super::error::NetError;
+use super::shared::SharedStore;
+use super::syncing::{SyncUpdate, Syncing};
+use crate::store::{Cursor, LoggedRecord, Store};
+use crate::sync::messages::{self, ConversationInfo, Entry, Message};
+use crate::sync::{Change, HistoryProgress, SyncError, SyncRole, Turn};
+
+/// What happens on a synchronised connection.
+#[derive(Debug)]
+pub enum SyncUpdates {
+    /// Records, signals, history.
+    Update(SyncUpdate),
+    /// The connection itself, and messages that are not of the synchronisation.
+    Line(ConnectionEvent),
+}
+
+/// A device that is online and keeps its records in step. Dropping it goes offline; what was written stays and goes out
+/// the next time.
+#[derive(Debug)]
+pub struct Sync {
+    connection: Connection,
+    store: SharedStore,
+    shared: Arc<Syncing>,
+    updates: Mutex<broadcast::Receiver<SyncUpdate>>,
+    transfer: JoinHandle<()>,
+}
+
+impl Drop for Sync {
+    fn drop(&mut self) {
+        self.transfer.abort();
+    }
+}
+
+impl Sync {
+    pub(super) fn start(connection: Connection, store: SharedStore, shared: Arc<Syncing>) -> Self {
+        let updates = Mutex::new(shared.updates());
+        let transfer = Arc::clone(&shared).transfer(store.clone(), connection.blobs().clone());
+        Self { connection, store, shared, updates, transfer: tokio::spawn(transfer) }
+    }
+
+    /// The next event; `None` after the last. Safe to cancel. A device whose events are not taken stands still.
+    pub async fn next_event(&self) -> Option<SyncUpdates> {
+        let mut updates = self.updates.lock().await;
+        tokio::select! {
+            update = updates.recv() => Some(SyncUpdates::Update(match update {
+                Ok(update) => update,
+                Err(_) => SyncUpdate::Missed,
+            })),
+            event = self.connection.next_event() => event.map(SyncUpdates::Line),
+        }
+    }
+
+    /// The connection below.
+    #[must_use]
+    pub fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Store) -> Result<T, SyncError> + Send + 'static,
+    ) -> Result<T, NetError> {
+        Ok(self.store.run(move |store| Ok(read(store))).await??)
+    }
+
+    async fn turn<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Turn<'_>) -> Result<T, SyncError> + Send + 'static,
+    ) -> Result<T, NetError> {
+        let shared = Arc::clone(&self.shared);
+        Ok(self.store.run(move |store| Ok(shared.turn(store, work))).await??)
+    }
+
+    /// Writes. When this returns, the changes are durable here; the other devices get them when they and this one are
+    /// online.
+    ///
+    /// # Errors
+    /// [`NetError::Store`], [`NetError::Sync`]; nothing was written then.
+    pub async fn write(&self, changes: Vec<Change>) -> Result<(), NetError> {
+        let shared = Arc::clone(&self.shared);
+        Ok(self.store.run(move |store| Ok(shared.write(store, changes))).await??)
+    }
+
+    /// Sends a signal to the devices that are online; worthless after `life_ms`, never stored.
+    ///
+    /// # Errors
+    /// [`NetError::Sync`] for a long one.
+    pub async fn signal(&self, name: &str, life_ms: u64, body: &[u8]) -> Result<(), NetError> {
+        let (replica, name, body) = (self.shared.replica(), name.to_owned(), body.to_vec());
+        self.turn(move |turn| replica.signal(turn, &name, life_ms, &body, &mut system_rng())).await
+    }
+
+    /// The present version of a record; `None` when there is none or it is deleted.
+    ///
+    /// # Errors
+    /// [`NetError::Store`].
+    pub async fn record(&self, collection: &'static str, id: Vec<u8>) -> Result<Option<LoggedRecord>, NetError> {
+        let record = self.read(move |store| Ok(store.record(collection, &id)?)).await?;
+        Ok(record.filter(|logged| logged.record.content.is_some()))
+    }
+
+    /// The conversations, latest first.
+    ///
+    /// # Errors
+    /// [`NetError::Store`].
+    pub async fn conversations(&self) -> Result<Vec<ConversationInfo>, NetError> {
+        self.read(messages::conversations).await
+    }
+
+    /// A page of messages older than `before`, newest first.
+    ///
+    /// # Errors
+    /// [`NetError::Store`].
+    pub async fn messages(
+        &self,
+        conversation: Vec<u8>,
+        before: Cursor,
+        limit: usize,
+    ) -> Result<Vec<Entry<Message>>, NetError> {
+        self.read(move |store| messages::messages(store, &conversation, before, limit)).await
+    }
+
+    /// Messages that contain a text, newest first.
+    ///
+    /// # Errors
+    /// [`NetError::Store`].
+    pub async fn search(&self, text: String, limit: usize) -> Result<Vec<Entry<Message>>, NetError> {
+        self.read(move |store| messages::search(store, &text, limit)).await
+    }
+
+    /// How the transfers of history are doing: to each linked device, or to this one.
+    ///
+    /// # Errors
+    /// [`NetError::Store`].
+    pub async fn history(&self) -> Result<Vec<HistoryProgress>, NetError> {
+        let replica = self.shared.replica();
+        match replica.role() {
+            SyncRole::Primary(_) => self.read(move |store| replica.sending(store)).await,
+            SyncRole::Linked => self.read(move |store| Ok(replica.receiving(store)?.into_iter().collect())).await,
+        }
+    }
+
+    /// Stops a transfer of history: to `device`, or to this one. What is stored stays.
+    ///
+    /// # Errors
+    /// [`NetError::Store`].
+    pub async fn cancel_history(&self, device: DeviceId) -> Result<(), NetError> {
+        let replica = self.shared.replica();
+        self.turn(move |turn| match replica.role() {
+            SyncRole::Primary(_) => replica.cancel_history_to(turn, &device, &mut system_rng()),
+            SyncRole::Linked => replica.cancel_history(turn, &mut system_rng()),
+        })
+        .await
+    }
+
+    /// Begins a transfer of history anew, without a new link.
+    ///
+    /// # Errors
+    /// [`NetError::Store`].
+    pub async fn retry_history(&self, device: DeviceId) -> Result<(), NetError> {
+        let replica = self.shared.replica();
+        self.turn(move |turn| match replica.role() {
+            SyncRole::Primary(_) => replica.retry_history_to(turn, &device, &mut system_rng()),
+            SyncRole::Linked => replica.retry_history(turn, &mut system_rng()),
+        })
+        .await?;
+        self.shared.look();
+        Ok(())
+    }
+
+    /// On a primary device: the person proved presence (biometry, device lock) to free what the policy holds back of the
+    /// history of `device`. The caller answers for the proof.
+    ///
+    /// # Errors
+    /// [`NetError::Store`].
+    pub async fn presence_shown(&self, device: DeviceId) -> Result<(), NetError> {
+        let replica = self.shared.replica();
+        self.turn(move |turn| replica.presence_shown(turn, &device)).await?;
+        self.shared.look();
+        Ok(())
+    }
+
+    /// Asks the primary device for older records of a group. They arrive as changes.
+    ///
+    /// # Errors
+    /// [`NetError::Store`].
+    pub async fn ask_older(
+        &self,
+        collection: &'static str,
+        group: Vec<u8>,
+        before: u64,
+        count: u64,
+    ) -> Result<(), NetError> {
+        let replica = self.shared.replica();
+        self.turn(move |turn| replica.ask_older(turn, collection, &group, before, count, &mut system_rng())).await
+    }
+
+    /// Whether every device has confirmed what was written here.
+    ///
+    /// # Errors
+    /// [`NetError::Store`].
+    pub async fn is_in_step(&self) -> Result<bool, NetError> {
+        let replica = self.shared.replica();
+        self.read(move |store| replica.is_in_step(store)).await
+    }
+
+    /// Deletes damaged records and asks the other devices for everything again. Gives how many were lost here.
+    ///
+    /// # Errors
+    /// [`NetError::Store`].
+    pub async fn repair(&self) -> Result<u64, NetError> {
+        let shared = Arc::clone(&self.shared);
+        let repaired = self.store.run(move |store| {
+            let lost = store.repair_records()?;
+            let asked = if lost == 0 { Ok(()) } else { shared.replica().ask_again(store) };
+            Ok(asked.and_then(|()| shared.pump(store, true)).map(|()| lost))
+        });
+        Ok(repaired.await??)
+    }
+}

@@ -1,0 +1,339 @@
+//! Records over the live connection: turns on the store, envelopes in the order in which they were sealed, history through
+//! blobs.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use pairlight_wire::Bytes;
+use pairlight_wire::envelope::Envelope;
+use pairlight_wire::id::{BlobId, DeviceId};
+use pairlight_wire::relay::{PostEnvelope, RefusalCode};
+use tokio::sync::{Notify, broadcast};
+
+use super::blobs::Blobs;
+use super::clock::{Clock, system_rng};
+use super::error::NetError;
+use super::shared::SharedStore;
+use crate::store::Store;
+use crate::sync::{ChangedRecord, Listed, Post, Replica, SyncError, SyncEvent, SyncRole, Turn};
+
+/// Updates that may wait for a slow reader; one that is slower hears [`SyncUpdate::Missed`].
+const UPDATES: usize = 1024;
+/// An acknowledgement waits this long for company.
+pub(super) const CONFIRM_AFTER: Duration = Duration::from_millis(200);
+/// How often a history that waits is looked at.
+const HISTORY_LOOK: Duration = Duration::from_secs(30);
+/// Pause after a failed transfer of a chunk.
+const HISTORY_PAUSE: Duration = Duration::from_secs(2);
+/// Chunks fetched at a time.
+const FETCHES: usize = 3;
+
+/// What other devices did.
+#[derive(Debug, Clone)]
+pub enum SyncUpdate {
+    /// These records changed here.
+    Changed(Vec<ChangedRecord>),
+    /// A signal, in time.
+    Signal {
+        /// Who sent it.
+        from: DeviceId,
+        /// What it is.
+        name: String,
+        /// The application's bytes.
+        body: Vec<u8>,
+    },
+    /// The history moved on; ask for its progress.
+    History,
+    /// Updates were too many to keep: read what is on the screen anew.
+    Missed,
+}
+
+/// What the connection's task, the transfers and the facade share.
+pub(super) struct Syncing {
+    replica: Replica,
+    clock: Clock,
+    /// Sealed, not on the socket yet. Filled while the store is locked, so in the order of the ratchet.
+    queue: Mutex<VecDeque<Post>>,
+    /// On the socket, not accepted yet.
+    flight: Mutex<BTreeMap<u64, DeviceId>>,
+    /// Accepted, still in the store.
+    accepted: Mutex<Vec<(DeviceId, u64)>>,
+    online: AtomicBool,
+    pub(super) wake: Notify,
+    history: Notify,
+    updates: broadcast::Sender<SyncUpdate>,
+}
+
+/// What became of an envelope.
+pub(super) enum Delivered {
+    Unreadable,
+    Taken,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Syncing {
+    pub(super) fn new(replica: Replica, clock: Clock) -> Arc<Self> {
+        Arc::new(Self {
+            replica,
+            clock,
+            queue: Mutex::default(),
+            flight: Mutex::default(),
+            accepted: Mutex::default(),
+            online: AtomicBool::new(false),
+            wake: Notify::new(),
+            history: Notify::new(),
+            updates: broadcast::channel(UPDATES).0,
+        })
+    }
+
+    pub(super) fn replica(&self) -> Replica {
+        self.replica
+    }
+
+    pub(super) fn updates(&self) -> broadcast::Receiver<SyncUpdate> {
+        self.updates.subscribe()
+    }
+
+    fn tell(&self, update: SyncUpdate) {
+        // Nobody listening is no fault.
+        let _ = self.updates.send(update);
+    }
+
+    /// Runs one turn on the locked store. What it seals is queued before anybody else can seal.
+    pub(super) fn turn<T>(
+        &self,
+        store: &mut Store,
+        work: impl FnOnce(&mut Turn<'_>) -> Result<T, SyncError>,
+    ) -> Result<T, SyncError> {
+        let mut turn = Turn::begin(store, (self.clock)(), &mut system_rng())?;
+        turn.accepted(&std::mem::take(&mut *locked(&self.accepted)));
+        let outcome = work(&mut turn)?;
+        let done = turn.commit()?;
+        if self.online.load(Ordering::Acquire) && !done.posts.is_empty() {
+            locked(&self.queue).extend(done.posts);
+            self.wake.notify_one();
+        }
+        if !done.changed.is_empty() {
+            self.tell(SyncUpdate::Changed(done.changed));
+        }
+        Ok(outcome)
+    }
+
+    /// Sends what there is to send, in the same turn as `work`. Gives whether more is left.
+    fn turn_and_send(
+        &self,
+        store: &mut Store,
+        confirm: bool,
+        work: impl FnOnce(&mut Turn<'_>) -> Result<(), SyncError>,
+    ) -> Result<bool, SyncError> {
+        let online = self.online.load(Ordering::Acquire);
+        self.turn(store, |turn| {
+            work(turn)?;
+            if !online {
+                return Ok(false);
+            }
+            self.replica.pump_history(turn, &mut system_rng())?;
+            self.replica.send(turn, confirm, &mut system_rng())
+        })
+    }
+
+    /// Writes here, and seals for the others at once when online: one sync of the disk.
+    pub(super) fn write(&self, store: &mut Store, changes: Vec<crate::sync::Change>) -> Result<(), SyncError> {
+        if !self.online.load(Ordering::Acquire) {
+            return self.turn(store, |turn| self.replica.write(turn, changes));
+        }
+        self.turn(store, |turn| self.replica.write_and_send(turn, changes, &mut system_rng()))?;
+        // For who was behind.
+        self.pump(store, false)
+    }
+
+    /// Sends until nothing is left or the other side has to confirm first.
+    pub(super) fn pump(&self, store: &mut Store, mut confirm: bool) -> Result<(), SyncError> {
+        let named = confirm;
+        while self.turn_and_send(store, confirm, |_| Ok(()))? {
+            confirm = false;
+        }
+        if named { self.replica.drop_passed(store) } else { Ok(()) }
+    }
+
+    /// A socket is logged in: what it has not confirmed goes again, then what is new.
+    pub(super) fn go_online(&self, store: &mut Store, listed: &[Listed]) -> Result<(), SyncError> {
+        self.replica.follow(store, listed, &mut system_rng())?;
+        self.online.store(true, Ordering::Release);
+        let again = self.replica.unconfirmed(store)?;
+        {
+            let mut queue = locked(&self.queue);
+            queue.clear();
+            queue.extend(again);
+        }
+        locked(&self.flight).clear();
+        self.wake.notify_one();
+        self.pump(store, true)?;
+        self.history.notify_one();
+        Ok(())
+    }
+
+    /// Has the transfers look at what there is to do.
+    pub(super) fn look(&self) {
+        self.history.notify_one();
+    }
+
+    /// Whether something waits for [`CONFIRM_AFTER`]: an acknowledgement, or a device whose session is not stored yet.
+    pub(super) fn owes(&self, store: &Store) -> Result<bool, SyncError> {
+        self.replica.owes(store)
+    }
+
+    /// Removes from the store what the relay has accepted meanwhile.
+    pub(super) fn forget_accepted(&self, store: &mut Store) -> Result<(), SyncError> {
+        if locked(&self.accepted).is_empty() { Ok(()) } else { self.turn(store, |_| Ok(())) }
+    }
+
+    pub(super) fn go_offline(&self) {
+        self.online.store(false, Ordering::Release);
+        locked(&self.queue).clear();
+    }
+
+    /// The account has a new list.
+    pub(super) fn follow(&self, store: &mut Store, listed: &[Listed]) -> Result<(), SyncError> {
+        self.replica.follow(store, listed, &mut system_rng())?;
+        self.pump(store, true)?;
+        self.history.notify_one();
+        Ok(())
+    }
+
+    /// Takes what the relay delivered, with everything that follows from it, in one turn.
+    pub(super) fn deliver(&self, store: &mut Store, envelope: &Envelope) -> Result<Delivered, SyncError> {
+        let from = envelope.from;
+        let mut event = None;
+        let outcome = self.turn(store, |turn| {
+            let Some(message) = turn.open(envelope)? else { return Ok(Delivered::Unreadable) };
+            event = self.replica.take(turn, &from, &message, &mut system_rng())?;
+            Ok(Delivered::Taken)
+        });
+        match outcome {
+            // Not of this protocol: as if it could not be opened.
+            Err(SyncError::Protocol) => Ok(Delivered::Unreadable),
+            Err(error) => Err(error),
+            Ok(outcome) => {
+                match event {
+                    Some(SyncEvent::Signal { from, name, body }) => self.tell(SyncUpdate::Signal { from, name, body }),
+                    Some(SyncEvent::History) => {
+                        self.tell(SyncUpdate::History);
+                        self.history.notify_one();
+                    }
+                    None => {}
+                }
+                if matches!(outcome, Delivered::Taken) {
+                    // What came from one linked device goes on to the others.
+                    self.pump(store, false)?;
+                }
+                Ok(outcome)
+            }
+        }
+    }
+
+    /// The next envelope for the socket.
+    pub(super) fn next_post(&self) -> Option<PostEnvelope> {
+        let post = locked(&self.queue).pop_front()?;
+        locked(&self.flight).insert(post.reference, post.to);
+        let envelope = Bytes::new(post.envelope).ok()?;
+        Some(PostEnvelope { to: post.to, reference: post.reference, envelope })
+    }
+
+    /// The relay has it, or will never take it. Whether it was one of ours.
+    pub(super) fn settled(&self, reference: u64) -> bool {
+        match locked(&self.flight).remove(&reference) {
+            Some(to) => {
+                locked(&self.accepted).push((to, reference));
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// The relay refuses it. Without room for it it stays in the store and goes again on the next socket. Whether it was
+    /// one of ours.
+    pub(super) fn refused(&self, reference: u64, code: RefusalCode) -> bool {
+        match code {
+            RefusalCode::Overflow => locked(&self.flight).remove(&reference).is_some(),
+            _ => self.settled(reference),
+        }
+    }
+
+    /// Moves chunks of history as long as the connection lives.
+    pub(super) async fn transfer(self: Arc<Self>, store: SharedStore, blobs: Blobs) {
+        loop {
+            let moved = match self.replica.role() {
+                SyncRole::Primary(_) => self.upload(&store, &blobs).await,
+                SyncRole::Linked => self.fetch(&store, &blobs).await,
+            };
+            match moved {
+                Ok(true) => {}
+                Ok(false) => {
+                    let _ = tokio::time::timeout(HISTORY_LOOK, self.history.notified()).await;
+                    let this = Arc::clone(&self);
+                    // A history that the policy held back may go on now.
+                    let _ = store.run(move |store| Ok(this.pump(store, false))).await;
+                }
+                Err(NetError::Ended) => return,
+                Err(error) => {
+                    tracing::debug!(%error, "a chunk of history was not moved");
+                    tokio::time::sleep(HISTORY_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    async fn upload(self: &Arc<Self>, store: &SharedStore, blobs: &Blobs) -> Result<bool, NetError> {
+        let this = Arc::clone(self);
+        let next = store.run(move |store| {
+            let now = (this.clock)().unix_ms();
+            let upload = this.replica.next_upload(store, now, &mut system_rng());
+            // A phase that ended is told at once.
+            Ok(upload.and_then(|upload| this.pump(store, false).map(|()| upload)))
+        });
+        let Some(upload) = next.await?? else { return Ok(false) };
+        blobs.resume_put(BlobId(upload.chunk.blob), &upload.bytes).await?;
+        let this = Arc::clone(self);
+        store
+            .run(move |store| Ok(this.turn(store, |turn| this.replica.uploaded(turn, &upload, &mut system_rng()))))
+            .await??;
+        self.tell(SyncUpdate::History);
+        Ok(true)
+    }
+
+    async fn fetch(self: &Arc<Self>, store: &SharedStore, blobs: &Blobs) -> Result<bool, NetError> {
+        let this = Arc::clone(self);
+        let chunks = store.run(move |store| Ok(this.replica.next_fetches(store, FETCHES))).await??;
+        if chunks.is_empty() {
+            return Ok(false);
+        }
+        let fetches = chunks.iter().map(|chunk| blobs.get(BlobId(chunk.blob)));
+        let fetched = futures_util::future::join_all(fetches).await;
+        for (chunk, bytes) in chunks.into_iter().zip(fetched) {
+            let (bytes, this) = (bytes?, Arc::clone(self));
+            let blob = BlobId(chunk.blob);
+            let work = move |store: &mut Store| {
+                let take =
+                    |turn: &mut Turn<'_>| this.replica.fetched(turn, &chunk, bytes.as_deref(), &mut system_rng());
+                Ok(this.turn(store, take))
+            };
+            store.run(work).await??;
+            // It is acknowledged; that it is gone sooner than by itself is only courtesy.
+            let _ = blobs.delete(blob).await;
+            self.tell(SyncUpdate::History);
+        }
+        Ok(true)
+    }
+}
+
+impl std::fmt::Debug for Syncing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Syncing(..)")
+    }
+}

@@ -1,0 +1,96 @@
+//! A chunk of history: records, compressed, padded, sealed under a key of its own (docs/protocol.md, "History").
+
+use pairlight_wire::sync::{ChunkRecords, SyncRecord};
+use pairlight_wire::{List, Wire};
+
+use super::SyncError;
+use crate::crypto::CryptoError;
+use crate::crypto::aead::OneShotKey;
+use crate::crypto::kdf::{KdfLabel, derive};
+
+/// Most bytes of encoded records in one chunk, one more record not counted.
+pub(super) const CHUNK_BYTES: usize = 512 * 1024;
+/// The length of a chunk says only this much about its content.
+const PADDING: usize = 16 * 1024;
+/// Fixed: the same records must give the same bytes when a lost chunk is made again.
+const LEVEL: i32 = 3;
+/// Longest thing that a chunk may unpack to.
+const UNPACKED_BYTES: usize = 4 * 1024 * 1024;
+
+/// Names one chunk of one history.
+pub(super) struct ChunkName<'a> {
+    pub(super) history: &'a [u8; 16],
+    pub(super) key: &'a [u8; 32],
+    pub(super) index: u64,
+    pub(super) total: u64,
+}
+
+impl ChunkName<'_> {
+    fn index(&self) -> [u8; 4] {
+        u32::try_from(self.index).unwrap_or(u32::MAX).to_be_bytes()
+    }
+
+    fn key(&self) -> OneShotKey {
+        OneShotKey::new(*derive(self.history, self.key, KdfLabel::HistoryChunk, &self.index()))
+    }
+
+    fn aad(&self) -> Vec<u8> {
+        let total = u32::try_from(self.total).unwrap_or(u32::MAX);
+        [self.history.as_slice(), &self.index(), &total.to_be_bytes()].concat()
+    }
+}
+
+/// Packs and seals.
+pub(super) fn seal(name: &ChunkName<'_>, records: Vec<SyncRecord>) -> Result<Vec<u8>, SyncError> {
+    let records = List::new(records).map_err(|_| SyncError::Damaged)?;
+    let packed = zstd::bulk::compress(&ChunkRecords { records }.encode(), LEVEL).map_err(|_| SyncError::Damaged)?;
+    let length = u32::try_from(packed.len()).map_err(|_| SyncError::Damaged)?;
+    let mut plain = length.to_be_bytes().to_vec();
+    plain.extend_from_slice(&packed);
+    plain.resize(plain.len().next_multiple_of(PADDING), 0);
+    name.key().seal(&name.aad(), &plain).map_err(|CryptoError| SyncError::Damaged)
+}
+
+/// Opens and unpacks.
+///
+/// # Errors
+/// [`SyncError::Protocol`] for anything that was not sealed as this chunk.
+pub(super) fn open(name: &ChunkName<'_>, sealed: &[u8]) -> Result<Vec<SyncRecord>, SyncError> {
+    let plain = name.key().open(&name.aad(), sealed).map_err(|CryptoError| SyncError::Protocol)?;
+    let (length, rest) = plain.split_first_chunk::<4>().ok_or(SyncError::Protocol)?;
+    let length = usize::try_from(u32::from_be_bytes(*length)).map_err(|_| SyncError::Protocol)?;
+    let packed = rest.get(..length).ok_or(SyncError::Protocol)?;
+    let unpacked = zstd::bulk::decompress(packed, UNPACKED_BYTES).map_err(|_| SyncError::Protocol)?;
+    let chunk = ChunkRecords::decode(&unpacked).map_err(|_| SyncError::Protocol)?;
+    Ok(chunk.records.into_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pairlight_wire::id::DeviceId;
+    use pairlight_wire::{Bytes, Text};
+
+    fn records(count: u64) -> Vec<SyncRecord> {
+        let record = |n: u64| SyncRecord {
+            collection: Text::truncated("message"),
+            id: Bytes::new(n.to_be_bytes().to_vec()).unwrap(),
+            clock: n,
+            device: DeviceId([1; 16]),
+            content: None,
+        };
+        (0..count).map(record).collect()
+    }
+
+    #[test]
+    fn a_chunk_opens_under_its_own_name_only_and_is_padded() {
+        let name = |index, total| ChunkName { history: &[1; 16], key: &[2; 32], index, total };
+        let sealed = seal(&name(0, 9), records(100)).unwrap();
+        assert_eq!((sealed.len() - 16) % PADDING, 0);
+        assert_eq!(open(&name(0, 9), &sealed).unwrap(), records(100));
+        assert!(open(&name(1, 9), &sealed).is_err());
+        assert!(open(&name(0, 8), &sealed).is_err());
+        assert!(open(&name(0, 9), &sealed[..sealed.len() - 1]).is_err());
+        assert_eq!(seal(&name(0, 9), records(100)).unwrap(), sealed, "the same records give the same bytes");
+    }
+}

@@ -1,0 +1,115 @@
+//! What an application writes, and what it hears.
+
+use pairlight_wire::id::DeviceId;
+use pairlight_wire::sync::{Content, SyncRecord};
+use pairlight_wire::{Bytes, Text};
+
+use crate::session::SessionError;
+use crate::store::StoreError;
+
+/// Places at and beyond this are refused, so that they keep their order in the store.
+const ORDER_END: u64 = 1 << 62;
+
+/// Why records could not be written or taken.
+#[derive(Debug, thiserror::Error)]
+pub enum SyncError {
+    /// The store failed; nothing was changed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A message could not be sealed; nothing was changed.
+    #[error(transparent)]
+    Session(#[from] SessionError),
+    /// A name, an id or a content is longer than a record may be. Shorten it, or make it an attachment.
+    #[error("the {what} of a record has {len} bytes, at most {limit} are allowed")]
+    TooLarge {
+        /// What is too long.
+        what: &'static str,
+        /// Its length in bytes.
+        len: usize,
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// The place in time is beyond 2^62.
+    #[error("the order {0} of a record is too large")]
+    Order(u64),
+    /// The stored state of the synchronisation cannot be read. The store is damaged.
+    #[error("the stored state of the synchronisation is damaged. Repair the store")]
+    Damaged,
+    /// What the other device sent is not of this protocol.
+    #[error("a message of another device is not of this protocol")]
+    Protocol,
+}
+
+/// A write of the application.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    pub(super) collection: Text<32>,
+    pub(super) id: Bytes<64>,
+    pub(super) content: Option<Content>,
+}
+
+fn limited<const MAX: usize>(what: &'static str, bytes: &[u8]) -> Result<Bytes<MAX>, SyncError> {
+    Bytes::new(bytes.to_vec()).map_err(|bytes| SyncError::TooLarge { what, len: bytes.len(), limit: MAX })
+}
+
+fn named(collection: &str) -> Result<Text<32>, SyncError> {
+    if collection.len() > 32 {
+        return Err(SyncError::TooLarge { what: "collection", len: collection.len(), limit: 32 });
+    }
+    Ok(Text::truncated(collection))
+}
+
+impl Change {
+    /// Writes `body` under `collection` and `id`. Records of one `group` are listed together, by `order`.
+    ///
+    /// # Errors
+    /// [`SyncError::TooLarge`], [`SyncError::Order`].
+    pub fn put(collection: &str, id: &[u8], group: &[u8], order: u64, body: &[u8]) -> Result<Self, SyncError> {
+        if order >= ORDER_END {
+            return Err(SyncError::Order(order));
+        }
+        Ok(Self {
+            collection: named(collection)?,
+            id: limited("id", id)?,
+            content: Some(Content { group: limited("group", group)?, order, body: limited("body", body)? }),
+        })
+    }
+
+    /// Deletes what is under `collection` and `id`, also where it is not known yet.
+    ///
+    /// # Errors
+    /// [`SyncError::TooLarge`].
+    pub fn delete(collection: &str, id: &[u8]) -> Result<Self, SyncError> {
+        Ok(Self { collection: named(collection)?, id: limited("id", id)?, content: None })
+    }
+
+    pub(super) fn at(self, clock: u64, device: DeviceId) -> SyncRecord {
+        SyncRecord { collection: self.collection, id: self.id, clock, device, content: self.content }
+    }
+}
+
+/// A record that changed here because another device wrote it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChangedRecord {
+    /// Its collection.
+    pub collection: String,
+    /// Its id.
+    pub id: Vec<u8>,
+    /// Its group; `None` when it was deleted.
+    pub group: Option<Vec<u8>>,
+}
+
+impl From<&SyncRecord> for ChangedRecord {
+    fn from(record: &SyncRecord) -> Self {
+        Self {
+            collection: record.collection.as_str().to_owned(),
+            id: record.id.as_slice().to_vec(),
+            group: record.content.as_ref().map(|content| content.group.as_slice().to_vec()),
+        }
+    }
+}
+
+/// Whether a record of another device may be taken.
+pub(super) fn is_sound(record: &SyncRecord) -> bool {
+    record.clock < 1 << 63 && record.content.as_ref().is_none_or(|content| content.order < ORDER_END)
+}

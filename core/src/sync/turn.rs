@@ -1,0 +1,218 @@
+//! One turn: everything that one event changes, durable as a whole or not at all.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use pairlight_wire::Wire;
+use pairlight_wire::device::SCOPE_RECEIVE;
+use pairlight_wire::envelope::{Envelope, EnvelopeKind};
+use pairlight_wire::id::DeviceId;
+use pairlight_wire::sync::SyncRecord;
+use rand_core::CryptoRng;
+
+use super::peer::{self, OwnState, PeerState};
+use super::{ChangedRecord, SyncError};
+use crate::Timestamp;
+use crate::crypto::random;
+use crate::session::{OpenedMessage, Session};
+use crate::store::{Batch, Store, Table};
+
+/// A sealed envelope for the relay.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Post {
+    /// Recipient.
+    pub to: DeviceId,
+    /// Its number; the relay takes a number once.
+    pub reference: u64,
+    /// The encoded envelope.
+    pub envelope: Vec<u8>,
+}
+
+impl Post {
+    fn row(&self) -> Vec<u8> {
+        [self.reference.to_be_bytes().as_slice(), self.to.as_bytes()].concat()
+    }
+
+    fn from_row(id: &[u8], value: &[u8]) -> Option<Self> {
+        let (reference, to) = id.split_first_chunk::<8>()?;
+        let to = DeviceId(to.try_into().ok()?);
+        Some(Self { to, reference: u64::from_be_bytes(*reference), envelope: value.to_vec() })
+    }
+}
+
+/// What a turn did.
+#[derive(Debug, Default)]
+pub struct TurnDone {
+    /// Envelopes for the relay, oldest first.
+    pub posts: Vec<Post>,
+    /// Records of other devices that stand now.
+    pub changed: Vec<ChangedRecord>,
+}
+
+/// Gathers what belongs together. Dropping it changes nothing.
+pub struct Turn<'s> {
+    pub(super) store: &'s mut Store,
+    pub(super) batch: Batch,
+    pub(super) now: Timestamp,
+    own: OwnState,
+    sessions: BTreeMap<DeviceId, Session>,
+    /// Whose ratchets moved.
+    moved: BTreeSet<DeviceId>,
+    peers: BTreeMap<DeviceId, PeerState>,
+    posts: Vec<Post>,
+    taken: Vec<(usize, ChangedRecord)>,
+    merges: usize,
+}
+
+impl<'s> Turn<'s> {
+    /// Begins a turn.
+    ///
+    /// # Errors
+    /// [`SyncError`] when the store cannot be read.
+    pub fn begin(store: &'s mut Store, now: Timestamp, rng: &mut impl CryptoRng) -> Result<Self, SyncError> {
+        let own = match peer::own(store)? {
+            Some(own) => own,
+            None => OwnState { log: random(rng), clock: 0, reference: 0 },
+        };
+        Ok(Self {
+            store,
+            batch: Batch::new(),
+            now,
+            own,
+            sessions: BTreeMap::new(),
+            moved: BTreeSet::new(),
+            peers: BTreeMap::new(),
+            posts: Vec::new(),
+            taken: Vec::new(),
+            merges: 0,
+        })
+    }
+
+    fn session(&mut self, peer: &DeviceId) -> Result<Option<&mut Session>, SyncError> {
+        if !self.sessions.contains_key(peer)
+            && let Some(session) = self.store.session(peer)?
+        {
+            self.sessions.insert(*peer, session);
+        }
+        Ok(self.sessions.get_mut(peer))
+    }
+
+    /// Opens an envelope; `None` when it cannot be opened: it is not for us, or was opened before.
+    ///
+    /// # Errors
+    /// [`SyncError`] when the store cannot be read.
+    pub fn open(&mut self, envelope: &Envelope) -> Result<Option<OpenedMessage>, SyncError> {
+        let Some(session) = self.session(&envelope.from)? else { return Ok(None) };
+        let opened = session.open(envelope).ok();
+        if opened.is_some() {
+            self.moved.insert(envelope.from);
+        } else {
+            // A failed message must not move the stored ratchet.
+            self.sessions.remove(&envelope.from);
+        }
+        Ok(opened)
+    }
+
+    /// Seals a message. Nothing happens for a device without a session. Messages of kind `Ephemeral` are not kept for a
+    /// repetition.
+    ///
+    /// # Errors
+    /// [`SyncError::Session`] for a body that is too long.
+    pub fn post(
+        &mut self,
+        to: &DeviceId,
+        kind: EnvelopeKind,
+        body: &[u8],
+        rng: &mut impl CryptoRng,
+    ) -> Result<(), SyncError> {
+        let Some(session) = self.session(to)? else { return Ok(()) };
+        let envelope = session.seal(kind, body, rng)?.encode();
+        self.moved.insert(*to);
+        self.own.reference = self.own.reference.saturating_add(1).max(self.now.unix_ms() << 16);
+        let post = Post { to: *to, reference: self.own.reference, envelope };
+        if kind != EnvelopeKind::Ephemeral {
+            self.batch.put(Table::Outgoing, &post.row(), &post.envelope);
+        }
+        self.posts.push(post);
+        Ok(())
+    }
+
+    /// Whether there is a session with a device, and nothing that it did keeps it from receiving.
+    pub(super) fn reaches(&mut self, device: &DeviceId) -> Result<bool, SyncError> {
+        let receives = self.store.book(device)?.scope(SCOPE_RECEIVE) != 0;
+        Ok(receives && self.session(device)?.is_some())
+    }
+
+    pub(super) fn log(&self) -> [u8; 8] {
+        self.own.log
+    }
+
+    /// The next time of the hybrid logical clock.
+    pub(super) fn tick(&mut self) -> u64 {
+        self.own.clock = self.own.clock.saturating_add(1).max(self.now.unix_ms() << 16);
+        self.own.clock
+    }
+
+    /// Takes a record: our own (`source` 0) or another device's.
+    pub(super) fn merge(&mut self, source: u8, record: SyncRecord) {
+        self.own.clock = self.own.clock.max(record.clock);
+        if source != 0 {
+            self.taken.push((self.merges, ChangedRecord::from(&record)));
+        }
+        self.merges = self.merges.saturating_add(1);
+        self.batch.merge(source, record);
+    }
+
+    pub(super) fn peer(&mut self, device: &DeviceId) -> Result<Option<PeerState>, SyncError> {
+        match self.peers.get(device) {
+            Some(state) => Ok(Some(state.clone())),
+            None => peer::peer(self.store, device),
+        }
+    }
+
+    pub(super) fn put_peer(&mut self, device: &DeviceId, state: PeerState) {
+        self.peers.insert(*device, state);
+    }
+
+    /// The relay has these envelopes.
+    pub fn accepted(&mut self, posts: &[(DeviceId, u64)]) {
+        for (to, reference) in posts {
+            let row = [reference.to_be_bytes().as_slice(), to.as_bytes()].concat();
+            self.batch.delete(Table::Outgoing, &row);
+        }
+    }
+
+    /// Makes everything durable.
+    ///
+    /// # Errors
+    /// [`SyncError`]; nothing was changed then, and nothing may be sent.
+    pub fn commit(mut self) -> Result<TurnDone, SyncError> {
+        for (device, state) in &self.peers {
+            peer::put_peer(&mut self.batch, device, state);
+        }
+        for session in self.sessions.values().filter(|session| self.moved.contains(&session.peer())) {
+            let bytes = session.encode()?;
+            self.batch.put(Table::Link, session.peer().as_bytes(), &bytes);
+        }
+        if self.batch.is_empty() {
+            return Ok(TurnDone::default());
+        }
+        peer::put_own(&mut self.batch, &self.own);
+        let merged = self.store.commit_merging(&self.batch)?;
+        let stands = |index: usize| merged.stands.get(index).copied().unwrap_or(false);
+        let changed = self.taken.into_iter().filter(|(index, _)| stands(*index)).map(|(_, changed)| changed).collect();
+        Ok(TurnDone { posts: self.posts, changed })
+    }
+}
+
+/// Envelopes that the relay has not confirmed, oldest first.
+///
+/// # Errors
+/// [`SyncError`] when the store cannot be read.
+pub(super) fn unconfirmed(store: &Store) -> Result<Vec<Post>, SyncError> {
+    let mut posts = Vec::new();
+    for row in store.list(Table::Outgoing)? {
+        let row = row?;
+        posts.extend(Post::from_row(&row.id, &row.value));
+    }
+    Ok(posts)
+}

@@ -1,0 +1,567 @@
+//! `pairlight messages`: the conversations of this profile, read and written as any device of the account does.
+
+use std::io::Write;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use clap::{Args, Subcommand, ValueEnum};
+use pairlight_core::Timestamp;
+use pairlight_core::net::{
+    ConnectionEvent, LinkedDevice, Primary, SharedStore, Sync, SyncUpdate, SyncUpdates, system_rng,
+};
+use pairlight_core::store::Cursor;
+use pairlight_core::sync::messages::{self, ConversationInfo, Entry, Message};
+use pairlight_core::sync::{Change, HistoryPhase, HistoryProgress, HistoryStanding, Replica, SyncRole, Turn};
+use pairlight_core::trust::Policy;
+use rand_core::Rng;
+use serde_json::json;
+
+use crate::exit::{Exit, Failure};
+use crate::interrupt::Interrupt;
+use crate::link::{Lines, block_on};
+use crate::made_up::made_up;
+use crate::profile::ProfileArgs;
+use crate::style::{Voice, printable};
+
+const EXAMPLES: &str = "\
+Examples:
+  pairlight messages                                 the conversations of this device
+  pairlight messages show Kim                        the latest messages of one
+  pairlight messages send Kim \"see you at eight\"     to all devices of the account; offline too
+  pairlight messages follow --format ndjson          stay online, print what arrives, until Ctrl-C
+  pairlight messages follow Kim                      the same, and send each line that is typed
+  pairlight messages search eight                    on this device alone; nobody else learns the word
+  pairlight messages seed 1000                       a made-up history, to try a link with";
+
+/// How long a sent message may take to reach the relay before it is left for the next time.
+const SEND_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Read, send, follow and search messages
+#[derive(Debug, Args)]
+#[command(before_help = EXAMPLES)]
+pub(crate) struct MessagesArgs {
+    #[command(flatten)]
+    profile: ProfileArgs,
+    #[command(subcommand)]
+    command: Option<MessagesCommand>,
+}
+
+/// What is printed on standard output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+enum Format {
+    /// For people; what could steer a terminal is escaped
+    #[default]
+    Text,
+    /// One JSON object per line
+    Ndjson,
+}
+
+#[derive(Debug, Subcommand)]
+enum MessagesCommand {
+    /// List the conversations, the latest first (the default)
+    List {
+        /// What to print
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+    /// Print the latest messages of a conversation, oldest first
+    Show {
+        /// Its title, or the beginning of its id
+        conversation: String,
+        /// How many
+        #[arg(long, short = 'n', default_value_t = 50)]
+        count: usize,
+        /// What to print
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+    /// Write a message; a title that is not known begins a conversation
+    Send {
+        /// Its title, or the beginning of its id
+        conversation: String,
+        /// What it says
+        text: String,
+    },
+    /// Stay online: print messages and the progress of the history as they come
+    Follow {
+        /// Send each line of standard input to this conversation
+        conversation: Option<String>,
+        /// What to print
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+        /// Leave when the history is complete and every device has what was written here
+        #[arg(long)]
+        once: bool,
+    },
+    /// Find messages that contain a text, newest first
+    Search {
+        /// The text, in any case
+        text: String,
+        /// At most so many
+        #[arg(long, short = 'n', default_value_t = 50)]
+        count: usize,
+        /// What to print
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+    /// Write a made-up history of this many messages
+    Seed {
+        /// How many
+        #[arg(value_parser = clap::value_parser!(u32).range(1..=5_000_000))]
+        count: u32,
+    },
+    /// How the transfer of history is doing, as the store has it
+    Status,
+    /// Check every record, drop what is damaged, and ask the other devices for it again
+    Repair,
+}
+
+/// Milliseconds since 1970.
+pub(crate) fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+pub(crate) fn new_id() -> [u8; 16] {
+    let mut id = [0; 16];
+    system_rng().fill_bytes(&mut id);
+    id
+}
+
+/// Who this profile is.
+enum Own {
+    Primary,
+    Linked,
+}
+
+async fn who(store: &SharedStore) -> Result<(Own, Replica), Failure> {
+    if let Some(account) = store.run(|store| store.linked_account()).await?.filter(|account| account.is_committed()) {
+        let replica = Replica::new(account.device_id(), SyncRole::Linked);
+        return Ok((Own::Linked, replica));
+    }
+    match store.run(|store| store.account()).await? {
+        Some(account) => {
+            let replica = Replica::new(account.device_id(), SyncRole::Primary(Policy::BALANCED));
+            Ok((Own::Primary, replica))
+        }
+        None => {
+            let remedy = "link it with `pairlight link show`, or make an account with `pairlight link scan`";
+            Err(Failure::new(Exit::Error, "this profile is not linked and has no account", remedy))
+        }
+    }
+}
+
+pub(crate) fn run(args: &MessagesArgs, voice: Voice) -> Result<Exit, Failure> {
+    block_on(async {
+        let role = args.profile.likely_role();
+        let store = args.profile.open_offline(role)?;
+        let command = args.command.as_ref().unwrap_or(&MessagesCommand::List { format: Format::Text });
+        match command {
+            MessagesCommand::List { format } => list(&conversations(&store).await?, *format),
+            MessagesCommand::Show { conversation, count, format } => {
+                let all = conversations(&store).await?;
+                let chosen = find(&all, conversation)?;
+                let (id, count) = (chosen.id.clone(), *count);
+                let page = store
+                    .run(move |store| Ok(messages::messages(store, &id, Cursor::NEWEST, count)))
+                    .await?
+                    .map_err(pairlight_core::net::NetError::from)?;
+                page.iter().rev().try_for_each(|message| print(message, &chosen.title, *format)).map(|()| Exit::Done)
+            }
+            MessagesCommand::Search { text, count, format } => {
+                let all = conversations(&store).await?;
+                let (text, count) = (text.clone(), *count);
+                let found = store
+                    .run(move |store| Ok(messages::search(store, &text, count)))
+                    .await?
+                    .map_err(pairlight_core::net::NetError::from)?;
+                for message in &found {
+                    let title = all.iter().find(|talk| talk.id == message.group).map_or("", |talk| &talk.title);
+                    print(message, title, *format)?;
+                }
+                Ok(Exit::Done)
+            }
+            MessagesCommand::Seed { count } => {
+                let (_, replica) = who(&store).await?;
+                for changes in made_up(*count, now_ms()) {
+                    write_offline(&store, replica, changes).await?;
+                }
+                voice.note(format_args!("wrote {count} messages"));
+                Ok(Exit::Done)
+            }
+            MessagesCommand::Send { conversation, text } => {
+                let (own, replica) = who(&store).await?;
+                let changes = compose(&store, conversation, text).await?;
+                write_offline(&store, replica, changes).await?;
+                send(args, own, store, voice).await
+            }
+            MessagesCommand::Follow { conversation, format, once } => {
+                let (own, _) = who(&store).await?;
+                let line = online(args, own, store, voice).await?;
+                follow(&line, conversation.as_deref(), *format, *once, voice).await
+            }
+            MessagesCommand::Status => {
+                let (_, replica) = who(&store).await?;
+                let all = store.run(move |store| Ok(progress(store, replica))).await??;
+                if all.is_empty() {
+                    voice.note("no transfer of history has begun");
+                }
+                all.iter().try_for_each(|progress| say_progress(progress, Format::Text)).map(|()| Exit::Done)
+            }
+            MessagesCommand::Repair => {
+                let (_, replica) = who(&store).await?;
+                let lost = store.run(|store| store.repair_records()).await?;
+                if lost != 0 {
+                    store
+                        .run(move |store| Ok(replica.ask_again(store)))
+                        .await?
+                        .map_err(pairlight_core::net::NetError::from)?;
+                    voice.note("the other devices are asked for them on the next connection");
+                }
+                voice.note(format_args!("{lost} damaged records were dropped"));
+                Ok(Exit::Done)
+            }
+        }
+    })
+}
+
+fn progress(
+    store: &pairlight_core::store::Store,
+    replica: Replica,
+) -> Result<Vec<HistoryProgress>, pairlight_core::net::NetError> {
+    Ok(match replica.role() {
+        SyncRole::Primary(_) => replica.sending(store)?,
+        SyncRole::Linked => replica.receiving(store)?.into_iter().collect(),
+    })
+}
+
+async fn conversations(store: &SharedStore) -> Result<Vec<ConversationInfo>, Failure> {
+    let all = store.run(|store| Ok(messages::conversations(store))).await?;
+    Ok(all.map_err(pairlight_core::net::NetError::from)?)
+}
+
+fn find<'a>(all: &'a [ConversationInfo], wanted: &str) -> Result<&'a ConversationInfo, Failure> {
+    named(all, wanted).ok_or_else(|| {
+        let what = format!("no conversation is called {wanted}");
+        Failure::new(Exit::Usage, what, "`pairlight messages` lists them")
+    })
+}
+
+fn named<'a>(all: &'a [ConversationInfo], wanted: &str) -> Option<&'a ConversationInfo> {
+    let hex = wanted.to_ascii_lowercase();
+    all.iter().find(|talk| talk.title.eq_ignore_ascii_case(wanted)).or_else(|| {
+        let mut found = all.iter().filter(|talk| crate::profile::hex(&talk.id).starts_with(&hex));
+        found.next().filter(|_| found.next().is_none())
+    })
+}
+
+async fn compose(store: &SharedStore, conversation: &str, text: &str) -> Result<Vec<Change>, Failure> {
+    let all = conversations(store).await?;
+    let now = now_ms();
+    let sync = |error: pairlight_core::sync::SyncError| Failure::from(pairlight_core::net::NetError::from(error));
+    let mut changes = Vec::new();
+    let talk = match named(&all, conversation) {
+        Some(known) => known.id.clone(),
+        None => {
+            let id = new_id().to_vec();
+            changes.push(messages::put_conversation(&id, conversation, now).map_err(sync)?);
+            id
+        }
+    };
+    changes.push(messages::put_message(&talk, &new_id(), now, &Message::text("me", text)).map_err(sync)?);
+    Ok(changes)
+}
+
+async fn write_offline(store: &SharedStore, replica: Replica, changes: Vec<Change>) -> Result<(), Failure> {
+    let written = store.run(move |store| {
+        let write = || {
+            let mut turn = Turn::begin(store, Timestamp::from_unix_ms(now_ms()), &mut system_rng())?;
+            replica.write(&mut turn, changes)?;
+            turn.commit()
+        };
+        Ok(write())
+    });
+    written.await?.map_err(pairlight_core::net::NetError::from)?;
+    Ok(())
+}
+
+async fn online(args: &MessagesArgs, own: Own, store: SharedStore, voice: Voice) -> Result<Sync, Failure> {
+    let client = args.profile.client(&store, voice).await?;
+    Ok(match own {
+        Own::Primary => Primary::open(store, client, Policy::BALANCED, "this terminal").await?.sync().await?,
+        Own::Linked => LinkedDevice::open(store, client).await?.sync().await?,
+    })
+}
+
+/// Goes online until everything written here has left.
+async fn send(args: &MessagesArgs, own: Own, store: SharedStore, voice: Voice) -> Result<Exit, Failure> {
+    let later = "written; it goes out when this profile is online the next time";
+    let line = match online(args, own, store.clone(), voice).await {
+        Ok(line) => line,
+        Err(failure) => {
+            voice.note(format_args!("{} ({later})", failure.what()));
+            return Ok(Exit::Done);
+        }
+    };
+    let (_, replica) = who(&store).await?;
+    let sent = async {
+        let mut online = false;
+        loop {
+            if online
+                && store.run(move |store| Ok(replica.has_left(store))).await.is_ok_and(|left| left.unwrap_or(false))
+            {
+                return Ok(());
+            }
+            tokio::select! {
+                event = line.next_event() => match event {
+                    Some(SyncUpdates::Line(ConnectionEvent::Online)) => online = true,
+                    Some(SyncUpdates::Line(event)) => ended(event)?,
+                    Some(SyncUpdates::Update(_)) => {}
+                    None => return Err(Failure::new(Exit::Error, "the line ended", "start again")),
+                },
+                () = tokio::time::sleep(Duration::from_millis(50)) => {}
+            }
+        }
+    };
+    match tokio::time::timeout(SEND_PATIENCE, sent).await {
+        Ok(done) => done?,
+        Err(_) => voice.note(later),
+    }
+    Ok(Exit::Done)
+}
+
+pub(crate) fn ended(event: ConnectionEvent) -> Result<(), Failure> {
+    match event {
+        ConnectionEvent::Removed(reason) => {
+            let what = format!("this device was removed from the account ({reason:?}); its data is erased");
+            Err(Failure::new(Exit::Error, what, "link it again"))
+        }
+        ConnectionEvent::Refused(code) => {
+            Err(Failure::new(Exit::Error, format!("the relay refuses this device: {code:?}"), "link it again"))
+        }
+        ConnectionEvent::Failed(error) => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+async fn follow(
+    line: &Sync,
+    conversation: Option<&str>,
+    format: Format,
+    once: bool,
+    voice: Voice,
+) -> Result<Exit, Failure> {
+    let interrupt = Interrupt::listen();
+    let mut typed = conversation.map(|_| Lines::listen());
+    let mut told: Vec<HistoryProgress> = Vec::new();
+    while !interrupt.is_raised() {
+        let event = tokio::select! {
+            event = line.next_event() => match event {
+                Some(event) => Some(event),
+                None => return Ok(Exit::Done),
+            },
+            text = next_line(&mut typed) => {
+                match (text, conversation) {
+                    (Some(text), Some(conversation)) if !text.trim().is_empty() => {
+                        let changes = compose_online(line, conversation, text.trim_end()).await?;
+                        line.write(changes).await?;
+                    }
+                    (Some(_), _) => {}
+                    (None, _) => typed = None,
+                }
+                None
+            }
+            () = tokio::time::sleep(Duration::from_millis(200)) => None,
+        };
+        match event {
+            Some(SyncUpdates::Update(SyncUpdate::Changed(changed))) => {
+                let titles = line.conversations().await?;
+                // A history brings thousands at once: those are counted by its progress, not printed one by one.
+                if changed.len() <= 64 {
+                    for record in changed.iter().filter(|record| record.collection == messages::MESSAGE) {
+                        let logged = line.record(messages::MESSAGE, record.id.clone()).await?;
+                        if let Some(entry) = logged.as_ref().and_then(messages::read::<Message>) {
+                            let title =
+                                titles.iter().find(|talk| talk.id == entry.group).map_or("", |talk| &talk.title);
+                            print(&entry, title, format)?;
+                        }
+                    }
+                }
+            }
+            Some(SyncUpdates::Update(SyncUpdate::Signal { name, body, .. })) => {
+                voice.note(format_args!("{}: {}", printable(&name), printable(&String::from_utf8_lossy(&body))));
+            }
+            Some(SyncUpdates::Line(ConnectionEvent::Online)) => voice.note("online"),
+            Some(SyncUpdates::Line(ConnectionEvent::Offline { retry_in })) => {
+                voice.note(format_args!("offline; trying again in {} s", retry_in.as_secs()));
+            }
+            Some(SyncUpdates::Line(event)) => ended(event)?,
+            Some(SyncUpdates::Update(SyncUpdate::History | SyncUpdate::Missed)) | None => {}
+        }
+        let progress = line.history().await?;
+        if progress != told {
+            for progress in progress.iter().filter(|progress| !told.contains(progress)) {
+                say_progress(progress, format)?;
+            }
+            told = progress;
+        }
+        let over = told.iter().all(|progress| progress.standing != HistoryStanding::Running);
+        if once && typed.is_none() && over && !told.is_empty() && line.is_in_step().await? {
+            return Ok(Exit::Done);
+        }
+    }
+    Ok(Exit::Interrupted)
+}
+
+async fn next_line(lines: &mut Option<Lines>) -> Option<String> {
+    match lines {
+        Some(lines) => lines.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn compose_online(line: &Sync, conversation: &str, text: &str) -> Result<Vec<Change>, Failure> {
+    let all = line.conversations().await?;
+    let sync = |error: pairlight_core::sync::SyncError| Failure::from(pairlight_core::net::NetError::from(error));
+    let mut changes = Vec::new();
+    let talk = match named(&all, conversation) {
+        Some(known) => known.id.clone(),
+        None => {
+            let id = new_id().to_vec();
+            changes.push(messages::put_conversation(&id, conversation, now_ms()).map_err(sync)?);
+            id
+        }
+    };
+    changes.push(messages::put_message(&talk, &new_id(), now_ms(), &Message::text("me", text)).map_err(sync)?);
+    Ok(changes)
+}
+
+/// What a transfer is doing, in words.
+pub(crate) fn progress_words(progress: &HistoryProgress) -> String {
+    let phase = match progress.phase {
+        HistoryPhase::FirstScreen => "first screen",
+        HistoryPhase::Recent => "recent messages",
+        HistoryPhase::Rest => "older messages",
+        HistoryPhase::Complete => "complete",
+    };
+    let standing = match progress.standing {
+        HistoryStanding::Waiting => "waiting".to_owned(),
+        HistoryStanding::Running => phase.to_owned(),
+        HistoryStanding::Held(u64::MAX) => "held back by the policy".to_owned(),
+        HistoryStanding::Held(until) => format!("held back by the policy until {until} ms since 1970"),
+        HistoryStanding::Cancelled => "cancelled".to_owned(),
+        HistoryStanding::Done => "complete".to_owned(),
+    };
+    format!("history: {standing}, {} of {} records, {} bytes", progress.records, progress.total, progress.bytes)
+}
+
+fn line(text: &str) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{text}").and_then(|()| out.flush()).map_err(|error| Failure::from_stdout(&error))
+}
+
+fn say_progress(progress: &HistoryProgress, format: Format) -> Result<(), Failure> {
+    match format {
+        Format::Text => line(&progress_words(progress)),
+        Format::Ndjson => line(
+            &json!({
+                "schema": 1,
+                "event": "history",
+                "device": progress.device.to_hex(),
+                "standing": match progress.standing {
+                    HistoryStanding::Waiting => "waiting",
+                    HistoryStanding::Running => "running",
+                    HistoryStanding::Held(_) => "held",
+                    HistoryStanding::Cancelled => "cancelled",
+                    HistoryStanding::Done => "done",
+                },
+                "phase": format!("{:?}", progress.phase),
+                "records": progress.records,
+                "total": progress.total,
+                "bytes": progress.bytes,
+            })
+            .to_string(),
+        ),
+    }
+}
+
+fn print(message: &Entry<Message>, title: &str, format: Format) -> Result<(), Failure> {
+    let (sender, text) = (message.value.sender.as_str(), message.value.text.as_str());
+    match format {
+        Format::Text => {
+            line(&format!("{}  {}  {}: {}", clock(message.at), printable(title), printable(sender), printable(text)))
+        }
+        Format::Ndjson => line(
+            &json!({
+                "schema": 1,
+                "event": "message",
+                "id": crate::profile::hex(&message.id),
+                "conversation": crate::profile::hex(&message.group),
+                "title": title,
+                "sent_ms": message.at,
+                "sender": sender,
+                "text": text,
+            })
+            .to_string(),
+        ),
+    }
+}
+
+/// Date and time in UTC.
+fn clock(ms: u64) -> String {
+    // Days to a date: the civil calendar repeats every 400 years of 146,097 days, counted from 1 March.
+    let (days, second) = (ms / 86_400_000, ms / 1000 % 86_400);
+    let z = days + 719_468;
+    let (era, day_of_era) = (z / 146_097, z % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted + 2) / 5 + 1;
+    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+    let year = year_of_era + era * 400 + u64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02} {:02}:{:02}", second / 3600, second / 60 % 60)
+}
+
+fn list(all: &[ConversationInfo], format: Format) -> Result<Exit, Failure> {
+    for talk in all {
+        let latest = talk.latest.as_ref();
+        let text = latest.map_or("", |latest| latest.value.text.as_str());
+        match format {
+            Format::Text => {
+                let when = latest.map_or_else(|| " ".repeat(16), |latest| clock(latest.at));
+                let text: String = text.chars().take(60).collect();
+                let id = crate::profile::hex(&talk.id);
+                line(&format!(
+                    "{}  {when}  {:<24}  {}",
+                    &id[..id.len().min(8)],
+                    printable(&talk.title),
+                    printable(&text)
+                ))?;
+            }
+            Format::Ndjson => line(
+                &json!({
+                    "schema": 1,
+                    "event": "conversation",
+                    "id": crate::profile::hex(&talk.id),
+                    "title": talk.title,
+                    "latest_ms": latest.map(|latest| latest.at),
+                    "latest": latest.map(|latest| latest.value.text.as_str()),
+                    "read_up_to_ms": talk.read_up_to,
+                })
+                .to_string(),
+            )?,
+        }
+    }
+    Ok(Exit::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_are_those_of_the_calendar() {
+        assert_eq!(clock(0), "1970-01-01 00:00");
+        assert_eq!(clock(951_782_400_000), "2000-02-29 00:00");
+        assert_eq!(clock(1_800_000_000_000), "2027-01-15 08:00");
+    }
+}

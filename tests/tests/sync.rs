@@ -1,0 +1,166 @@
+//! Records in step over a real relay: live, offline, several devices, history, and what lies on the disk.
+
+use std::path::Path;
+use std::time::Duration;
+
+use pairlight_core::net::{LinkedDevice, Primary, Sync, SyncUpdate, SyncUpdates};
+use pairlight_core::store::Cursor;
+use pairlight_core::sync::messages::{self, Message};
+use pairlight_core::sync::{Change, HistoryStanding};
+use pairlight_core::trust::Policy;
+use pairlight_tests::world::{Person, World, play};
+
+const TALK: &[u8; 16] = b"the conversation";
+
+fn say(number: u64, text: &str) -> Change {
+    let mut id = [7; 16];
+    id[..8].copy_from_slice(&number.to_be_bytes());
+    messages::put_message(TALK, &id, 1_000 + number, &Message::text("Kim", text)).unwrap()
+}
+
+/// Takes events until `done` says so.
+async fn until(sync: &Sync, what: &str, mut done: impl AsyncFnMut(&Sync) -> bool) {
+    let wait = async {
+        loop {
+            if done(sync).await {
+                return;
+            }
+            tokio::select! {
+                event = sync.next_event() => match event {
+                    Some(SyncUpdates::Line(event)) => {
+                        use pairlight_core::net::ConnectionEvent::*;
+                        assert!(!matches!(event, Failed(_) | Refused(_)), "{event:?}");
+                    }
+                    Some(SyncUpdates::Update(_)) => {}
+                    None => panic!("the line ended while waiting for {what}"),
+                },
+                () = tokio::time::sleep(Duration::from_millis(50)) => {}
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(120), wait).await.unwrap_or_else(|_| panic!("never: {what}"));
+}
+
+async fn texts(sync: &Sync) -> Vec<String> {
+    let page = sync.messages(TALK.to_vec(), Cursor::NEWEST, 100_000).await.unwrap();
+    page.into_iter().map(|entry| entry.value.text.as_str().to_owned()).collect()
+}
+
+async fn linked(world: &World, phone: &Primary, name: &str) -> LinkedDevice {
+    let device = world.linked(name).await.unwrap();
+    play(phone, &device, name, Person::Agrees).await.linked.unwrap();
+    device
+}
+
+/// Serves a device in the background, as an app's main loop does.
+fn serve(sync: Sync) -> std::sync::Arc<Sync> {
+    let sync = std::sync::Arc::new(sync);
+    let weak = std::sync::Arc::downgrade(&sync);
+    tokio::spawn(async move {
+        loop {
+            let Some(sync) = weak.upgrade() else { return };
+            // Short turns, so that the last owner can drop it.
+            let _ = tokio::time::timeout(Duration::from_millis(100), sync.next_event()).await;
+        }
+    });
+    sync
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn history_then_live_writes_edits_and_deletes_reach_every_device() {
+    let world = World::start().await;
+    let phone = world.primary("phone", Policy::DEVELOPMENT).await.unwrap();
+    let sync = phone.sync().await.unwrap();
+    let mut old = vec![messages::put_conversation(TALK, "Talk", 1).unwrap()];
+    old.extend((0..3_000).map(|n| say(n, &format!("old {n} {}", "abc ".repeat(usize::try_from(n % 60).unwrap())))));
+    sync.write(old).await.unwrap();
+    let sync = serve(sync);
+    let laptop = linked(&world, &phone, "laptop").await;
+    let tablet = linked(&world, &phone, "tablet").await;
+    let laptop = laptop.sync().await.unwrap();
+    let tablet = tablet.sync().await.unwrap();
+    for device in [&laptop, &tablet] {
+        until(device, "the history", async |device| {
+            let history = device.history().await.unwrap();
+            history.first().is_some_and(|progress| progress.standing == HistoryStanding::Done)
+        })
+        .await;
+        let progress = device.history().await.unwrap().remove(0);
+        assert_eq!((progress.records, progress.total), (3_001, 3_001));
+        assert_eq!(texts(device).await.len(), 3_000);
+        assert_eq!(device.conversations().await.unwrap()[0].title, "Talk");
+    }
+    let tablet = serve(tablet);
+    laptop.write(vec![say(5_000, "from the laptop"), say(0, "edited")]).await.unwrap();
+    let gone = say(1, "");
+    let mut id = [7; 16];
+    id[..8].copy_from_slice(&1_u64.to_be_bytes());
+    drop(gone);
+    laptop.write(vec![messages::delete_message(&id).unwrap()]).await.unwrap();
+    until(&laptop, "both others to have it", async |_| {
+        let (a, b) = (texts(&sync).await, texts(&tablet).await);
+        [a, b].iter().all(|all| {
+            all.len() == 3_000 && all[0] == "from the laptop" && all.last().is_some_and(|last| last == "edited")
+        })
+    })
+    .await;
+    until(&laptop, "the acknowledgement", async |laptop| laptop.is_in_step().await.unwrap()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_written_offline_goes_out_later_and_a_signal_only_now() {
+    let world = World::start().await;
+    let phone = world.primary("phone", Policy::DEVELOPMENT).await.unwrap();
+    let laptop = linked(&world, &phone, "laptop").await;
+    let line = laptop.sync().await.unwrap();
+    // The phone is away; so is the laptop, right after it wrote.
+    line.write(vec![say(1, "written while nobody listens")]).await.unwrap();
+    drop(line);
+    let sync = serve(phone.sync().await.unwrap());
+    let line = laptop.sync().await.unwrap();
+    until(&line, "the phone to have it", async |_| texts(&sync).await == ["written while nobody listens"]).await;
+    sync.signal("typing", 60_000, b"Kim").await.unwrap();
+    let wait = async {
+        loop {
+            if let Some(SyncUpdates::Update(SyncUpdate::Signal { name, body, .. })) = line.next_event().await {
+                assert_eq!((name.as_str(), body.as_slice()), ("typing", &b"Kim"[..]));
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), wait).await.expect("the signal never came");
+}
+
+fn bytes_below(folder: &Path) -> Vec<u8> {
+    let mut all = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            all.extend(bytes_below(&path));
+        } else if path.extension().is_none_or(|extension| extension != "key") {
+            all.extend(std::fs::read(&path).unwrap());
+        }
+    }
+    all
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_plaintext_is_on_any_disk_while_it_runs() {
+    let world = World::start().await;
+    let phone = world.primary("phone", Policy::DEVELOPMENT).await.unwrap();
+    let sync = phone.sync().await.unwrap();
+    let mut all = vec![messages::put_conversation(TALK, "Zanzibarfahrt", 1).unwrap()];
+    all.extend((0..500).map(|n| say(n, "Quittengelee")));
+    sync.write(all).await.unwrap();
+    let sync = serve(sync);
+    let laptop = linked(&world, &phone, "laptop").await.sync().await.unwrap();
+    until(&laptop, "the history", async |laptop| texts(laptop).await.len() == 500).await;
+    // Journals and all, as a thief or a crash would find them.
+    let bytes = bytes_below(world.folder.path());
+    assert!(bytes.len() > 100_000, "{} bytes", bytes.len());
+    for secret in [&b"Quittengelee"[..], b"Zanzibarfahrt", TALK, b"message", b"conversation"] {
+        let found = bytes.windows(secret.len()).any(|window| window == secret);
+        assert!(!found, "{} lies on the disk", String::from_utf8_lossy(secret));
+    }
+    drop(sync);
+}
