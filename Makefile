@@ -7,10 +7,10 @@ export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
 PROFILE ?= release
 pairlight = cargo run --locked --profile $(PROFILE) -p pairlight-cli --
 
-.PHONY: help demo test bench build fmt lint docs clean
+.PHONY: help demo test bench bench-scan build fmt lint docs clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
 
 demo: ## link two devices over a real relay, once; CAMERA=0 uses a webcam, DEMO_ARGS="..." adds options
 	@scripts/install-packages.sh demo
@@ -24,6 +24,11 @@ bench: ## read rate and milliseconds on a set of pictures: MANIFEST=path/to/mani
 	@test -n "$(MANIFEST)" || { echo 'usage: make bench MANIFEST=path/to/manifest.jsonl [BENCH_ARGS=--json]'; exit 2; }
 	@scripts/install-packages.sh bench
 	@$(pairlight) bench "$(MANIFEST)" $(BENCH_ARGS)
+
+bench-scan: ## beside other readers (builds them, C++ among them): MANIFEST=path/to/manifest.jsonl
+	@test -n "$(MANIFEST)" || { echo 'usage: make bench-scan MANIFEST=path/to/manifest.jsonl [BENCH_ARGS=...]'; exit 2; }
+	@scripts/install-packages.sh bench-scan
+	@scripts/bench-scan.sh photos "$(abspath $(MANIFEST))" --out docs/benchmarks $(BENCH_ARGS)
 
 build: ## the pairlight command, in target/release
 	@scripts/install-packages.sh demo

@@ -75,6 +75,26 @@ pub(super) fn find_and_decode(image: &BitImage) -> Result<Vec<Found>, Panicked> 
     })
 }
 
+/// Decodes a matrix of modules (row by row, true is dark), `size` a side, as it is or mirrored.
+pub(super) fn decode_modules(size: usize, dark: &[bool]) -> Option<Decoded> {
+    contain(|| decode(&Modules { size, dark })).ok().flatten()
+}
+
+struct Modules<'a> {
+    size: usize,
+    dark: &'a [bool],
+}
+
+impl rqrr::BitGrid for Modules<'_> {
+    fn size(&self) -> usize {
+        self.size
+    }
+
+    fn bit(&self, y: usize, x: usize) -> bool {
+        self.dark.get(y.saturating_mul(self.size).saturating_add(x)).copied().unwrap_or(false)
+    }
+}
+
 trait GridSize {
     fn grid_size(&self) -> usize;
 }

@@ -26,6 +26,7 @@ mod seen;
 mod symbol;
 #[cfg(test)]
 mod tests;
+mod track;
 
 pub use decode::silence_contained_panics;
 pub use hint::Hint;

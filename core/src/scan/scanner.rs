@@ -8,6 +8,7 @@ use super::hint::{Hint, Light};
 use super::pyramid::GrayImage;
 use super::seen::SeenFilter;
 use super::symbol::{Symbol, middle, module_side, to_text};
+use super::track::{Square, Tracked, Tracker};
 use crate::frame::{LumaFrame, Point};
 use crate::time::Timestamp;
 
@@ -84,6 +85,11 @@ pub struct Scanner {
     turn: usize,
     seen: SeenFilter,
     buffers: Buffers,
+    tracker: Tracker,
+    each_frame_alone: bool,
+    /// Frames since the whole picture was looked at.
+    since_search: u32,
+    squares: Vec<Square>,
 }
 
 #[derive(Debug, Default)]
@@ -95,11 +101,22 @@ struct Buffers {
     binarizer: Binarizer,
 }
 
+/// While a symbol is held and read, the whole picture is looked at once in so many frames.
+const FRAMES_BETWEEN_SEARCHES: u32 = 15;
+
 impl Scanner {
     /// A scanner that has seen nothing.
     #[must_use]
     pub fn new(options: ScanOptions) -> Self {
         Self { options, ..Self::default() }
+    }
+
+    /// The same, but looking at each frame by itself, without holding a symbol from frame to frame and adding frames up:
+    /// for measuring what that is worth.
+    #[must_use]
+    pub fn each_frame_alone(mut self) -> Self {
+        self.each_frame_alone = true;
+        self
     }
 
     /// Announces whatever is in view once more. Call it when the person starts to scan again.
@@ -114,15 +131,49 @@ impl Scanner {
         upright.width = frame.upright_width() as usize;
         upright.height = frame.upright_height() as usize;
 
-        let mut pass = Pass { outcome: ScanOutcome::default(), unread_module_px: None };
-        for attempt in self.plan() {
+        let mut pass = Pass {
+            outcome: ScanOutcome::default(),
+            unread_module_px: None,
+            squares: std::mem::take(&mut self.squares),
+        };
+        pass.squares.clear();
+        let live = self.options.effort == ScanEffort::Live && !self.each_frame_alone;
+        let mut plan = Vec::new();
+        let tracked = if live { self.tracker.follow(&self.buffers.upright) } else { None };
+        self.since_search = self.since_search.saturating_add(1);
+        match tracked {
+            // Held and read: the rest of the picture is looked at now and then, for a second code.
+            Some(tracked) if self.since_search < FRAMES_BETWEEN_SEARCHES => {
+                pass.outcome.symbols.push(tracked.into_symbol());
+            }
+            Some(tracked) => {
+                pass.outcome.symbols.push(tracked.into_symbol());
+                plan = self.plan();
+            }
+            None => plan = self.plan(),
+        }
+        let held = !pass.outcome.symbols.is_empty();
+        if !plan.is_empty() {
+            self.since_search = 0;
+        }
+        for attempt in plan {
             pass.run(&mut self.buffers, attempt);
             let enough = !self.options.all_symbols || self.options.effort == ScanEffort::Live;
             if enough && !pass.outcome.symbols.is_empty() {
                 break;
             }
         }
-        let Pass { mut outcome, unread_module_px } = pass;
+        let Pass { mut outcome, unread_module_px, squares } = pass;
+        if live && !held {
+            if let Some(symbol) = outcome.symbols.first() {
+                let modules = 17 + 4 * usize::from(symbol.version);
+                let upright = &self.buffers.upright;
+                self.tracker.hold(upright, &symbol.corners, modules, symbol.inverted, symbol.mirrored);
+            } else {
+                self.tracker.consider(&self.buffers.upright, &squares);
+            }
+        }
+        self.squares = squares;
         if outcome.symbols.is_empty() {
             outcome.hints = Light::measure(&self.buffers.upright).hints(unread_module_px);
         }
@@ -156,6 +207,25 @@ struct Pass {
     outcome: ScanOutcome,
     /// Module size of the largest code that was seen and not read, in frame pixels.
     unread_module_px: Option<f32>,
+    /// Corner squares of the attempt that saw the most.
+    squares: Vec<Square>,
+}
+
+impl Tracked {
+    fn into_symbol(self) -> Symbol {
+        let Self { decoded, corners, modules, inverted } = self;
+        Symbol {
+            text: to_text(&decoded.bytes),
+            bytes: decoded.bytes,
+            corners,
+            version: decoded.version,
+            ecc: decoded.ecc,
+            mask: decoded.mask,
+            inverted,
+            mirrored: decoded.mirrored,
+            module_px: module_side(&corners, modules),
+        }
+    }
 }
 
 impl Pass {
@@ -182,7 +252,17 @@ impl Pass {
         let stats = &mut self.outcome.stats;
         stats.attempts = stats.attempts.saturating_add(1);
         stats.pixels = stats.pixels.saturating_add(bits.pixels.len() as u64);
-        let finders = finder::find(bits).len();
+        let patterns = finder::find(bits);
+        let finders = patterns.len();
+        if finders > self.squares.len() {
+            let scale = attempt.scale.frame_px();
+            self.squares.clear();
+            self.squares.extend(patterns.iter().take(16).map(|pattern| Square {
+                center: Point::new(pattern.center.x * scale, pattern.center.y * scale),
+                module: pattern.module * scale,
+                inverted: attempt.inverted,
+            }));
+        }
         stats.finders = stats.finders.max(u32::try_from(finders).unwrap_or(u32::MAX));
         if finders < 2 {
             return;
