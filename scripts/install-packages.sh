@@ -13,7 +13,7 @@ target=${1:?"usage: $0 demo|test|bench|bench-scan"}
 needs() {
     case $target in
         demo) echo gcc libc6-dev libclang-dev linux-libc-dev ;;
-        test) echo gcc libc6-dev libclang-dev linux-libc-dev ;;
+        test) echo gcc libc6-dev libclang-dev linux-libc-dev nodejs npm ;;
         bench) echo gcc libc6-dev libclang-dev linux-libc-dev ;;
         bench-scan) echo gcc g++ cmake make libc6-dev ;;
         *) echo "$0: no such target: $target" >&2 && exit 2 ;;
@@ -26,6 +26,8 @@ why() {
         g++ | cmake | make) echo "builds zxing-cpp, the C++ reader that ours is measured against" ;;
         libc6-dev) echo "the C library's headers, for the same" ;;
         libclang-dev) echo "reads the kernel's camera header while the webcam support is built" ;;
+        nodejs) echo "runs the second implementation of the protocol, in tests/interop; 20 or newer" ;;
+        npm) echo "fetches its packages" ;;
         linux-libc-dev) echo "that header, linux/videodev2.h" ;;
     esac
 }
@@ -37,6 +39,8 @@ present() {
         gcc) command -v cc ;;
         g++) command -v c++ ;;
         cmake | make) command -v "$1" ;;
+        nodejs) command -v node ;;
+        npm) command -v npm ;;
         libc6-dev) test -e /usr/include/stdio.h ;;
         linux-libc-dev) test -e /usr/include/linux/videodev2.h ;;
         libclang-dev)

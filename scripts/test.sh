@@ -76,8 +76,20 @@ floors() {
     step "$name" cargo clippy --locked -p pairlight-core --no-default-features "$@" -- -D warnings
 }
 
+# The second implementation of the protocol: type-checked and compiled here, run by tests/tests/interop.rs.
+interop() {
+    if ! command -v npm > /dev/null; then
+        echo 'npm is not installed: tests/tests/interop.rs will say what it skips'
+    elif ! npm ci --prefix tests/interop --no-progress --silent; then
+        echo 'its packages could not be fetched: tests/tests/interop.rs will say what it skips'
+    else
+        step interop tests/interop/node_modules/.bin/tsc -p tests/interop
+    fi
+}
+
 step format cargo fmt --all --check
 step lint cargo clippy --locked --workspace --all-targets -- -D warnings
+interop
 step tests cargo test --locked --workspace --no-fail-fast -- --show-output
 # Features gate whole floors of the core: each must build without the others.
 floors core-bare

@@ -128,7 +128,11 @@ impl LinkedAccount {
 impl LinkingFlow {
     /// The next event; null after `Linked` or `Failed`.
     pub async fn next_event(&self) -> Option<LinkingEvent> {
-        self.0.next_event().await.map(event)
+        loop {
+            if let Some(event) = event(self.0.next_event().await?) {
+                return Some(event);
+            }
+        }
     }
 
     /// The person typed the check code.
@@ -147,8 +151,11 @@ impl LinkingFlow {
     }
 }
 
-fn event(event: LinkedEvent) -> LinkingEvent {
-    match event {
+/// `None` for what the bindings have no hook for yet.
+fn event(event: LinkedEvent) -> Option<LinkingEvent> {
+    Some(match event {
+        // No app is asked through the bindings: `LinkedAbilities` names neither passkey nor attestation.
+        LinkedEvent::EvidenceWanted(_) => return None,
         LinkedEvent::ShowCode { text, shown_ms } => {
             // An offer always fits a code; nothing is drawn for what does not.
             let (size, modules) = CodeMatrix::draw(&text).map_or((0, Vec::new()), |code| {
@@ -169,5 +176,5 @@ fn event(event: LinkedEvent) -> LinkingEvent {
             primary: account.primary().map(|primary| primary.to_hex()),
         },
         LinkedEvent::Failed(reason) => LinkingEvent::Failed { reason: reason.into() },
-    }
+    })
 }

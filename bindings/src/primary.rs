@@ -5,7 +5,7 @@ use std::sync::Arc;
 use pairlight_core::net::{Pairing, Primary, RelayClient, RelayEndpoint};
 use pairlight_core::pairing::PrimaryEvent;
 use pairlight_core::payload::Payload;
-use pairlight_core::trust::{Grade, Policy, ScanSource};
+use pairlight_core::trust::{Finding, Grade, Policy, ScanSource};
 use pairlight_wire::id::{DeviceId, parse_hex};
 use pairlight_wire::list::RemovalReason;
 
@@ -59,11 +59,22 @@ pub struct Approval {
     pub warning_keys: Vec<String>,
     /// The warnings in English.
     pub warnings: Vec<String>,
+    /// Keys of what would help, where the policy refuses the grade so far.
+    pub help_keys: Vec<String>,
+    /// The same in English.
+    pub help: Vec<String>,
+    /// The name in the account of the lapsed device that this one claims to be.
+    pub returning: Option<String>,
+    /// 1 weak (red), 2 medium (place and browser large), 3 strong: the grade so far.
+    pub grade_so_far: u8,
     /// How long "approve" must be held, ms.
     pub hold_ms: u64,
+    /// Whether the person will be asked again unless further evidence comes.
+    pub asks_twice: bool,
 }
 
 /// What happens while a device is linked.
+#[expect(clippy::large_enum_variant, reason = "copied across the border field by field; one review a link")]
 #[derive(Debug, Clone, PartialEq, Eq, uniffi::Enum)]
 pub enum PairingEvent {
     /// Show the approval screen; answer with `approve` or `decline`.
@@ -80,6 +91,25 @@ pub enum PairingEvent {
     CheckCodeConfirmed {
         /// 1 weak, 2 medium, 3 strong.
         grade: u8,
+    },
+    /// A piece of evidence was checked.
+    EvidenceChecked {
+        /// Its number, 0 to 7.
+        bit: u8,
+        /// What is wrong with it, in English; null when it holds.
+        refuted: Option<String>,
+    },
+    /// The other device was told which evidence would help.
+    AskedForEvidence {
+        /// Their numbers.
+        bits: Vec<u8>,
+    },
+    /// The policy refuses the link with the evidence there is; `Failed` follows.
+    EvidenceMissing {
+        /// Keys of what would help.
+        help_keys: Vec<String>,
+        /// The same in English.
+        help: Vec<String>,
     },
     /// Weak evidence: show the warning screen; answer with `approveAgain` or `decline`.
     ApproveAgain {
@@ -241,7 +271,11 @@ where
 impl PairingFlow {
     /// The next event; null after `Linked` or `Failed`.
     pub async fn next_event(&self) -> Option<PairingEvent> {
-        self.0.next_event().await.map(event)
+        loop {
+            if let Some(event) = event(self.0.next_event().await?) {
+                return Some(event);
+            }
+        }
     }
 
     /// The person approved, after unlocking the device.
@@ -265,8 +299,25 @@ impl PairingFlow {
     }
 }
 
-fn event(event: PrimaryEvent) -> PairingEvent {
-    match event {
+/// `None` for what the bindings have no hook for yet.
+fn event(event: PrimaryEvent) -> Option<PairingEvent> {
+    Some(match event {
+        // No app is asked through the bindings: `EvidenceSetup::managed` is off.
+        PrimaryEvent::JudgeManaged(_) => return None,
+        PrimaryEvent::EvidenceChecked { bit, finding } => PairingEvent::EvidenceChecked {
+            bit: bit.number(),
+            refuted: match finding {
+                Finding::Proven => None,
+                Finding::Refuted(why) => Some(why.to_string()),
+            },
+        },
+        PrimaryEvent::AskedForEvidence(bits) => {
+            PairingEvent::AskedForEvidence { bits: bits.iter().map(|bit| bit.number()).collect() }
+        }
+        PrimaryEvent::EvidenceMissing { help, .. } => PairingEvent::EvidenceMissing {
+            help_keys: help.iter().map(|help| help.key().to_owned()).collect(),
+            help: help.iter().map(|help| help.text().to_owned()).collect(),
+        },
         PrimaryEvent::Review(model) => PairingEvent::Review {
             approval: Approval {
                 device_name: model.device_name,
@@ -278,7 +329,12 @@ fn event(event: PrimaryEvent) -> PairingEvent {
                 same_place: model.same_place,
                 warning_keys: model.warnings.iter().map(|warning| warning.key().to_owned()).collect(),
                 warnings: model.warnings.iter().map(|warning| warning.text().to_owned()).collect(),
+                help_keys: model.help.iter().map(|help| help.key().to_owned()).collect(),
+                help: model.help.iter().map(|help| help.text().to_owned()).collect(),
+                returning: model.returning,
+                grade_so_far: grade_number(Some(model.grade_so_far)),
                 hold_ms: model.hold_ms,
+                asks_twice: model.asks_twice,
             },
         },
         PrimaryEvent::ShowCheckCode(code) => PairingEvent::ShowCheckCode { digits: code.to_display() },
@@ -291,5 +347,5 @@ fn event(event: PrimaryEvent) -> PairingEvent {
         PrimaryEvent::SecondScanner => PairingEvent::SecondScanner,
         PrimaryEvent::Linked(device) => PairingEvent::Linked { device: device.to_hex() },
         PrimaryEvent::Failed(reason) => PairingEvent::Failed { reason: reason.into() },
-    }
+    })
 }

@@ -10,8 +10,11 @@ use pairlight_wire::device::open_ops;
 use pairlight_wire::id::{AccountId, DeviceId};
 use pairlight_wire::limits::CHAIN_LISTS;
 use pairlight_wire::list::{DeviceList, ListError, VerifiedList};
-use pairlight_wire::relay::{Challenge, DeviceAuth, ListChain, PublishList, RefusalCode};
-use pairlight_wire::sign::key_id;
+use pairlight_wire::relay::{
+    Challenge, DeviceAuth, ListChain, PublishList, RecoveryClaim, RefusalCode, recovery_message,
+};
+use pairlight_wire::root::open_recovery;
+use pairlight_wire::sign::{SigningContext, key_id, verify};
 use pairlight_wire::{List, Wire};
 use tracing::{debug, info};
 
@@ -65,6 +68,22 @@ pub(crate) async fn chain(state: Arc<State>, request: Request) -> Result<Respons
     }
     let lists = List::new(state.store.lists(account, from, CHAIN_LISTS).await?).unwrap_or_default();
     Ok(cbor(StatusCode::OK, &ListChain { lists, ops: known.ops.first().cloned() }))
+}
+
+/// `POST /v1/recovery`: whoever holds the words learns which account they are for, and its newest list.
+pub(crate) async fn recovery(state: Arc<State>, request: Request) -> Result<Response, Refusal> {
+    state.publishes.count(request.caller.network(), Instant::now())?;
+    let RecoveryClaim { recovery_pk, nonce, sig } = RecoveryClaim::decode(&request.body)?;
+    let fresh = state.nonces.spend(&nonce, Instant::now());
+    let message = recovery_message(&nonce, &state.host);
+    if !fresh || verify(&recovery_pk, SigningContext::RecoveryAuth, &message, &sig).is_err() {
+        return Err(refuse(RefusalCode::NotAllowed, "the proof of the recovery key is not valid"));
+    }
+    let unknown = || refuse(RefusalCode::NotFound, "no account has this recovery key");
+    let account = state.store.account_with_recovery(recovery_pk).await?.ok_or_else(unknown)?;
+    let head = state.store.head(account).await?.ok_or_else(unknown)?;
+    let lists = List::new(vec![head.newest.list]).unwrap_or_default();
+    Ok(cbor(StatusCode::OK, &ListChain { lists, ops: Some(head.newest.ops) }))
 }
 
 /// The key of a removed device, from a stored list that still has it.
@@ -129,18 +148,20 @@ async fn accept(
     if list.epoch > state.limits.lists_per_account {
         return Err(refuse(RefusalCode::Overflow, "this account changed its list too often"));
     }
-    let ops = open_ops(&stored.ops, &list.root_pk);
+    let ops = open_ops(&stored.ops, &list.root_pk, &account);
     let ops = ops.map_err(|_| refuse(RefusalCode::NotAllowed, "the certificate of the ops key is not valid"))?;
     let by_root = stored.list.kid == key_id(&list.root_pk);
     if !by_root && ops.not_after < (state.clock)() {
         return Err(refuse(RefusalCode::NotAllowed, "the certificate of the ops key has ended"));
     }
     // A stolen ops key must not push its successor aside: without the root key, only a longer certificate replaces.
-    let current = known.and_then(|known| known.ops.first()).and_then(|ops| open_ops(ops, &list.root_pk).ok());
+    let current = known.and_then(|known| known.ops.first()).and_then(|ops| open_ops(ops, &list.root_pk, &account).ok());
     let renews_ops = by_root || current.is_none_or(|current| current.not_after <= ops.not_after);
     let epoch = list.epoch;
     let after = known.map(|known| known.list.list().epoch);
-    let new = NewList { account, epoch, after, stored: stored.clone(), renews_ops };
+    let recovery = list.recovery.as_ref().and_then(|record| open_recovery(record, &list.root_pk, &account).ok());
+    let recovery = recovery.map(|record| record.recovery_pk);
+    let new = NewList { account, epoch, after, stored: stored.clone(), renews_ops, recovery };
     if !state.store.append(new).await? {
         // Somebody was faster between the look and the swap.
         let head = state.store.head(account).await?;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use pairlight_wire::device::{Role, open_lease};
 use pairlight_wire::list::{Entry, VerifiedList};
 use pairlight_wire::relay::{DeviceAuth, RefusalCode, auth_message};
+use pairlight_wire::root::former_roots;
 use pairlight_wire::sign::{Signed, SigningContext, verify};
 
 use crate::link::millis;
@@ -140,7 +141,14 @@ pub(crate) fn check_lease(
         return Ok(None);
     }
     let list = account.list.list();
-    let opened = lease.and_then(|lease| account.ops.iter().find_map(|ops| open_lease(lease, ops, &list.root_pk).ok()));
+    // The certificates are those that came with accepted lists, so a lease that was made before the root key changed
+    // still lets its device in to fetch a new one.
+    let roots = [&[list.root_pk], former_roots(list.roots.as_slice()).as_slice()].concat();
+    let open = |lease: &Signed| {
+        let pairs = account.ops.iter().flat_map(|ops| roots.iter().map(move |root| (ops, root)));
+        pairs.into_iter().find_map(|(ops, root)| open_lease(lease, ops, root, &list.account).ok())
+    };
+    let opened = lease.and_then(open);
     let opened = opened.filter(|opened| opened.device == entry.device && opened.account == list.account);
     let opened = opened.ok_or_else(|| refuse(RefusalCode::NotAllowed, "a linked device needs its lease"))?;
     let now = (state.clock)();
@@ -151,7 +159,10 @@ pub(crate) fn check_lease(
     if opened.not_before > now.saturating_add(grace) {
         return Err(refuse(RefusalCode::NotAllowed, "the lease has not begun"));
     }
-    Ok(Some(opened.not_after))
+    if entry.not_after.saturating_add(grace) < now {
+        return Err(refuse(RefusalCode::LeaseExpired, "the certificate of this device has ended; link it again"));
+    }
+    Ok(Some(opened.not_after.min(entry.not_after)))
 }
 
 #[cfg(test)]

@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use pairlight_wire::Text;
 use pairlight_wire::device::Role;
 use pairlight_wire::id::{AccountId, DeviceId};
-use pairlight_wire::relay::StreamEvent;
+use pairlight_wire::relay::{DeviceSeen, DuplicateSocket, StreamEvent};
 use tokio::sync::{Notify, mpsc, watch};
 
 use crate::auth::Account;
@@ -19,6 +20,9 @@ const ENVELOPE_NOTICES: usize = 8;
 struct Chair {
     number: u64,
     role: Role,
+    /// Nonce of its socket: a program that comes back names it.
+    nonce: [u8; 32],
+    country: String,
     notices: mpsc::Sender<StreamEvent>,
     mail: Arc<Notify>,
 }
@@ -33,6 +37,23 @@ struct Room {
 pub(crate) struct Presence {
     rooms: Mutex<HashMap<AccountId, Room>>,
     numbers: AtomicU64,
+}
+
+/// A device that takes its place.
+pub(crate) struct Arrival {
+    pub(crate) device: DeviceId,
+    pub(crate) role: Role,
+    /// Nonce of its socket.
+    pub(crate) nonce: [u8; 32],
+    /// Nonce of the socket that it says it had before.
+    pub(crate) previous: Option<[u8; 32]>,
+    /// Where it is, as far as the relay knows; `ZZ` unknown.
+    pub(crate) country: String,
+}
+
+fn seen(device: DeviceId, country: &str) -> Option<StreamEvent> {
+    let known = country != "ZZ";
+    known.then(|| StreamEvent::Seen(DeviceSeen { device, country: Text::truncated(country) }))
 }
 
 /// The place of one connected device.
@@ -52,7 +73,8 @@ impl Presence {
     }
 
     /// Takes the place of a device. An older socket loses it; the primary devices hear of that.
-    pub(crate) fn arrive(&self, account: Arc<Account>, device: DeviceId, role: Role, duplicate: StreamEvent) -> Place {
+    pub(crate) fn arrive(&self, account: Arc<Account>, arrival: Arrival) -> Place {
+        let Arrival { device, role, nonce, previous, country } = arrival;
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
         let (notices, receiver) = mpsc::channel(NOTICES);
         let mail = Arc::new(Notify::new());
@@ -61,10 +83,21 @@ impl Presence {
             .entry(account.list.list().account)
             .or_insert_with(|| Room { account: watch::channel(account.clone()).0, chairs: HashMap::new() });
         room.offer(account);
-        let older = room.chairs.insert(device, Chair { number, role, notices, mail: mail.clone() });
-        if older.is_some() {
+        let mut news: Vec<_> = seen(device, &country).into_iter().collect();
+        if role == Role::Primary {
+            let others = room.chairs.iter().filter_map(|(device, chair)| seen(*device, &chair.country));
+            others.for_each(|event| drop(notices.try_send(event)));
+            news.clear();
+        }
+        let chair = Chair { number, role, nonce, country, notices, mail: mail.clone() };
+        let older = room.chairs.insert(device, chair);
+        // The same running program on a new network is no second one.
+        if older.is_some_and(|older| previous != Some(older.nonce)) {
+            news.push(StreamEvent::Duplicate(DuplicateSocket { device }));
+        }
+        for event in news {
             let primaries = room.chairs.values().filter(|chair| chair.role == Role::Primary);
-            primaries.for_each(|chair| drop(chair.notices.try_send(duplicate.clone())));
+            primaries.for_each(|chair| drop(chair.notices.try_send(event.clone())));
         }
         Place { number, notices: receiver, mail, account: room.account.subscribe() }
     }

@@ -275,6 +275,7 @@ fn router(state: Arc<State>) -> Router {
         .route("/v1/link/{slot}/msgs", messages)
         .route("/v1/challenge", post(call(0, account::challenge)))
         .route("/v1/accounts/{account}/list", list)
+        .route("/v1/recovery", post(call(512, account::recovery)))
         .route("/v1/stream", any(stream_socket))
         .route("/v1/relay", get(call(0, info)))
         .route("/healthz", get(|| async { "ok\n" }))
@@ -365,9 +366,10 @@ async fn stream_socket(
     Extension(caller): Extension<Caller>,
     upgrade: Upgrade,
 ) -> Result<Response, Refusal> {
+    let country = state.places.place(caller.address).country;
     let upgrade = prepare(&state, &caller, upgrade, stream::STREAM_FRAME_BYTES)?;
     const { assert!(stream::STREAM_FRAME_BYTES > ENVELOPE_BYTES) };
-    Ok(upgrade.on_upgrade(move |socket| stream::serve_socket(state, socket)))
+    Ok(upgrade.on_upgrade(move |socket| stream::serve_socket(state, country, socket)))
 }
 
 /// Frames a little over the limit get a reason; far above, the socket just ends, so that nobody fills memory.

@@ -61,6 +61,8 @@ pub struct NewList {
     pub stored: StoredList,
     /// Whether the certificate becomes the account's current one.
     pub renews_ops: bool,
+    /// Public recovery key that the list names.
+    pub recovery: Option<[u8; 32]>,
 }
 
 /// One envelope to store.
@@ -112,6 +114,9 @@ pub trait Store: Send + Sync + 'static {
     /// Stores a list when the newest is the one that it follows, and says whether it did. Atomic.
     fn append(&self, new: NewList) -> Stored<'_, bool>;
 
+    /// The account whose newest list names this recovery key. Where two do, the first that did.
+    fn account_with_recovery(&self, recovery_pk: [u8; 32]) -> Stored<'_, Option<AccountId>>;
+
     /// Stores an envelope, unless the sender did so before. Atomic.
     fn deposit(&self, mail: NewMail, limits: MailboxLimits) -> Stored<'_, Deposit>;
 
@@ -155,6 +160,7 @@ struct Account {
 #[derive(Default)]
 struct Memory {
     accounts: HashMap<AccountId, Account>,
+    recoveries: HashMap<[u8; 32], AccountId>,
     mailboxes: HashMap<Mailbox, Letters>,
     bytes: usize,
 }
@@ -250,7 +256,15 @@ impl Store for MemoryStore {
             account.ops.truncate(OPS_KEPT);
         }
         account.lists.insert(new.epoch, new.stored);
+        memory.recoveries.retain(|key, owner| *owner != new.account || new.recovery == Some(*key));
+        if let Some(key) = new.recovery {
+            memory.recoveries.entry(key).or_insert(new.account);
+        }
         ready(Ok(true))
+    }
+
+    fn account_with_recovery(&self, recovery_pk: [u8; 32]) -> Stored<'_, Option<AccountId>> {
+        ready(Ok(self.lock().recoveries.get(&recovery_pk).copied()))
     }
 
     fn deposit(&self, mail: NewMail, limits: MailboxLimits) -> Stored<'_, Deposit> {

@@ -10,8 +10,8 @@ use pairlight_wire::envelope::{Envelope, EnvelopeKind};
 use pairlight_wire::id::AccountId;
 use pairlight_wire::limits::ENVELOPE_BYTES;
 use pairlight_wire::relay::{
-    Accepted, Challenge, Deliver, DuplicateSocket, LeaseExpiring, ListChanged, PostEnvelope, RefusalCode, StreamEvent,
-    StreamRequest, Welcome,
+    Accepted, Challenge, Deliver, LeaseExpiring, ListChanged, PostEnvelope, RefusalCode, StreamEvent, StreamRequest,
+    Welcome,
 };
 use tokio::time::Instant;
 use tracing::debug;
@@ -19,7 +19,7 @@ use tracing::debug;
 use crate::auth::{Account, check_device, check_lease, not_listed};
 use crate::frames::{FRAME_ROOM, Frames, Leave};
 use crate::link::{going_away, millis, random, short};
-use crate::presence::Place;
+use crate::presence::{Arrival, Place};
 use crate::refusal::{Refusal, refuse};
 use crate::server::State;
 use crate::store::{Deposit, Mailbox, MailboxLimits, NewMail};
@@ -31,9 +31,9 @@ pub(crate) const STREAM_FRAME_BYTES: usize = ENVELOPE_BYTES + FRAME_ROOM;
 const BATCH: usize = 4;
 
 /// The socket of a device, from its start to its end.
-pub(crate) async fn serve_socket(state: Arc<State>, socket: WebSocket) {
+pub(crate) async fn serve_socket(state: Arc<State>, country: String, socket: WebSocket) {
     let mut frames = Frames::new(socket, STREAM_FRAME_BYTES, state.limits.stall, state.limits.ping_every);
-    let leave = match log_in(&state, &mut frames).await {
+    let leave = match log_in(&state, country, &mut frames).await {
         Ok(mut session) => {
             let leave = session.run(&mut frames).await;
             let (account, device) = session.mailbox;
@@ -68,7 +68,7 @@ struct Session<'s> {
     delivered: u64,
 }
 
-async fn log_in<'s>(state: &'s State, frames: &mut Frames) -> Result<Session<'s>, Leave> {
+async fn log_in<'s>(state: &'s State, country: String, frames: &mut Frames) -> Result<Session<'s>, Leave> {
     let nonce = random()?;
     frames.send(&StreamEvent::Challenge(Challenge { nonce })).await?;
     let login = tokio::select! {
@@ -85,13 +85,9 @@ async fn log_in<'s>(state: &'s State, frames: &mut Frames) -> Result<Session<'s>
     let known = load(state, account).await?;
     let entry = check_device(state, &known, &login.auth, &nonce)?;
     let lease_ends = check_lease(state, &known, entry, login.lease.as_ref())?;
-    let duplicate = StreamEvent::Duplicate(DuplicateSocket { device });
-    let role = entry.role;
-    let place = state.presence.arrive(Arc::new(known), device, role, duplicate);
-    let lease = lease_ends.map_or(LeaseWatch::None, |not_after| LeaseWatch::Fresh {
-        warn_at: not_after.saturating_sub(millis(state.limits.lease_notice)),
-        not_after,
-    });
+    let arrival = Arrival { device, role: entry.role, nonce, previous: login.previous, country };
+    let place = state.presence.arrive(Arc::new(known), arrival);
+    let lease = LeaseWatch::until(lease_ends, state);
     let session = Session { state, mailbox: (account, device), place, lease, delivered: 0 };
     // A list that was published between the look above and the arrival was told to nobody here.
     match session.welcome(frames).await {
@@ -157,6 +153,12 @@ impl Session<'_> {
                 StreamRequest::Ack(ack) => {
                     // Never beyond what was delivered here: a wrong number must not drop unseen mail.
                     state.store.acknowledge(self.mailbox, ack.up_to.min(self.delivered)).await?;
+                    Ok(())
+                }
+                StreamRequest::Renew(renew) => {
+                    let known = self.place.account.borrow().clone();
+                    let entry = known.list.entry(&self.mailbox.1).ok_or_else(removed)?;
+                    self.lease = LeaseWatch::until(check_lease(state, &known, entry, Some(&renew.lease))?, state);
                     Ok(())
                 }
                 StreamRequest::Login(_) => Err(refuse(RefusalCode::Protocol, "a socket logs in once").into()),
@@ -262,6 +264,13 @@ impl Session<'_> {
 }
 
 impl LeaseWatch {
+    fn until(not_after: Option<u64>, state: &State) -> Self {
+        not_after.map_or(Self::None, |not_after| Self::Fresh {
+            warn_at: not_after.saturating_sub(millis(state.limits.lease_notice)),
+            not_after,
+        })
+    }
+
     fn due(&self) -> Option<u64> {
         match self {
             Self::None => None,

@@ -90,7 +90,7 @@ async fn no_mutated_frame_breaks_a_socket() {
     let send = LinkRequest::Send(SlotSend { slot: slot(1), seq: 0, body: bytes(*b"m") }).encode();
     let envelope = envelope(EnvelopeKind::Application, phone, laptop, 1, b"body");
     let post = StreamRequest::Post(PostEnvelope { to: laptop.id(), reference: 1, envelope }).encode();
-    let login = Login { auth: phone.auth(account.id(), [1; 32], relay.host(), 1), lease: None };
+    let login = Login { auth: phone.auth(account.id(), [1; 32], relay.host(), 1), lease: None, previous: None };
     let login = StreamRequest::Login(login).encode();
     for (logged_in, path, frame) in [
         (false, "/v1/link", open),

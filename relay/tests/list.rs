@@ -271,7 +271,7 @@ async fn a_removed_device_reads_the_proof_of_its_removal_but_nobody_reads_in_its
     let mut stream = Stream::open(&relay).await;
     let auth = account.laptop.auth(account.id(), stream.nonce, relay.host(), 1);
     let lease = Some(account.lease(&account.laptop, now() + 1_000_000));
-    stream.socket.send(&StreamRequest::Login(Login { auth, lease })).await;
+    stream.socket.send(&StreamRequest::Login(Login { auth, lease, previous: None })).await;
     stream.is_sent_away(RefusalCode::Removed).await;
 }
 

@@ -76,7 +76,7 @@ async fn more_mail_than_a_batch_comes_in_order_and_cannot_be_acknowledged_in_adv
     }
     let make = |nonce| {
         let auth = account.laptop.auth(account.id(), nonce, relay.host(), 1);
-        Login { auth, lease: Some(account.lease(&account.laptop, now() + DAY_MS)) }
+        Login { auth, lease: Some(account.lease(&account.laptop, now() + DAY_MS)), previous: None }
     };
     let mut reader = log_in(&relay, make).await;
     // Right behind the login, so that it is read between two batches: it must not drop what was not sent yet.
@@ -180,7 +180,7 @@ async fn a_login_needs_this_socket_this_relay_and_a_listed_key() {
     let relay = relay().await;
     let (account, _) = known(&relay).await;
     let (id, phone, host) = (account.id(), &account.phone, relay.host());
-    let login = |auth| Login { auth, lease: None };
+    let login = |auth| Login { auth, lease: None, previous: None };
 
     let mut replayed = None;
     let mut stream = log_in(&relay, |nonce| {
@@ -242,7 +242,7 @@ async fn a_linked_device_needs_its_own_lease_of_this_account_that_has_not_lapsed
         ("within the grace", Some(account.lease(laptop, now() - DAY_MS + 60_000)), None),
         ("good", Some(good), None),
     ] {
-        let make = |nonce| Login { auth: laptop.auth(account.id(), nonce, relay.host(), 1), lease };
+        let make = |nonce| Login { auth: laptop.auth(account.id(), nonce, relay.host(), 1), lease, previous: None };
         let mut stream = log_in(&relay, make).await;
         match code {
             Some(code) => stream.is_sent_away(code).await,
@@ -265,7 +265,7 @@ async fn a_lease_that_ends_is_announced_and_then_closes_the_socket() {
     let not_after = now() + 400;
     let make = |nonce| {
         let auth = account.laptop.auth(account.id(), nonce, relay.host(), 1);
-        Login { auth, lease: Some(account.lease(&account.laptop, not_after)) }
+        Login { auth, lease: Some(account.lease(&account.laptop, not_after)), previous: None }
     };
     let mut stream = log_in(&relay, make).await;
     assert_eq!(stream.hears().await, StreamEvent::Welcome(Welcome { epoch: 1 }));
@@ -276,7 +276,7 @@ async fn a_lease_that_ends_is_announced_and_then_closes_the_socket() {
     ahead.store(90 * DAY_MS, Ordering::SeqCst);
     let make = |nonce| {
         let auth = account.laptop.auth(account.id(), nonce, relay.host(), 1);
-        Login { auth, lease: Some(account.lease(&account.laptop, now() + DAY_MS)) }
+        Login { auth, lease: Some(account.lease(&account.laptop, now() + DAY_MS)), previous: None }
     };
     log_in(&relay, make).await.is_sent_away(RefusalCode::LeaseExpired).await;
 }

@@ -12,8 +12,19 @@ const READS_CONTENT: [&str; 5] = ["hpke", "vodozemac", "rqrr", "aes-gcm", "pairl
 const REACHES_THE_NETWORK: [&str; 9] =
     ["tokio", "reqwest", "tokio-tungstenite", "tungstenite", "hyper", "socket2", "mio", "rustls", "ring"];
 /// Two versions would be two places to mend, or two kinds of key that look alike.
-const ONE_OF_EACH: [&str; 9] =
-    ["aes-gcm", "argon2", "curve25519-dalek", "ed25519-dalek", "hkdf", "hpke", "rand_core", "sha2", "x25519-dalek"];
+const ONE_OF_EACH: [&str; 11] = [
+    "aes",
+    "aes-gcm",
+    "argon2",
+    "curve25519-dalek",
+    "ed25519-dalek",
+    "hkdf",
+    "hpke",
+    "p256",
+    "rand_core",
+    "sha2",
+    "x25519-dalek",
+];
 const CRATES_IO: &str = "registry+https://github.com/rust-lang/crates.io-index";
 
 /// Crate names with their versions.

@@ -14,7 +14,12 @@ const FLOORS: [&str; 12] =
 const HOMES: &[(&[&str], &[&str])] = &[
     // One file per primitive, so that replacing one, or reviewing its use, is reading one file.
     (&["aes_gcm::"], &["crypto/aead.rs"]),
+    (&["aes::"], &["crypto/block.rs"]),
+    (&["p256::"], &["crypto/es256.rs"]),
+    (&["coset::"], &["trust/passkey/key.rs"]),
+    (&["base64::"], &["trust/passkey/mod.rs"]),
     (&["ed25519_dalek::"], &["crypto/sign.rs"]),
+    (&["bip39::"], &["devices/recovery.rs"]),
     (&["hpke::"], &["crypto/hpke.rs"]),
     (&["vodozemac::"], &["crypto/olm.rs"]),
     (&["hkdf::", "hmac::", "sha2::"], &["crypto/kdf.rs"]),
@@ -26,10 +31,12 @@ const HOMES: &[(&[&str], &[&str])] = &[
     (&["std::fs", "fs::"], &["store/key_file.rs", "store/place.rs"]),
     (&["tokio::", "tokio_tungstenite::", "reqwest::", "rustls::", "futures_util::"], &["net/"]),
     (&["TcpStream"], &["net/client.rs"]),
-    (&["TcpListener", "UdpSocket", "UnixStream", "std::process", "std::env"], &[]),
+    (&["UdpSocket"], &["net/lan.rs"]),
+    (&["TcpListener", "UnixStream", "std::process", "std::env"], &[]),
     // Time and randomness are arguments; one file of the topmost floor fetches them.
     (&["SystemTime", "SysRng", "getrandom::"], &["net/clock.rs"]),
-    (&["Instant::now", "thread_rng", "OsRng"], &[]),
+    (&["Instant::now"], &["net/clock.rs"]),
+    (&["thread_rng", "OsRng"], &[]),
 ];
 
 /// Longer than this a file is several.

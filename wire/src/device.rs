@@ -131,9 +131,9 @@ record! {
         pub epoch: u64,
         /// Hash of that list.
         pub list_hash: [u8; 32],
-        /// Highest message number received.
+        /// One more than the highest message number received in the session; 0 for none.
         pub rx_hw: u64,
-        /// Highest message number sent.
+        /// One more than the highest message number sent in the session; 0 for none.
         pub tx_hw: u64,
         /// Coarse platform fingerprint.
         pub platform: [u8; 8],
@@ -148,18 +148,23 @@ record! {
 ///
 /// # Errors
 /// [`InvalidSignature`] when the root key did not sign it, or it is of another account.
-pub fn open_ops(signed: &Signed, root_pk: &[u8; 32]) -> Result<OpsCertificate, InvalidSignature> {
+pub fn open_ops(signed: &Signed, root_pk: &[u8; 32], account: &AccountId) -> Result<OpsCertificate, InvalidSignature> {
     let payload = signed.open(root_pk, SigningContext::OpsCert)?;
     let ops = OpsCertificate::decode(payload).map_err(|_| InvalidSignature)?;
-    if ops.account == AccountId::of(root_pk) { Ok(ops) } else { Err(InvalidSignature) }
+    if ops.account == *account { Ok(ops) } else { Err(InvalidSignature) }
 }
 
 /// Opens and decodes a lease: signed by an ops key that `root_pk` certified for leases.
 ///
 /// # Errors
 /// [`InvalidSignature`] when any link of that chain is broken. Times are the caller's to check.
-pub fn open_lease(lease: &Signed, ops: &Signed, root_pk: &[u8; 32]) -> Result<Lease, InvalidSignature> {
-    let ops = open_ops(ops, root_pk)?;
+pub fn open_lease(
+    lease: &Signed,
+    ops: &Signed,
+    root_pk: &[u8; 32],
+    account: &AccountId,
+) -> Result<Lease, InvalidSignature> {
+    let ops = open_ops(ops, root_pk, account)?;
     let payload = lease.open(&ops.ops_pk, SigningContext::Lease)?;
     let lease = Lease::decode(payload).map_err(|_| InvalidSignature)?;
     let covered = ops.caps & OPS_LEASE != 0 && lease.not_before <= ops.not_after && lease.account == ops.account;

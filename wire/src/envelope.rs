@@ -16,6 +16,10 @@ coded! {
         Lease = 3,
         /// Dropped when late; never stored.
         Ephemeral = 4,
+        /// A step towards a new session; its body is a signed record and not sealed by the ratchet.
+        Reset = 5,
+        /// Something happened to a device of the account.
+        Notice = 6,
     }
 }
 

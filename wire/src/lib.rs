@@ -7,7 +7,7 @@
 //! ```text
 //!   QR symbol  ──  qr::QrPayload        51 bytes as 124 digits
 //!   rendezvous ──  offer, context       what the linked device offers, what the relay saw
-//!   pairing    ──  pairing              M1 .. M5
+//!   pairing    ──  pairing, evidence    M1 .. M5, and what proves nearness
 //!   trust      ──  device, list         certificates, leases, check-ins, the chained device list
 //!   afterwards ──  envelope             one sealed message
 //!   transport  ──  relay                the frames spoken with the relay
@@ -41,6 +41,7 @@ pub mod codec;
 pub mod context;
 pub mod device;
 pub mod envelope;
+pub mod evidence;
 pub mod hash;
 pub mod id;
 pub mod limits;
@@ -49,6 +50,9 @@ pub mod offer;
 pub mod pairing;
 pub mod qr;
 pub mod relay;
+pub mod reset;
+pub mod root;
 pub mod sign;
+pub mod standing;
 
 pub use codec::{Bytes, DecodeError, List, Text, Wire};

@@ -12,6 +12,12 @@ pub const ENVELOPE_BYTES: usize = 64 * 1024;
 pub const LIST_ENTRIES: usize = 16;
 /// Most tombstones of a device list.
 pub const LIST_TOMBSTONES: usize = 256;
+/// Most rotations of the root key of one account.
+pub const LIST_ROOTS: usize = 8;
+/// Most session resets that a list remembers.
+pub const LIST_RESETS: usize = 32;
+/// Most lists in the answer to a check-in.
+pub const GRANT_LISTS: usize = 32;
 /// Longest signed payload inside [`crate::sign::Signed`], in bytes.
 pub const SIGNED_PAYLOAD_BYTES: usize = 16 * 1024;
 /// Most signed lists in one answer.
@@ -29,6 +35,10 @@ pub const CLAIM_MS: u64 = 180_000;
 pub const MESSAGE_MS: u64 = 20_000;
 /// For the person to type the check code.
 pub const CHECK_CODE_MS: u64 = 120_000;
+/// For the primary device to check evidence that takes a while: a challenge on the local network, an app's own verdict.
+pub const EVIDENCE_MS: u64 = 20_000;
+/// For the linked device to give evidence that it was asked for; a person may have to act.
+pub const NEED_MS: u64 = 60_000;
 /// For the signed list to be published and confirmed.
 pub const PUBLISH_MS: u64 = 60_000;
 /// How long the linked device asks for the list when the last message is missing, and how often.

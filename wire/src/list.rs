@@ -5,7 +5,8 @@ use crate::codec::{List, Wire, coded, record};
 use crate::device::{LabelCt, OPS_REISSUE, OPS_REMOVE, Role, open_ops};
 use crate::hash::sha256;
 use crate::id::{AccountId, DeviceId};
-use crate::limits::{LIST_ENTRIES, LIST_TOMBSTONES};
+use crate::limits::{LIST_ENTRIES, LIST_RESETS, LIST_ROOTS, LIST_TOMBSTONES};
+use crate::root::{check_path, open_recovery, open_rotation};
 use crate::sign::{Signed, SigningContext, key_id, verify};
 
 coded! {
@@ -23,6 +24,27 @@ coded! {
         RemovedAll = 4,
         /// Its check-ins do not add up.
         Discrepancy = 5,
+        /// The account was recovered on another device; this one was lost.
+        Recovered = 6,
+        /// It did not report for too long.
+        Lapsed = 7,
+    }
+}
+
+impl RemovalReason {
+    /// What a person reads, the same on the removed device and on all others.
+    #[must_use]
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Revoked => "removed by hand",
+            Self::LoggedOut => "logged out",
+            Self::Cloned => "two copies of it reported",
+            Self::Abandoned => "its link was never completed",
+            Self::RemovedAll => "all linked devices were removed",
+            Self::Discrepancy => "its reports do not add up",
+            Self::Recovered => "lost; the account was recovered on another device",
+            Self::Lapsed => "it did not report for too long",
+        }
     }
 }
 
@@ -69,6 +91,17 @@ record! {
 }
 
 record! {
+    /// A session that was made anew because its messages did not open. Kept for 24 hours.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub struct ResetMark [] {
+        /// The linked device whose session with the primary device it was.
+        pub device: DeviceId,
+        /// When, ms since 1970.
+        pub at: u64,
+    }
+}
+
+record! {
     /// All devices of an account at one epoch. Signed with [`SigningContext::DeviceList`].
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub struct DeviceList [1] {
@@ -86,6 +119,12 @@ record! {
         pub entries: List<Entry, LIST_ENTRIES>,
         /// Devices that left, sorted by id.
         pub tombstones: List<Tombstone, LIST_TOMBSTONES>,
+        /// [`crate::root::RecoveryRecord`] by the root key, if the account has a recovery key.
+        pub recovery: Option<Signed>,
+        /// Every [`crate::root::RootRotation`] of the account, oldest first.
+        pub roots: List<Signed, LIST_ROOTS>,
+        /// Sessions that were made anew lately, oldest first.
+        pub resets: List<ResetMark, LIST_RESETS>,
     }
 }
 
@@ -131,7 +170,8 @@ impl VerifiedList {
         let list = DeviceList::decode(signed.payload.as_slice())?;
         check_shape(&list)?;
         if signed.open(&list.root_pk, SigningContext::DeviceList).is_err() {
-            let ops = ops.and_then(|ops| open_ops(ops, &list.root_pk).ok()).ok_or(ListError::Signature)?;
+            let ops = ops.and_then(|ops| open_ops(ops, &list.root_pk, &list.account).ok());
+            let ops = ops.ok_or(ListError::Signature)?;
             signed.open(&ops.ops_pk, SigningContext::DeviceList).map_err(|_| ListError::Signature)?;
         }
         list.entries.as_slice().iter().try_for_each(check_acceptance)?;
@@ -139,7 +179,8 @@ impl VerifiedList {
     }
 
     /// Checks that `signed` is the next list. The root key may change everything; the ops key, certified by `ops`, may
-    /// only remove devices or repeat them.
+    /// only remove devices or repeat them, and note resets. Another root key counts from the list on that carries the
+    /// rotation to it.
     ///
     /// # Errors
     /// [`ListError`]; nothing is accepted in part.
@@ -147,7 +188,7 @@ impl VerifiedList {
         let list = DeviceList::decode(signed.payload.as_slice())?;
         check_shape(&list)?;
         let expected = self.list.epoch.saturating_add(1);
-        if list.account != self.list.account || list.root_pk != self.list.root_pk {
+        if list.account != self.list.account {
             return Err(ListError::Signature);
         }
         if list.epoch != expected {
@@ -156,21 +197,38 @@ impl VerifiedList {
         if list.prev != self.hash {
             return Err(ListError::Fork);
         }
+        self.check_root(&list)?;
         if signed.kid == key_id(&list.root_pk) {
             signed.open(&list.root_pk, SigningContext::DeviceList).map_err(|_| ListError::Signature)?;
         } else {
-            let ops = ops.and_then(|ops| open_ops(ops, &list.root_pk).ok()).ok_or(ListError::Signature)?;
+            let ops = ops.and_then(|ops| open_ops(ops, &list.root_pk, &list.account).ok());
+            let ops = ops.ok_or(ListError::Signature)?;
             signed.open(&ops.ops_pk, SigningContext::DeviceList).map_err(|_| ListError::Signature)?;
             let known = self.list.entries.as_slice();
             let only_known = list.entries.as_slice().iter().all(|entry| known.contains(entry));
             let needed = if list.entries.as_slice().len() < known.len() { OPS_REMOVE } else { OPS_REISSUE };
-            if !only_known || ops.caps & needed == 0 {
+            let same_keys = list.root_pk == self.list.root_pk && list.recovery == self.list.recovery;
+            if !only_known || !same_keys || ops.caps & needed == 0 {
                 return Err(ListError::Signature);
             }
         }
         let added = list.entries.as_slice().iter().filter(|entry| !self.list.entries.as_slice().contains(entry));
         added.into_iter().try_for_each(check_acceptance)?;
         Ok(Self { hash: sha256(&[signed.payload.as_slice()]), signed: signed.clone(), list })
+    }
+
+    /// The root key is the known one, or one that a single new rotation leads to.
+    fn check_root(&self, list: &DeviceList) -> Result<(), ListError> {
+        let (known, roots) = (self.list.roots.as_slice(), list.roots.as_slice());
+        if list.root_pk == self.list.root_pk {
+            return if roots == known { Ok(()) } else { Err(ListError::Signature) };
+        }
+        let Some((last, before)) = roots.split_last() else { return Err(ListError::Signature) };
+        let rotation = open_rotation(last, &list.account).map_err(|_| ListError::Signature)?;
+        // An older recovery key counts no more: it must be the one that the known list names.
+        let by_known_key = rotation.recovery.is_none() || rotation.recovery == self.list.recovery;
+        let follows = rotation.from_pk == self.list.root_pk && rotation.to_pk == list.root_pk;
+        if before == known && follows && by_known_key { Ok(()) } else { Err(ListError::Signature) }
     }
 
     /// The list.
@@ -208,8 +266,13 @@ impl VerifiedList {
 fn check_shape(list: &DeviceList) -> Result<(), ListError> {
     let entries = list.entries.as_slice();
     let tombstones = list.tombstones.as_slice();
-    if list.account != AccountId::of(&list.root_pk) {
-        return Err(ListError::Rule("the account is the hash of the root key"));
+    if check_path(&list.account, list.roots.as_slice(), &list.root_pk).is_err() {
+        return Err(ListError::Rule(
+            "the account is the hash of its first root key, from which rotations lead to its own",
+        ));
+    }
+    if list.recovery.as_ref().is_some_and(|record| open_recovery(record, &list.root_pk, &list.account).is_err()) {
+        return Err(ListError::Rule("the root key names the recovery key"));
     }
     if list.epoch == 0 {
         return Err(ListError::Rule("epochs start at 1"));

@@ -1,4 +1,4 @@
-//! The six pairing messages, outer form (what the relay sees) and inner form (what the other device reads).
+//! The pairing messages, outer form (what the relay sees) and inner form (what the other device reads).
 
 use crate::codec::{Bytes, List, Text, coded, record};
 use crate::sign::Signed;
@@ -105,6 +105,15 @@ record! {
 }
 
 record! {
+    /// Need, primary to linked, between M2b and M3, at most once: evidence that would help.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct Need [7] {
+        /// [`NeedBody`] sealed with aad `need || th2`.
+        pub ct: Bytes<CT_MAX>,
+    }
+}
+
+record! {
     /// Inside M1.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub struct M1Body [1] {
@@ -152,6 +161,16 @@ record! {
         pub olm_ik: [u8; 32],
         /// Its one-time key.
         pub olm_otk: [u8; 32],
+    }
+}
+record! {
+    /// Inside Need. The answer is M2b once more, with zero keys: evidence only.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct NeedBody [1] {
+        /// Evidence bits that would help.
+        pub wanted: u64,
+        /// What the linked device must know to give it, by bit: for bit 4 a [`crate::evidence::PasskeyRequest`].
+        pub hints: List<EvidenceItem, 8>,
     }
 }
 record! {

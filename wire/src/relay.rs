@@ -9,6 +9,7 @@
 //! POST /v1/challenge                 -> Challenge, one use, 60 s
 //! PUT  /v1/accounts/{account}/list   PublishList -> 200, 409 (somebody was faster), 403 (not accepted)
 //! GET  /v1/accounts/{account}/list?from=n   listed device -> ListChain            (Authorization: Pairlight <DeviceAuth, hex>)
+//! POST /v1/recovery                  RecoveryClaim -> ListChain: the newest list alone
 //! WS   /v1/stream                    Challenge; Login; Welcome; then Post/Ack <-> Accepted, Deliver, ListChanged, ...
 //! GET  /v1/relay                     RelayInfo: the attestation key, for a first look; apps pin it
 //! ```
@@ -303,6 +304,25 @@ record! {
     }
 }
 record! {
+    /// Asks for the account whose recovery key signs.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct RecoveryClaim [1] {
+        /// Public recovery key.
+        pub recovery_pk: [u8; 32],
+        /// Nonce of a [`Challenge`].
+        pub nonce: [u8; 32],
+        /// Over [`recovery_message`].
+        pub sig: [u8; 64],
+    }
+}
+
+/// What a recovery key signs to learn its account: `nonce || relay host`.
+#[must_use]
+pub fn recovery_message(nonce: &[u8; 32], relay_host: &str) -> Vec<u8> {
+    [nonce.as_slice(), relay_host.as_bytes()].concat()
+}
+
+record! {
     /// Proof of a listed device, for `GET` of the list.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub struct DeviceAuth [1] {
@@ -335,6 +355,16 @@ record! {
         pub auth: DeviceAuth,
         /// Current lease; a primary device has none.
         pub lease: Option<Signed>,
+        /// Nonce of the socket that this running program had before: a device that comes back is no second one.
+        pub previous: Option<[u8; 32]>,
+    }
+}
+record! {
+    /// A newer lease, on a socket that is open.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct RenewLease [5] {
+        /// The lease.
+        pub lease: Signed,
     }
 }
 record! {
@@ -367,6 +397,8 @@ choice! {
         Post(PostEnvelope) = 2,
         /// Acknowledges envelopes.
         Ack(AckEnvelopes) = 3,
+        /// Shows a newer lease.
+        Renew(RenewLease) = 5,
     }
 }
 
@@ -420,6 +452,16 @@ record! {
         pub device: DeviceId,
     }
 }
+record! {
+    /// Where the relay sees a device of the account, for its primary device.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct DeviceSeen [10] {
+        /// The device.
+        pub device: DeviceId,
+        /// ISO 3166.
+        pub country: Text<2>,
+    }
+}
 choice! {
     /// Frames of the relay on `/v1/stream`.
     #[derive(Debug, Clone, PartialEq, Eq)]
@@ -440,6 +482,8 @@ choice! {
         Refused(Refused) = 7,
         /// A device logged in twice.
         Duplicate(DuplicateSocket) = 8,
+        /// Where a device connected.
+        Seen(DeviceSeen) = 10,
     }
 }
 

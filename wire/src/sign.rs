@@ -28,6 +28,16 @@ coded! {
         RelayAuth = 7,
         /// The old root key names the new one.
         RootRotate = 8,
+        /// The root key names the recovery key. Stops everybody else from naming one.
+        Recovery = 9,
+        /// A step towards a new session. Stops the relay from replacing a session with its own.
+        SessionReset = 10,
+        /// The recovery key asks the relay for its account. Bound to a fresh nonce and the relay's host.
+        RecoveryAuth = 11,
+        /// The answer to a challenge on the local network. Stops somebody near from answering for a device far away.
+        LanAnswer = 12,
+        /// A device that was linked before comes back. Stops who only knows its public key from taking its place.
+        KnownDevice = 13,
     }
 }
 
@@ -45,6 +55,11 @@ impl SigningContext {
             Self::CheckIn => "pairlight/v1/checkin",
             Self::RelayAuth => "pairlight/v1/ws-auth",
             Self::RootRotate => "pairlight/v1/root-rotate",
+            Self::Recovery => "pairlight/v1/recovery",
+            Self::SessionReset => "pairlight/v1/session-reset",
+            Self::RecoveryAuth => "pairlight/v1/recovery-auth",
+            Self::LanAnswer => "pairlight/v1/lan-answer",
+            Self::KnownDevice => "pairlight/v1/known-device",
         }
     }
 

@@ -62,6 +62,9 @@ fn list(epoch: u64, prev: [u8; 32], devices: &[u8]) -> DeviceList {
         root_pk: public(&key(ROOT)),
         entries: List::new(entries).unwrap(),
         tombstones: List::default(),
+        recovery: None,
+        roots: List::default(),
+        resets: List::default(),
     }
 }
 

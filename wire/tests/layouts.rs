@@ -9,12 +9,16 @@ use std::path::Path;
 use pairlight_wire::context::{IpNet, OwnContext, RelayContext};
 use pairlight_wire::device::{Certificate, CheckIn, Lease, OpsCertificate, Role};
 use pairlight_wire::envelope::{Envelope, EnvelopeKind, Header};
+use pairlight_wire::evidence::*;
 use pairlight_wire::id::{AccountId, DeviceId, SlotId};
-use pairlight_wire::list::{DeviceList, Entry, RemovalReason, Tombstone};
+use pairlight_wire::list::{DeviceList, Entry, RemovalReason, ResetMark, Tombstone};
 use pairlight_wire::offer::{ClientKind, Offer};
 use pairlight_wire::pairing::*;
 use pairlight_wire::relay::*;
+use pairlight_wire::reset::*;
+use pairlight_wire::root::{RecoveryRecord, RootRotation};
 use pairlight_wire::sign::Signed;
+use pairlight_wire::standing::*;
 use pairlight_wire::{Bytes, DecodeError, List, Text, Wire};
 use proptest::prelude::*;
 
@@ -348,7 +352,19 @@ macro_rules! every_record {
         $each!(Tombstone, ["device", "reason", "at"], tombstone());
         $each!(
             DeviceList,
-            ["tag", "account", "epoch", "prev", "issued", "root_pk", "entries", "tombstones"],
+            [
+                "tag",
+                "account",
+                "epoch",
+                "prev",
+                "issued",
+                "root_pk",
+                "entries",
+                "tombstones",
+                "recovery",
+                "roots",
+                "resets"
+            ],
             DeviceList {
                 account: ACCOUNT,
                 epoch: 2,
@@ -357,7 +373,88 @@ macro_rules! every_record {
                 root_pk: [0x00; 32],
                 entries: List::new(vec![entry()]).unwrap(),
                 tombstones: List::new(vec![tombstone()]).unwrap(),
+                recovery: Some(signed()),
+                roots: List::new(vec![signed()]).unwrap(),
+                resets: List::new(vec![ResetMark { device: DEVICE, at: 1_800_000_000_000 }]).unwrap(),
             }
+        );
+        $each!(ResetMark, ["device", "at"], ResetMark { device: DEVICE, at: 1_800_000_000_000 });
+        $each!(
+            RecoveryRecord,
+            ["tag", "account", "recovery_pk", "label_key_ct", "at"],
+            RecoveryRecord {
+                account: ACCOUNT,
+                recovery_pk: [0x4e; 32],
+                label_key_ct: blob(&[0x1b; 60]),
+                at: 1_800_000_000_000,
+            }
+        );
+        $each!(
+            RootRotation,
+            ["tag", "account", "from_pk", "to_pk", "at", "recovery"],
+            RootRotation {
+                account: ACCOUNT,
+                from_pk: [0x00; 32],
+                to_pk: [0x02; 32],
+                at: 1_800_000_000_000,
+                recovery: Some(signed()),
+            }
+        );
+        $each!(
+            LeaseGrant,
+            ["tag", "lease", "ops", "standing", "because", "lists"],
+            LeaseGrant {
+                lease: signed(),
+                ops: signed(),
+                standing: Standing::Restricted,
+                because: Some(Discrepancy::PlatformChanged),
+                lists: List::new(vec![signed()]).unwrap(),
+            }
+        );
+        $each!(
+            Notice,
+            ["tag", "kind", "device", "evidence", "removal", "discrepancy", "at"],
+            Notice {
+                kind: NoticeKind::Removed,
+                device: DEVICE,
+                evidence: 0x2203,
+                removal: Some(RemovalReason::Cloned),
+                discrepancy: Some(Discrepancy::CopyForked),
+                at: 1_800_000_000_000,
+            }
+        );
+        $each!(
+            ResetOffer,
+            ["tag", "from", "to", "nonce", "kem_pk", "at"],
+            ResetOffer {
+                from: DEVICE,
+                to: DeviceId([0xaf; 16]),
+                nonce: [0x40; 16],
+                kem_pk: [0xe1; 1216],
+                at: 1_800_000_000_000,
+            }
+        );
+        $each!(
+            ResetAnswer,
+            ["tag", "from", "to", "offer", "enc", "ct"],
+            ResetAnswer {
+                from: DEVICE,
+                to: DeviceId([0xaf; 16]),
+                offer: [0x0f; 32],
+                enc: [0xe0; 1120],
+                ct: blob(&[0xc1; 85]),
+            }
+        );
+        $each!(
+            ResetFinish,
+            ["tag", "from", "to", "answer", "ct"],
+            ResetFinish { from: DEVICE, to: DeviceId([0xaf; 16]), answer: [0x0a; 32], ct: blob(&[0xc2; 200]) }
+        );
+        $each!(ResetKeys, ["tag", "olm_ik", "olm_otk"], ResetKeys { olm_ik: [0x1c; 32], olm_otk: [0x0c; 32] });
+        $each!(
+            ResetStart,
+            ["tag", "olm_ik", "olm_prekey"],
+            ResetStart { olm_ik: [0x1c; 32], olm_prekey: blob(&[3, 10]) }
         );
         $each!(
             Envelope,
@@ -403,6 +500,55 @@ macro_rules! every_record {
                 olm_ik: [0x1c; 32],
                 olm_otk: [0x0c; 32],
             }
+        );
+        $each!(Need, ["tag", "ct"], Need { ct: blob(&[0xce; 64]) });
+        $each!(
+            NeedBody,
+            ["tag", "wanted", "hints"],
+            NeedBody {
+                wanted: 0x10,
+                hints: List::new(vec![EvidenceItem { bit: 4, proof: blob(&[0x83, 1, 0x60, 0x80]) }]).unwrap(),
+            }
+        );
+        $each!(
+            PasskeyProof,
+            ["tag", "credential", "authenticator_data", "client_data", "signature"],
+            PasskeyProof {
+                credential: blob(&[0xcd; 16]),
+                authenticator_data: blob(&[0xad; 37]),
+                client_data: blob(b"{}"),
+                signature: blob(&[0x30; 70]),
+            }
+        );
+        $each!(
+            PasskeyRequest,
+            ["tag", "rp_id", "credentials"],
+            PasskeyRequest {
+                rp_id: Text::truncated("link.example.com"),
+                credentials: List::new(vec![blob(&[0xcd; 16])]).unwrap(),
+            }
+        );
+        $each!(
+            LanOffer,
+            ["tag", "port", "addresses"],
+            LanOffer {
+                port: 49_152,
+                addresses: List::new(vec![
+                    LanAddress([192, 168, 1, 7].into()),
+                    LanAddress([0xfd00, 0, 0, 0, 0, 0, 0, 7].into()),
+                ])
+                .unwrap(),
+            }
+        );
+        $each!(
+            LanChallenge,
+            ["tag", "number", "nonce", "mac"],
+            LanChallenge { number: 4, nonce: [0x40; 32], tag: [0x7a; 16] }
+        );
+        $each!(
+            LanAnswer,
+            ["tag", "number", "signature", "mac"],
+            LanAnswer { number: 4, signature: [0x51; 64], tag: [0x7b; 16] }
         );
         $each!(
             M3Body,
@@ -462,7 +608,18 @@ macro_rules! every_record {
         $each!(ListChain, ["tag", "lists", "ops"], ListChain { lists: List::new(vec![signed()]).unwrap(), ops: None });
         $each!(Challenge, ["tag", "nonce"], Challenge { nonce: [0x40; 32] });
         $each!(DeviceAuth, ["tag", "account", "device", "nonce", "epoch", "sig"], auth());
-        $each!(Login, ["tag", "auth", "lease"], Login { auth: auth(), lease: Some(signed()) });
+        $each!(
+            Login,
+            ["tag", "auth", "lease", "previous"],
+            Login { auth: auth(), lease: Some(signed()), previous: Some([0x41; 32]) }
+        );
+        $each!(RenewLease, ["tag", "lease"], RenewLease { lease: signed() });
+        $each!(
+            RecoveryClaim,
+            ["tag", "recovery_pk", "nonce", "sig"],
+            RecoveryClaim { recovery_pk: [0x4e; 32], nonce: [0x40; 32], sig: [0x5e; 64] }
+        );
+        $each!(DeviceSeen, ["tag", "device", "country"], DeviceSeen { device: DEVICE, country: Text::truncated("NL") });
         $each!(
             PostEnvelope,
             ["tag", "to", "reference", "envelope"],
@@ -517,11 +674,12 @@ fn frames_are_told_apart_by_their_first_item() {
         assert_eq!(&LinkEvent::decode(&event.encode()).unwrap(), event);
     }
     let requests = [
-        StreamRequest::Login(Login { auth: auth(), lease: None }),
+        StreamRequest::Login(Login { auth: auth(), lease: None, previous: None }),
         StreamRequest::Post(PostEnvelope { to: DEVICE, reference: 1, envelope: blob(&[1]) }),
         StreamRequest::Ack(AckEnvelopes { up_to: 1 }),
+        StreamRequest::Renew(RenewLease { lease: signed() }),
     ];
-    for (request, tag) in requests.iter().zip([1, 2, 3]) {
+    for (request, tag) in requests.iter().zip([1, 2, 3, 5]) {
         assert_eq!(request.encode()[1], tag);
         assert_eq!(&StreamRequest::decode(&request.encode()).unwrap(), request);
     }
@@ -534,8 +692,9 @@ fn frames_are_told_apart_by_their_first_item() {
         StreamEvent::LeaseExpiring(LeaseExpiring { not_after: 1 }),
         StreamEvent::Refused(refused()),
         StreamEvent::Duplicate(DuplicateSocket { device: DEVICE }),
+        StreamEvent::Seen(DeviceSeen { device: DEVICE, country: Text::truncated("NL") }),
     ];
-    for (event, tag) in events.iter().zip(1..) {
+    for (event, tag) in events.iter().zip([1, 2, 3, 4, 5, 6, 7, 8, 10]) {
         assert_eq!(event.encode()[1], tag);
         assert_eq!(&StreamEvent::decode(&event.encode()).unwrap(), event);
     }
@@ -644,6 +803,22 @@ fn one_over_each_limit_is_refused() {
         (EvidenceItem, $_fields:tt, $value:expr) => {
             limited(&$value, &[1], BYTES, 4096);
         };
+        (Need, $_fields:tt, $value:expr) => {
+            limited(&$value, &[1], BYTES, 12 * 1024);
+        };
+        (NeedBody, $_fields:tt, $value:expr) => {
+            limited(&$value, &[2, 0, 1], BYTES, 4096);
+        };
+        (PasskeyProof, $_fields:tt, $value:expr) => {
+            limited(&$value, &[1], BYTES, 255);
+            limited(&$value, &[2], BYTES, 512);
+            limited(&$value, &[3], BYTES, 2048);
+            limited(&$value, &[4], BYTES, 128);
+        };
+        (PasskeyRequest, $_fields:tt, $value:expr) => {
+            limited(&$value, &[1], TEXT, 253);
+            limited(&$value, &[2, 0], BYTES, 255);
+        };
         (M3Body, $_fields:tt, $value:expr) => {
             limited(&$value, &[8], BYTES, 1024);
         };
@@ -703,6 +878,15 @@ fn one_item_over_each_list_is_refused_before_it_is_read() {
         };
         (M2bBody, $_fields:tt, $value:expr) => {
             refuse::<M2bBody>(&$value.encode(), 2, 8);
+        };
+        (NeedBody, $_fields:tt, $value:expr) => {
+            refuse::<NeedBody>(&$value.encode(), 2, 8);
+        };
+        (PasskeyRequest, $_fields:tt, $value:expr) => {
+            refuse::<PasskeyRequest>(&$value.encode(), 2, 8);
+        };
+        (LanOffer, $_fields:tt, $value:expr) => {
+            refuse::<LanOffer>(&$value.encode(), 2, 4);
         };
         (SlotMessages, $_fields:tt, $value:expr) => {
             refuse::<SlotMessages>(&$value.encode(), 1, 64);

@@ -10,6 +10,7 @@ use pairlight_wire::offer::ClientKind;
 use pairlight_wire::pairing::{EndReason, Purpose};
 use pairlight_wire::relay::RefusalCode;
 use pairlight_wire::sign::SigningContext;
+use pairlight_wire::standing::{Discrepancy, NoticeKind, Standing};
 
 /// The names of all values, in the order of their numbers, which must have no gap.
 macro_rules! names {
@@ -63,14 +64,38 @@ fn the_numbers_of_every_enum_are_frozen() {
     assert_eq!(names!(Purpose), ["Link", "Relink"]);
     assert_eq!(names!(ClientKind), ["Web", "Native"]);
     assert_eq!(names!(Preset), ["Custom", "Development", "Balanced", "Strict", "StrongOnly"]);
-    assert_eq!(names!(EnvelopeKind), ["Application", "History", "CheckIn", "Lease", "Ephemeral"]);
-    assert_eq!(names!(RemovalReason), ["Revoked", "LoggedOut", "Cloned", "Abandoned", "RemovedAll", "Discrepancy"]);
+    assert_eq!(names!(EnvelopeKind), ["Application", "History", "CheckIn", "Lease", "Ephemeral", "Reset", "Notice"]);
+    assert_eq!(
+        names!(RemovalReason),
+        ["Revoked", "LoggedOut", "Cloned", "Abandoned", "RemovedAll", "Discrepancy", "Recovered", "Lapsed"]
+    );
+    assert_eq!(names!(Standing), ["Active", "Restricted", "Quarantined"]);
+    assert_eq!(names!(NoticeKind), ["Linked", "Relinked", "Removed", "Discrepancy", "RootChanged", "RecoveryChanged"]);
+    let rows: Vec<_> = (1..=12).map(|row| Discrepancy::from_code(row).unwrap()).collect();
+    assert_eq!((rows.len(), Discrepancy::from_code(0), Discrepancy::from_code(13)), (12, None, None));
+    assert_eq!(
+        rows.iter().map(|row| format!("{row:?}")).collect::<Vec<_>>(),
+        [
+            "CounterRepeated",
+            "CopyForked",
+            "ListDiffers",
+            "ListStale",
+            "PlatformChanged",
+            "CountersImpossible",
+            "BadSignatures",
+            "Undecryptable",
+            "LeaseEnded",
+            "TwoSockets",
+            "CountryChanged",
+            "Removed"
+        ]
+    );
     assert_eq!((Role::Primary.code(), Role::Linked.code(), Role::from_code(0)), (1, 2, None));
 }
 
 #[test]
 fn the_words_in_front_of_signatures_are_frozen() {
-    let labels: Vec<_> = (0..9).map(|code| SigningContext::from_code(code).unwrap().label()).collect();
+    let labels: Vec<_> = (0..14).map(|code| SigningContext::from_code(code).unwrap().label()).collect();
     let words = [
         "relay-ctx",
         "ops-cert",
@@ -81,6 +106,11 @@ fn the_words_in_front_of_signatures_are_frozen() {
         "checkin",
         "ws-auth",
         "root-rotate",
+        "recovery",
+        "session-reset",
+        "recovery-auth",
+        "lan-answer",
+        "known-device",
     ];
     assert_eq!(labels, words.map(|word| format!("pairlight/v1/{word}")));
     assert_eq!(SigningContext::Lease.input(b"x"), b"pairlight/v1/lease\0x");

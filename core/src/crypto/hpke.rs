@@ -29,6 +29,12 @@ pub enum ExportLabel {
     CheckCode,
     /// Key of M3.
     M3,
+    /// Key of the challenge on the local network.
+    Lan,
+    /// The word that a cable or a tap carries.
+    Tap,
+    /// Key of the last record of a session reset.
+    Reset,
 }
 
 impl ExportLabel {
@@ -37,6 +43,9 @@ impl ExportLabel {
             Self::Response => b"pairlight/v1/response",
             Self::CheckCode => b"pairlight/v1/sas",
             Self::M3 => b"pairlight/v1/m3",
+            Self::Lan => b"pairlight/v1/lan",
+            Self::Tap => b"pairlight/v1/tap",
+            Self::Reset => b"pairlight/v1/reset",
         }
     }
 }
@@ -77,6 +86,20 @@ impl RecipientKey {
         let (secret, public) = XWing::gen_keypair_with_rng(rng);
         let public = public.to_bytes().as_slice().try_into().map_err(|_| CryptoError)?;
         Ok(GeneratedKey { secret: Self(secret), public })
+    }
+
+    /// The key pair of a private key, for vectors.
+    #[cfg(test)]
+    pub(crate) fn of_vector(secret: &[u8]) -> GeneratedKey {
+        let secret = Private::from_bytes(secret).unwrap();
+        let public = XWing::sk_to_pk(&secret).to_bytes().as_slice().try_into().unwrap();
+        GeneratedKey { secret: Self(secret), public }
+    }
+
+    /// The private key, for vectors.
+    #[cfg(test)]
+    pub(crate) fn to_vector(&self) -> Vec<u8> {
+        self.0.to_bytes().to_vec()
     }
 
     /// Joins the channel that `enc` opens.

@@ -22,6 +22,10 @@ pub enum KdfLabel {
     CheckCode,
     /// Key of M3: also needs the transcript and, with Bluetooth, the nonce from the air.
     M3,
+    /// Key of the challenge on the local network.
+    Lan,
+    /// The word that a cable or a tap carries.
+    Tap,
     /// Response key of the linked device's direction (RFC 9458 section 4.4).
     ResponseKey,
     /// Response nonce of the same.
@@ -30,6 +34,12 @@ pub enum KdfLabel {
     AtRest,
     /// A chunk of history; the index follows.
     HistoryChunk,
+    /// Key that seals the key of the device names for whoever has the recovery words.
+    RecoveryLabel,
+    /// Pre-shared key of a session reset: only devices of the account have it.
+    ResetPsk,
+    /// Key of the last record of a session reset.
+    ResetFinish,
 }
 
 impl KdfLabel {
@@ -41,10 +51,15 @@ impl KdfLabel {
             Self::Ble => b"ble",
             Self::CheckCode => b"pairlight/v1/sas",
             Self::M3 => b"pairlight/v1/m3",
+            Self::Lan => b"pairlight/v1/lan",
+            Self::Tap => b"pairlight/v1/tap",
             Self::ResponseKey => b"key",
             Self::ResponseNonce => b"nonce",
             Self::AtRest => b"pairlight/v1/at-rest",
             Self::HistoryChunk => b"pairlight/v1/hist-chunk",
+            Self::RecoveryLabel => b"pairlight/v1/recovery-label",
+            Self::ResetPsk => b"pairlight/v1/reset-psk",
+            Self::ResetFinish => b"pairlight/v1/reset-finish",
         }
     }
 }

@@ -2,6 +2,8 @@
 //! confused and contexts that cannot be forgotten.
 
 pub mod aead;
+pub mod block;
+pub mod es256;
 pub mod hpke;
 pub mod kdf;
 pub mod olm;

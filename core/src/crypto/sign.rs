@@ -1,6 +1,6 @@
 //! Ed25519 keys that sign only with a context (`pairlight_wire::sign`).
 
-use ed25519_dalek::{Signer, SigningKey as DalekKey};
+use ed25519_dalek::{Signature, Signer, SigningKey as DalekKey, VerifyingKey};
 use pairlight_wire::Bytes;
 use pairlight_wire::sign::{Signed, SigningContext, key_id};
 use rand_core::CryptoRng;
@@ -52,6 +52,16 @@ impl SigningKey {
         let payload = Bytes::new(payload).map_err(|_| CryptoError)?;
         Ok(Signed { kid: key_id(&self.public()), payload, sig })
     }
+}
+
+/// Checks an Ed25519 signature that another standard defines, so without a context of ours; strictly, as everywhere.
+///
+/// # Errors
+/// [`CryptoError`] for a key that is no point, or a signature that does not verify.
+pub fn verify_foreign(public: &[u8; 32], message: &[u8], signature: &[u8]) -> Result<(), CryptoError> {
+    let key = VerifyingKey::from_bytes(public).map_err(|_| CryptoError)?;
+    let signature = Signature::from_slice(signature).map_err(|_| CryptoError)?;
+    key.verify_strict(message, &signature).map_err(|_| CryptoError)
 }
 
 impl core::fmt::Debug for SigningKey {

@@ -4,7 +4,8 @@ use pairlight_wire::device::{
     Certificate, Lease, OPS_LEASE, OPS_REISSUE, OPS_REMOVE, OpsCertificate, Preset, Role, SCOPE_ALL, open_ops,
 };
 use pairlight_wire::id::{AccountId, DeviceId};
-use pairlight_wire::list::{DeviceList, Entry, ListError, RemovalReason, Tombstone, VerifiedList};
+use pairlight_wire::limits::LIST_RESETS;
+use pairlight_wire::list::{DeviceList, Entry, ListError, RemovalReason, ResetMark, Tombstone, VerifiedList};
 use pairlight_wire::sign::{Signed, SigningContext, key_id, verify};
 use pairlight_wire::{List, Wire, record};
 use rand_core::CryptoRng;
@@ -23,7 +24,9 @@ const OPS_RENEW_MS: u64 = 30 * 24 * 3_600_000;
 /// Certificates outlive leases; a certificate ends after ten years.
 const CERTIFICATE_LIFETIME_MS: u64 = 10 * 365 * 24 * 3_600_000;
 /// Tombstones are kept for 180 days.
-const TOMBSTONE_LIFETIME_MS: u64 = 180 * 24 * 3_600_000;
+const TOMBSTONE_LIFETIME_MS: u64 = 180 * DAY_MS;
+/// Resets of sessions are remembered for a day.
+const DAY_MS: u64 = 24 * 3_600_000;
 
 /// Why an account operation failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -37,6 +40,12 @@ pub enum AccountError {
     /// The account has as many devices as it may have. Remove one first.
     #[error("the account already has {0} devices")]
     Full(usize),
+    /// The root key was rotated as often as a list can say. Make a new account.
+    #[error("the root key was rotated {0} times; make a new account")]
+    TooManyRoots(usize),
+    /// The words are not those of this account's recovery key, or the account has none. Check them; their order counts.
+    #[error("these words are not the recovery key of this account")]
+    WrongWords,
     /// No such device in the list.
     #[error("the device is not on the list")]
     UnknownDevice,
@@ -75,12 +84,12 @@ impl Drop for StoredAccount {
 /// An account with its secret keys. Lives on the primary device only.
 #[derive(Clone)]
 pub struct Account {
-    root: SigningKey,
-    ops: SigningKey,
-    device: SigningKey,
-    label_key: Zeroizing<LabelKey>,
-    ops_cert: Signed,
-    list: VerifiedList,
+    pub(super) root: SigningKey,
+    pub(super) ops: SigningKey,
+    pub(super) device: SigningKey,
+    pub(super) label_key: Zeroizing<LabelKey>,
+    pub(super) ops_cert: Signed,
+    pub(super) list: VerifiedList,
 }
 
 /// What a certificate says about a new device.
@@ -146,7 +155,7 @@ impl Account {
         let (root, ops, device) = (SigningKey::generate(rng), SigningKey::generate(rng), SigningKey::generate(rng));
         let label_key = Zeroizing::new(random(rng));
         let account = AccountId::of(&root.public());
-        let ops_cert = certify_ops(&root, &ops, now)?;
+        let ops_cert = certify_ops(&root, &ops, account, now)?;
         let own = NewDevice {
             device_pk: device.public(),
             name: name.to_owned(),
@@ -156,7 +165,7 @@ impl Account {
             preset: Preset::Custom,
             link_th: [0; 32],
         };
-        let place = ListPlace { epoch: 1, prev: [0; 32] };
+        let place = ListPlace { account, epoch: 1, prev: [0; 32] };
         let certified = certify(&root, &own, Role::Primary, place, &label_key, now, rng)?;
         let accept_sig = device.sign(SigningContext::DeviceAccept, &certified.entry.cert_digest);
         let entry = certified.accept(accept_sig)?;
@@ -168,6 +177,9 @@ impl Account {
             root_pk: root.public(),
             entries: List::new(vec![entry]).map_err(|_| AccountError::Full(0))?,
             tombstones: List::default(),
+            recovery: None,
+            roots: List::default(),
+            resets: List::default(),
         };
         let signed = root.sign_payload(SigningContext::DeviceList, list.encode())?;
         let list = VerifiedList::anchor(&signed, None)?;
@@ -264,7 +276,11 @@ impl Account {
     /// # Errors
     /// [`AccountError::List`]; nothing changes then.
     pub fn advance(&mut self, signed: &Signed, ops: Option<&Signed>) -> Result<(), AccountError> {
-        self.list = self.list.successor(signed, ops.or(Some(&self.ops_cert)))?;
+        let own = || self.list.successor(signed, Some(&self.ops_cert));
+        self.list = match ops {
+            Some(ops) => self.list.successor(signed, Some(ops)).or_else(|_| own())?,
+            None => own()?,
+        };
         Ok(())
     }
 
@@ -279,10 +295,13 @@ impl Account {
         rng: &mut impl CryptoRng,
     ) -> Result<Certified, AccountError> {
         let entries = self.list.list().entries.as_slice().len();
-        if entries >= pairlight_wire::limits::LIST_ENTRIES {
+        // A device that comes back under its key takes its own place.
+        let returns = self.list.entry(&DeviceId::of(&new.device_pk)).is_some();
+        if entries >= pairlight_wire::limits::LIST_ENTRIES && !returns {
             return Err(AccountError::Full(entries));
         }
-        let place = ListPlace { epoch: self.list.list().epoch.saturating_add(1), prev: *self.list.hash() };
+        let place =
+            ListPlace { account: self.id(), epoch: self.list.list().epoch.saturating_add(1), prev: *self.list.hash() };
         certify(&self.root, new, Role::Linked, place, &self.label_key, now, rng)
     }
 
@@ -313,7 +332,7 @@ impl Account {
         let mut entries = self.list.list().entries.as_slice().to_vec();
         entries.retain(|known| known.device != entry.device);
         entries.push(entry);
-        self.sign_list(entries, self.list.list().tombstones.as_slice().to_vec(), &self.root, now)
+        self.sign_list(ListDraft { entries, ..self.draft() }, &self.root, now)
     }
 
     /// The next list without `device`, signed by the ops key.
@@ -347,7 +366,48 @@ impl Account {
         entries.retain(|entry| entry.device != *device);
         let mut tombstones = self.list.list().tombstones.as_slice().to_vec();
         tombstones.push(Tombstone { device: *device, reason, at: now.unix_ms() });
-        self.sign_list(entries, tombstones, &self.ops, now)
+        self.sign_list(ListDraft { entries, tombstones, ..self.draft() }, &self.ops, now)
+    }
+
+    /// The next list with this device alone, signed by the ops key: one list ends all others.
+    ///
+    /// # Errors
+    /// [`AccountError::UnknownDevice`] when there is no other.
+    pub fn list_alone(&self, reason: RemovalReason, now: Timestamp) -> Result<VerifiedList, AccountError> {
+        let own = self.device_id();
+        let (entries, gone): (Vec<_>, Vec<_>) =
+            self.list.list().entries.as_slice().iter().cloned().partition(|entry| entry.device == own);
+        if gone.is_empty() {
+            return Err(AccountError::UnknownDevice);
+        }
+        let mut tombstones = self.list.list().tombstones.as_slice().to_vec();
+        tombstones.extend(gone.iter().map(|entry| Tombstone { device: entry.device, reason, at: now.unix_ms() }));
+        self.sign_list(ListDraft { entries, tombstones, ..self.draft() }, &self.ops, now)
+    }
+
+    /// The next list, which notes that the session with `device` was made anew, signed by the ops key.
+    ///
+    /// # Errors
+    /// [`AccountError::UnknownDevice`] when it is not listed.
+    pub fn list_with_reset(&self, device: &DeviceId, now: Timestamp) -> Result<VerifiedList, AccountError> {
+        if self.list.entry(device).is_none() {
+            return Err(AccountError::UnknownDevice);
+        }
+        let mut draft = self.draft();
+        draft.resets.push(ResetMark { device: *device, at: now.unix_ms() });
+        self.sign_list(draft, &self.ops, now)
+    }
+
+    /// What the next list says when nothing changes.
+    pub(super) fn draft(&self) -> ListDraft {
+        let list = self.list.list();
+        ListDraft {
+            entries: list.entries.as_slice().to_vec(),
+            tombstones: list.tombstones.as_slice().to_vec(),
+            recovery: list.recovery.clone(),
+            roots: list.roots.as_slice().to_vec(),
+            resets: list.resets.as_slice().to_vec(),
+        }
     }
 
     /// The next list in which `device` has another name, signed by the root key.
@@ -364,7 +424,7 @@ impl Account {
         let mut entries = self.list.list().entries.as_slice().to_vec();
         let entry = entries.iter_mut().find(|entry| entry.device == *device).ok_or(AccountError::UnknownDevice)?;
         entry.label_ct = seal_label(&self.label_key, device, name, rng)?;
-        self.sign_list(entries, self.list.list().tombstones.as_slice().to_vec(), &self.root, now)
+        self.sign_list(ListDraft { entries, ..self.draft() }, &self.root, now)
     }
 
     /// Replaces the ops key when its certificate ends within 30 days; `true` when it did, and the account must be stored.
@@ -372,29 +432,30 @@ impl Account {
     /// # Errors
     /// [`AccountError`] never in practice: the certificate is short.
     pub fn renew_ops(&mut self, now: Timestamp, rng: &mut impl CryptoRng) -> Result<bool, AccountError> {
-        let current = open_ops(&self.ops_cert, &self.root.public()).map_err(|_| AccountError::Damaged)?;
+        let current = open_ops(&self.ops_cert, &self.root.public(), &self.id()).map_err(|_| AccountError::Damaged)?;
         if current.not_after > now.plus_ms(OPS_RENEW_MS).unix_ms() {
             return Ok(false);
         }
         let ops = SigningKey::generate(rng);
-        self.ops_cert = certify_ops(&self.root, &ops, now)?;
+        self.ops_cert = certify_ops(&self.root, &ops, self.id(), now)?;
         self.ops = ops;
         // A list signed by the old ops key could not be checked after the old certificate is gone: sign it anew.
         if self.list.signed().kid != key_id(&self.root.public()) {
-            let list = self.list.list();
-            self.list =
-                self.sign_list(list.entries.as_slice().to_vec(), list.tombstones.as_slice().to_vec(), &self.root, now)?;
+            self.list = self.sign_list(self.draft(), &self.root, now)?;
         }
         Ok(true)
     }
 
-    fn sign_list(
+    pub(super) fn sign_list(
         &self,
-        mut entries: Vec<Entry>,
-        mut tombstones: Vec<Tombstone>,
+        draft: ListDraft,
         key: &SigningKey,
         now: Timestamp,
     ) -> Result<VerifiedList, AccountError> {
+        let ListDraft { mut entries, mut tombstones, recovery, roots, mut resets } = draft;
+        resets.retain(|mark| now.ms_since(Timestamp::from_unix_ms(mark.at)) < DAY_MS);
+        let surplus = resets.len().saturating_sub(LIST_RESETS);
+        resets.drain(..surplus);
         entries.sort_by_key(|entry| entry.device);
         tombstones.retain(|old| now.ms_since(Timestamp::from_unix_ms(old.at)) < TOMBSTONE_LIFETIME_MS);
         tombstones.sort_by_key(|tombstone| tombstone.device);
@@ -406,6 +467,9 @@ impl Account {
             root_pk: self.root.public(),
             entries: List::new(entries).map_err(|entries| AccountError::Full(entries.len()))?,
             tombstones: List::new(tombstones).map_err(|tombstones| AccountError::Full(tombstones.len()))?,
+            recovery,
+            roots: List::new(roots).map_err(|roots| AccountError::TooManyRoots(roots.len()))?,
+            resets: List::new(resets).unwrap_or_default(),
         };
         let signed = key.sign_payload(SigningContext::DeviceList, list.encode())?;
         Ok(self.list.successor(&signed, Some(&self.ops_cert))?)
@@ -418,15 +482,30 @@ impl core::fmt::Debug for Account {
     }
 }
 
-/// Where in the chain a certificate belongs.
-struct ListPlace {
-    epoch: u64,
-    prev: [u8; 32],
+/// What a list says beside its place in the chain.
+pub(super) struct ListDraft {
+    pub(super) entries: Vec<Entry>,
+    pub(super) tombstones: Vec<Tombstone>,
+    pub(super) recovery: Option<Signed>,
+    pub(super) roots: Vec<Signed>,
+    pub(super) resets: Vec<ResetMark>,
 }
 
-fn certify_ops(root: &SigningKey, ops: &SigningKey, now: Timestamp) -> Result<Signed, CryptoError> {
+/// Where in the chain of which account a certificate belongs.
+pub(super) struct ListPlace {
+    pub(super) account: AccountId,
+    pub(super) epoch: u64,
+    pub(super) prev: [u8; 32],
+}
+
+pub(super) fn certify_ops(
+    root: &SigningKey,
+    ops: &SigningKey,
+    account: AccountId,
+    now: Timestamp,
+) -> Result<Signed, CryptoError> {
     let certificate = OpsCertificate {
-        account: AccountId::of(&root.public()),
+        account,
         ops_pk: ops.public(),
         not_after: now.plus_ms(OPS_LIFETIME_MS).unix_ms(),
         caps: OPS_LEASE | OPS_REMOVE | OPS_REISSUE,
@@ -434,7 +513,7 @@ fn certify_ops(root: &SigningKey, ops: &SigningKey, now: Timestamp) -> Result<Si
     root.sign_payload(SigningContext::OpsCert, certificate.encode())
 }
 
-fn certify(
+pub(super) fn certify(
     root: &SigningKey,
     new: &NewDevice,
     role: Role,
@@ -445,7 +524,7 @@ fn certify(
 ) -> Result<Certified, AccountError> {
     let device = DeviceId::of(&new.device_pk);
     let certificate = Certificate {
-        account: AccountId::of(&root.public()),
+        account: place.account,
         device,
         device_pk: new.device_pk,
         role,

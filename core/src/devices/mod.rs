@@ -1,7 +1,18 @@
-//! The account and its devices: keys, certificates, leases, and the signed list that says who belongs.
+//! The account and its devices: keys, certificates, leases, the signed list that says who belongs, and what happens to a
+//! device whose reports do not add up.
 
 mod account;
+mod discrepancy;
 mod label;
+mod notice;
+mod recovery;
+mod supervision;
+mod tenancy;
 
 pub use account::{Account, AccountError, Certified, LeaseTerms, NewDevice};
+pub use discrepancy::{Action, Observation, action};
 pub use label::{LabelKey, open_label};
+pub use notice::StoredNotice;
+pub use recovery::{RecoveryWords, list_for_recovery};
+pub use supervision::{Assessment, Circumstances, Supervision, platform_class};
+pub use tenancy::{Duty, SessionCounts, Tenancy};

@@ -76,6 +76,16 @@ impl RelayEndpoint {
 /// A WebSocket with the relay.
 pub(super) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
+/// The own address of a socket.
+pub(super) fn local_ip(socket: &Socket) -> Option<std::net::IpAddr> {
+    let tcp = match socket.get_ref() {
+        MaybeTlsStream::Plain(tcp) => tcp,
+        MaybeTlsStream::Rustls(tls) => tls.get_ref().0,
+        _ => return None,
+    };
+    tcp.local_addr().ok().map(|local| local.ip())
+}
+
 /// Speaks with one relay. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct RelayClient {

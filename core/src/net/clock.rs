@@ -1,7 +1,7 @@
 //! Where the core's time and randomness come from when it runs for real.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use getrandom::SysRng;
 use rand_core::UnwrapErr;
@@ -34,4 +34,10 @@ pub fn system_rng() -> SystemRng {
 pub(super) fn pause(now: Timestamp, deadline: Option<Timestamp>) -> Duration {
     const LONGEST_MS: u64 = 5_000;
     Duration::from_millis(deadline.map_or(LONGEST_MS, |at| at.ms_since(now).min(LONGEST_MS)))
+}
+
+/// Time since this call, by a clock that does not jump; for round trips.
+pub(super) fn stopwatch() -> impl Fn() -> Duration {
+    let began = Instant::now();
+    move || began.elapsed()
 }

@@ -244,7 +244,7 @@ impl Driver {
             Membership::Primary(_) => None,
             Membership::Linked(account) => Some(account.lease().clone()),
         };
-        if send_frame(&mut socket, &StreamRequest::Login(Login { auth, lease })).await.is_err() {
+        if send_frame(&mut socket, &StreamRequest::Login(Login { auth, lease, previous: None })).await.is_err() {
             return Over::Lost;
         }
         let mut online = false;
@@ -306,7 +306,10 @@ impl Driver {
                 (None, RefusalCode::Overflow) => Ok(()),
                 (None, code) => Err(self.on_refusal(Some(code)).await),
             },
-            StreamEvent::Challenge(_) | StreamEvent::LeaseExpiring(_) | StreamEvent::Duplicate(_) => Ok(()),
+            StreamEvent::Challenge(_)
+            | StreamEvent::LeaseExpiring(_)
+            | StreamEvent::Duplicate(_)
+            | StreamEvent::Seen(_) => Ok(()),
         }
     }
 

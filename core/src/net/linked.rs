@@ -1,12 +1,15 @@
 //! A device that is, or wants to be, linked.
 
+use std::sync::Arc;
+
 use super::client::RelayClient;
-use super::clock::{Clock, system_clock, system_rng};
+use super::clock::{Clock, SystemRng, system_clock, system_rng};
 use super::connection::{Connection, Membership};
 use super::error::NetError;
 use super::linking::Linking;
 use super::shared::SharedStore;
 use crate::pairing::{DeviceDescription, LinkedAccount, LinkedMachine, LinkedSave};
+use crate::trust::{LinkedAbilities, Radio};
 use pairlight_wire::limits::COMMIT_GIVE_UP_MS;
 
 /// The linked device: a laptop, a terminal, a browser.
@@ -15,6 +18,8 @@ pub struct LinkedDevice {
     store: SharedStore,
     client: RelayClient,
     clock: Clock,
+    abilities: LinkedAbilities,
+    radio: Option<Arc<dyn Radio>>,
 }
 
 impl LinkedDevice {
@@ -34,7 +39,23 @@ impl LinkedDevice {
         if store.run(|store| store.account()).await?.is_some() {
             return Err(NetError::OtherRole("a primary device"));
         }
-        Ok(Self { store, client, clock })
+        let abilities = LinkedAbilities { lan: true, ..LinkedAbilities::default() };
+        Ok(Self { store, client, clock, abilities, radio: None })
+    }
+
+    /// Which evidence this device can give. By default: answers on the local network.
+    #[must_use]
+    pub fn with_abilities(mut self, abilities: LinkedAbilities) -> Self {
+        self.abilities = abilities;
+        self
+    }
+
+    /// A radio that listens; report what it hears with [`Linking::heard`].
+    #[must_use]
+    pub fn with_radio(mut self, radio: Arc<dyn Radio>) -> Self {
+        self.radio = Some(radio);
+        self.abilities.radio = true;
+        self
     }
 
     /// The account, when this device is linked.
@@ -50,8 +71,21 @@ impl LinkedDevice {
     /// new link is complete.
     #[must_use]
     pub fn link(&self, description: DeviceDescription) -> Linking {
-        let machine = LinkedMachine::new(description, 0, (self.clock)(), system_rng());
-        Linking::start(machine, self.client.clone(), self.store.clone(), self.clock.clone())
+        self.start(LinkedMachine::new(description, 0, (self.clock)(), system_rng()))
+    }
+
+    /// As [`LinkedDevice::link`], for a device whose lease lapsed: it comes back as the device that it was.
+    ///
+    /// # Errors
+    /// [`NetError::NoAccount`] when this device was never linked.
+    pub async fn relink(&self, description: DeviceDescription) -> Result<Linking, NetError> {
+        let account = self.account().await?.ok_or(NetError::NoAccount)?;
+        Ok(self.start(LinkedMachine::relink(&account, description, 0, (self.clock)(), system_rng())))
+    }
+
+    fn start(&self, machine: LinkedMachine<SystemRng>) -> Linking {
+        let machine = machine.with_evidence(self.abilities);
+        Linking::start(machine, self.client.clone(), self.store.clone(), self.clock.clone(), self.radio.clone())
     }
 
     /// Goes on with a link that was interrupted between certificate and confirmation; `None` when there is none. One
@@ -68,7 +102,7 @@ impl LinkedDevice {
             return Ok(None);
         }
         let machine = LinkedMachine::resume(account, now, system_rng());
-        Ok(Some(Linking::start(machine, self.client.clone(), self.store.clone(), self.clock.clone())))
+        Ok(Some(self.start(machine)))
     }
 
     /// Goes online.

@@ -1,14 +1,18 @@
 //! Drives the linked device's machine over a real socket and a real store.
 
+use std::sync::Arc;
+
 use pairlight_wire::relay::{LinkEvent, RefusalCode};
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinHandle;
 
-use super::client::{Credentials, Received, RelayClient, Socket, next_frame, send_frame};
+use super::client::{Credentials, Received, RelayClient, Socket, local_ip, next_frame, send_frame};
 use super::clock::{Clock, SystemRng, pause};
 use super::error::NetError;
+use super::lan::LanListener;
 use super::shared::SharedStore;
-use crate::pairing::{LinkedAccount, LinkedEvent, LinkedMachine, LinkedOutput, LinkedState};
+use crate::pairing::{AppEvidence, LinkedAccount, LinkedEvent, LinkedMachine, LinkedOutput, LinkedState};
+use crate::trust::{Radio, TapWord};
 
 /// Events that may wait for the app.
 const WAITING_EVENTS: usize = 32;
@@ -19,6 +23,8 @@ enum Command {
     CheckCode(String),
     ShowAgain,
     Cancel,
+    Give(Vec<AppEvidence>),
+    Heard([u8; 16]),
 }
 
 /// A linked device on its way into an account. Dropping it ends the attempt without a word to the other side; call
@@ -27,15 +33,23 @@ enum Command {
 pub struct Linking {
     commands: mpsc::Sender<Command>,
     events: Mutex<mpsc::Receiver<LinkedEvent>>,
+    tap: watch::Receiver<Option<TapWord>>,
     task: JoinHandle<()>,
 }
 
 impl Linking {
-    pub(super) fn start(machine: Machine, client: RelayClient, store: SharedStore, clock: Clock) -> Self {
+    pub(super) fn start(
+        machine: Machine,
+        client: RelayClient,
+        store: SharedStore,
+        clock: Clock,
+        radio: Option<Arc<dyn Radio>>,
+    ) -> Self {
         let (commands, inbox) = mpsc::channel(8);
         let (outbox, events) = mpsc::channel(WAITING_EVENTS);
-        let driver = Driver { machine, client, store, clock, socket: None, inbox, outbox };
-        Self { commands, events: Mutex::new(events), task: tokio::spawn(driver.run()) }
+        let (tapped, tap) = watch::channel(None);
+        let driver = Driver { machine, client, store, clock, radio, socket: None, lan: None, tapped, inbox, outbox };
+        Self { commands, events: Mutex::new(events), tap, task: tokio::spawn(driver.run()) }
     }
 
     /// The next event; `None` after `Linked` or `Failed`. Safe to cancel.
@@ -67,6 +81,28 @@ impl Linking {
         self.command(Command::Cancel).await
     }
 
+    /// Evidence from the app: the answer to [`LinkedEvent::EvidenceWanted`]. Nothing = it cannot be had.
+    ///
+    /// # Errors
+    /// [`NetError::Ended`].
+    pub async fn give_evidence(&self, given: Vec<AppEvidence>) -> Result<(), NetError> {
+        self.command(Command::Give(given)).await
+    }
+
+    /// The radio heard a 128-bit service UUID.
+    ///
+    /// # Errors
+    /// [`NetError::Ended`].
+    pub async fn heard(&self, uuid: [u8; 16]) -> Result<(), NetError> {
+        self.command(Command::Heard(uuid)).await
+    }
+
+    /// What this device's app sends over a cable or a tap; nothing before the check code can be typed.
+    #[must_use]
+    pub fn tap_word(&self) -> Option<TapWord> {
+        self.tap.borrow().clone()
+    }
+
     async fn command(&self, command: Command) -> Result<(), NetError> {
         self.commands.send(command).await.map_err(|_| NetError::Ended)
     }
@@ -83,7 +119,11 @@ struct Driver {
     client: RelayClient,
     store: SharedStore,
     clock: Clock,
+    radio: Option<Arc<dyn Radio>>,
     socket: Option<Socket>,
+    /// Answers challenges on the local network; gone with the driver.
+    lan: Option<LanListener>,
+    tapped: watch::Sender<Option<TapWord>>,
     inbox: mpsc::Receiver<Command>,
     outbox: mpsc::Sender<LinkedEvent>,
 }
@@ -113,6 +153,8 @@ impl Driver {
                     self.machine.handle_disconnected(now);
                 }
                 Woken::Command(Command::CheckCode(typed)) => self.machine.enter_check_code(&typed, now),
+                Woken::Command(Command::Give(given)) => self.machine.give_evidence(given, now),
+                Woken::Command(Command::Heard(uuid)) => self.machine.handle_advertisement(uuid, now),
                 Woken::Command(Command::ShowAgain) => self.machine.show_again(now),
                 Woken::Command(Command::Cancel) => self.machine.cancel(now),
                 Woken::Time => self.machine.handle_timeout(now),
@@ -168,6 +210,21 @@ impl Driver {
                     self.machine.handle_disconnected((self.clock)());
                 }
             }
+            LinkedOutput::ListenLan(responder) => {
+                let local = self.socket.as_ref().and_then(local_ip);
+                match LanListener::open(*responder, local).await {
+                    Ok(lan) => {
+                        self.machine.handle_lan_open(lan.port, &lan.addresses, (self.clock)());
+                        self.lan = Some(lan);
+                    }
+                    Err(error) => tracing::debug!(%error, "no socket for the local network"),
+                }
+            }
+            LinkedOutput::Radio(order) => {
+                if let Some(radio) = &self.radio {
+                    radio.perform(order);
+                }
+            }
             LinkedOutput::FetchList { account } => {
                 let chain = fetch_chain(&self.client, &account).await;
                 let now = (self.clock)();
@@ -193,6 +250,9 @@ impl Driver {
                 }
             }
             LinkedOutput::Event(event) => {
+                if matches!(event, LinkedEvent::EnterCheckCode) {
+                    self.tapped.send_replace(self.machine.tap_word().cloned());
+                }
                 let _ = self.outbox.send(event).await;
             }
         }

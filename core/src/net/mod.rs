@@ -16,6 +16,7 @@ mod client;
 mod clock;
 mod connection;
 mod error;
+mod lan;
 mod linked;
 mod linking;
 mod pairing;

@@ -1,5 +1,6 @@
 //! Drives the primary device's machine over HTTP and a real store.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use pairlight_wire::Bytes;
@@ -11,9 +12,11 @@ use tokio::task::JoinHandle;
 use super::client::{Credentials, RelayClient};
 use super::clock::{Clock, SystemRng, pause};
 use super::error::NetError;
+use super::lan::run_probe;
 use super::shared::SharedStore;
 use crate::devices::Account;
 use crate::pairing::{PrimaryEvent, PrimaryMachine, PrimaryOutput, PrimaryState};
+use crate::trust::{LanVerdict, ManagedVerdict, Radio, TapMedium};
 
 /// Events that may wait for the app.
 const WAITING_EVENTS: usize = 32;
@@ -27,6 +30,8 @@ enum Command {
     ApproveAgain,
     Decline,
     Cancel,
+    Tap(TapMedium, Vec<u8>),
+    Judge(ManagedVerdict),
 }
 
 /// A primary device on its way to a linked one. Dropping it ends the attempt without a word to the other side; call
@@ -45,6 +50,7 @@ impl Pairing {
         client: RelayClient,
         store: SharedStore,
         clock: Clock,
+        radio: Option<Arc<dyn Radio>>,
     ) -> Self {
         let (commands, inbox) = mpsc::channel(8);
         let (outbox, events) = mpsc::channel(WAITING_EVENTS);
@@ -59,6 +65,8 @@ impl Pairing {
             polled,
             answers,
             poller: None,
+            probe: None,
+            radio,
             inbox,
             outbox,
         };
@@ -102,6 +110,22 @@ impl Pairing {
         self.command(Command::Cancel).await
     }
 
+    /// Over a cable or a tap came what the other device's app sent there.
+    ///
+    /// # Errors
+    /// [`NetError::Ended`].
+    pub async fn tapped(&self, medium: TapMedium, arrived: &[u8]) -> Result<(), NetError> {
+        self.command(Command::Tap(medium, arrived.to_vec())).await
+    }
+
+    /// The answer to [`PrimaryEvent::JudgeManaged`].
+    ///
+    /// # Errors
+    /// [`NetError::Ended`].
+    pub async fn judge_managed(&self, verdict: ManagedVerdict) -> Result<(), NetError> {
+        self.command(Command::Judge(verdict)).await
+    }
+
     async fn command(&self, command: Command) -> Result<(), NetError> {
         self.commands.send(command).await.map_err(|_| NetError::Ended)
     }
@@ -130,6 +154,8 @@ struct Driver {
     polled: mpsc::Sender<Result<SlotMessages, NetError>>,
     answers: mpsc::Receiver<Result<SlotMessages, NetError>>,
     poller: Option<Poller>,
+    probe: Option<Probe>,
+    radio: Option<Arc<dyn Radio>>,
     inbox: mpsc::Receiver<Command>,
     outbox: mpsc::Sender<PrimaryEvent>,
 }
@@ -143,7 +169,17 @@ impl Drop for Poller {
     }
 }
 
+/// The challenge on the local network that is running; ends with its handle.
+struct Probe(JoinHandle<LanVerdict>);
+
+impl Drop for Probe {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
 enum Woken {
+    Lan(LanVerdict),
     Answer(Result<SlotMessages, NetError>),
     Command(Command),
     Time,
@@ -166,7 +202,14 @@ impl Driver {
                 true => Duration::ZERO,
                 false => pause(now, self.machine.poll_timeout()),
             };
+            let verdict = async {
+                match &mut self.probe {
+                    Some(probe) => (&mut probe.0).await.unwrap_or_else(|_| LanVerdict::silence()),
+                    None => std::future::pending().await,
+                }
+            };
             let woken = tokio::select! {
+                verdict = verdict => Woken::Lan(verdict),
                 Some(answer) = self.answers.recv() => Woken::Answer(answer),
                 command = self.inbox.recv() => command.map_or(Woken::Abandoned, Woken::Command),
                 () = tokio::time::sleep(pause) => Woken::Time,
@@ -178,6 +221,13 @@ impl Driver {
                     self.poller = None;
                     self.machine.handle_unreachable(now);
                 }
+                Woken::Lan(verdict) => {
+                    self.probe = None;
+                    tracing::debug!(?verdict, "the challenge on the local network is over");
+                    self.machine.handle_lan(verdict, now);
+                }
+                Woken::Command(Command::Tap(medium, arrived)) => self.machine.handle_tap(medium, &arrived, now),
+                Woken::Command(Command::Judge(verdict)) => self.machine.judge_managed(verdict, now),
                 Woken::Command(Command::Approve) => self.machine.approve(now),
                 Woken::Command(Command::ApproveAgain) => self.machine.approve_again(now),
                 Woken::Command(Command::Decline) => self.machine.decline(now),
@@ -211,6 +261,12 @@ impl Driver {
                 if let Some(claimed) = self.claimed {
                     // The slot ends by itself when this does not arrive.
                     let _ = self.client.end(claimed.slot, &claimed.token, reason).await;
+                }
+            }
+            PrimaryOutput::ProbeLan(probe) => self.probe = Some(Probe(tokio::spawn(run_probe(*probe)))),
+            PrimaryOutput::Radio(order) => {
+                if let Some(radio) = &self.radio {
+                    radio.perform(order);
                 }
             }
             PrimaryOutput::Publish(publish) => {

@@ -1,5 +1,7 @@
 //! The device that holds the account.
 
+use std::sync::Arc;
+
 use pairlight_wire::device::Role;
 use pairlight_wire::id::{AccountId, DeviceId};
 use pairlight_wire::list::{RemovalReason, VerifiedList};
@@ -7,7 +9,7 @@ use pairlight_wire::qr::QrPayload;
 use pairlight_wire::relay::{PublishList, RefusalCode};
 
 use super::client::{Credentials, RelayClient};
-use super::clock::{Clock, system_clock, system_rng};
+use super::clock::{Clock, SystemRng, system_clock, system_rng};
 use super::connection::{Connection, Membership, follow_primary};
 use super::error::NetError;
 use super::pairing::Pairing;
@@ -15,7 +17,8 @@ use super::shared::SharedStore;
 use crate::Timestamp;
 use crate::devices::{Account, AccountError};
 use crate::pairing::{PrimaryConfig, PrimaryMachine};
-use crate::trust::{Evidence, Grade, Policy, ScanSource};
+use crate::trust::lan::LAN_LIMIT;
+use crate::trust::{Evidence, EvidenceSetup, Grade, PasskeyRegistration, Policy, Radio, ScanSource};
 
 /// Tries to change the list before giving up against other devices that change it too.
 const CHANGE_TRIES: u32 = 4;
@@ -27,6 +30,8 @@ pub struct Primary {
     client: RelayClient,
     policy: Policy,
     clock: Clock,
+    evidence: EvidenceSetup,
+    radio: Option<Arc<dyn Radio>>,
 }
 
 /// One device of the account.
@@ -86,7 +91,8 @@ impl Primary {
                 store.run(move |store| store.put_account(&account)).await?;
             }
         }
-        Ok(Self { store, client, policy, clock })
+        let evidence = EvidenceSetup { lan: Some(LAN_LIMIT), ..EvidenceSetup::default() };
+        Ok(Self { store, client, policy, clock, evidence, radio: None })
     }
 
     async fn account(&self) -> Result<Account, NetError> {
@@ -125,7 +131,60 @@ impl Primary {
         let account = self.account().await?;
         let config = self.config(account.clone(), source);
         let machine = PrimaryMachine::new(config, payload, (self.clock)(), system_rng());
-        Ok(Pairing::start(machine, account, self.client.clone(), self.store.clone(), self.clock.clone()))
+        Ok(self.start(machine.with_evidence(self.setup().await?), account))
+    }
+
+    fn start(&self, machine: PrimaryMachine<SystemRng>, account: Account) -> Pairing {
+        let (client, store, clock) = (self.client.clone(), self.store.clone(), self.clock.clone());
+        Pairing::start(machine, account, client, store, clock, self.radio.clone())
+    }
+
+    /// Which evidence this device checks. By default: answers on the local network, and the passkeys that were registered.
+    /// Passkeys and lapsed devices are added from the store, whatever stands here.
+    #[must_use]
+    pub fn with_evidence(mut self, evidence: EvidenceSetup) -> Self {
+        self.evidence = evidence;
+        self
+    }
+
+    /// A radio that advertises while a device is linked.
+    #[must_use]
+    pub fn with_radio(mut self, radio: Arc<dyn Radio>) -> Self {
+        self.radio = Some(radio);
+        self.evidence.radio = true;
+        self
+    }
+
+    /// Registers a passkey that the app has just made.
+    ///
+    /// # Errors
+    /// [`NetError::Store`].
+    pub async fn register_passkey(&self, passkey: PasskeyRegistration) -> Result<(), NetError> {
+        self.store.run(move |store| store.put_passkey(&passkey)).await
+    }
+
+    /// Forgets a passkey, by its credential id.
+    ///
+    /// # Errors
+    /// [`NetError::Store`].
+    pub async fn forget_passkey(&self, credential: &[u8]) -> Result<(), NetError> {
+        let credential = credential.to_vec();
+        self.store.run(move |store| store.delete_passkey(&credential)).await
+    }
+
+    /// The registered passkeys.
+    ///
+    /// # Errors
+    /// [`NetError::Store`].
+    pub async fn passkeys(&self) -> Result<Vec<PasskeyRegistration>, NetError> {
+        self.store.run(|store| store.passkeys()).await
+    }
+
+    /// What can be checked for a link that begins now.
+    async fn setup(&self) -> Result<EvidenceSetup, NetError> {
+        let mut setup = self.evidence.clone();
+        setup.passkeys.extend(self.passkeys().await?);
+        Ok(setup)
     }
 
     fn config(&self, account: Account, source: ScanSource) -> PrimaryConfig {
@@ -142,7 +201,7 @@ impl Primary {
         let resumed = pending.into_iter().map(|pending| {
             let config = self.config(account.clone(), ScanSource::LiveCamera);
             let machine = PrimaryMachine::resume(config, pending, (self.clock)(), system_rng());
-            Pairing::start(machine, account.clone(), self.client.clone(), self.store.clone(), self.clock.clone())
+            self.start(machine, account.clone())
         });
         Ok(resumed.collect())
     }

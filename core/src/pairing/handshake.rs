@@ -2,13 +2,13 @@
 //! twice; the machines around it own time, order and people.
 //!
 //! ```text
-//! linked    Displayed --M1--> LinkedKeyed --M2b--> LinkedConfirmed --M3--> LinkedCertified --M4, M5
+//! linked    Displayed --M1--> LinkedKeyed --M2b--> LinkedConfirmed (--Need, M2b-->) --M3--> LinkedCertified --M4, M5
 //! primary   Scanned --offer--> Reviewed --M1--> PrimaryWaiting --M2--> PrimaryKeyed --M2b--> PrimaryConfirmed --M3--> PrimaryCertified
 //! ```
 
 use pairlight_wire::offer::{ClientKind, Offer, commit};
 use pairlight_wire::pairing::{
-    EvidenceItem, M1, M1Body, M2, M2Body, M2b, M2bBody, M3, M3Body, M4, M4Body, M5, M5Body, Purpose,
+    EvidenceItem, M1, M1Body, M2, M2Body, M2b, M2bBody, M3, M3Body, M4, M4Body, M5, M5Body, Need, NeedBody, Purpose,
 };
 use pairlight_wire::qr::QrPayload;
 use pairlight_wire::{Bytes, List, Text, Wire};
@@ -16,11 +16,14 @@ use rand_core::CryptoRng;
 
 use super::check_code::CheckCode;
 use super::secret::CodeKeys;
-use super::transcript::{aad, hpke_info, k3, th0, th1, th2, th3};
+use super::transcript::{aad, evidence_said, hpke_info, k3, lan_key, more_evidence_said, tap_word, th0, th1, th2, th3};
 use crate::crypto::aead::{OneShotKey, SequenceKey};
 use crate::crypto::hpke::{ExportLabel, RecipientChannel, RecipientKey, SenderChannel, response_key};
 use crate::crypto::olm::RatchetKeys;
 use crate::crypto::{CryptoError, random};
+use crate::trust::TapWord;
+use crate::trust::ble::BleNonce;
+use crate::trust::lan::LanKey;
 
 /// How a linked device introduces itself. Shown for review; proves nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,6 +85,14 @@ impl Displayed {
         Ok(Self { payload, keys, kem: kem.secret, offer, offer_ct })
     }
 
+    /// A code of a vector.
+    #[cfg(test)]
+    pub(crate) fn of_vector(payload: QrPayload, kem: RecipientKey, offer: Vec<u8>) -> Self {
+        let keys = CodeKeys::derive(payload.qr_secret());
+        let offer_ct = keys.offer_key().seal(keys.slot.as_bytes(), &offer).unwrap();
+        Self { payload, keys, kem, offer, offer_ct }
+    }
+
     /// The text of the code.
     pub(crate) fn text(&self) -> String {
         self.payload.to_text()
@@ -108,7 +119,10 @@ impl Displayed {
 
         let th2 = th2(&th0, m1_bytes, &m2);
         let check_code = CheckCode::derive(&th2, &*channel.export(ExportLabel::CheckCode)?);
-        let keyed = LinkedKeyed { channel, response, th2, check_code };
+        let lan = lan_key(&th2, &*channel.export(ExportLabel::Lan)?);
+        let tap = tap_word(&th2, &*channel.export(ExportLabel::Tap)?);
+        let purpose = m1_body.purpose;
+        let keyed = LinkedKeyed { channel, response, th2, check_code, purpose, lan, tap };
         Ok((keyed, m2))
     }
 }
@@ -117,8 +131,11 @@ impl Displayed {
 pub(crate) struct LinkedKeyed {
     channel: RecipientChannel,
     response: SequenceKey,
-    th2: [u8; 32],
+    pub(crate) th2: [u8; 32],
     pub(crate) check_code: CheckCode,
+    pub(crate) purpose: Purpose,
+    pub(crate) lan: LanKey,
+    pub(crate) tap: TapWord,
 }
 
 impl LinkedKeyed {
@@ -140,7 +157,8 @@ impl LinkedKeyed {
         let ct = self.response.seal(&aad("m2b", &self.th2), &body.encode())?;
         let m2b = M2b { ct: sealed(ct)? }.encode();
         let Self { channel, response, th2, .. } = self;
-        Ok((LinkedConfirmed { channel, response, th2, m2b: m2b.clone() }, m2b))
+        let said = evidence_said(&m2b);
+        Ok((LinkedConfirmed { channel, response, th2, said, need: None, heard: Vec::new() }, m2b))
     }
 }
 
@@ -149,15 +167,52 @@ pub(crate) struct LinkedConfirmed {
     channel: RecipientChannel,
     response: SequenceKey,
     pub(crate) th2: [u8; 32],
-    m2b: Vec<u8>,
+    said: [u8; 32],
+    /// A Need that was received; there is at most one.
+    need: Option<Vec<u8>>,
+    /// Nonces from the air of which proofs were sent: the key of M3 may depend on one of them.
+    heard: Vec<BleNonce>,
 }
 
 impl LinkedConfirmed {
+    /// Remembers nonces of which proofs were sent.
+    pub(crate) fn remember(&mut self, heard: &[BleNonce]) {
+        self.heard = heard.to_vec();
+    }
+
+    /// Opens a Need; `None` when the bytes are no Need but another message.
+    pub(crate) fn receive_need(&mut self, bytes: &[u8]) -> Result<Option<NeedBody>, CryptoError> {
+        let Ok(need) = Need::decode(bytes) else { return Ok(None) };
+        if self.need.is_some() {
+            return Err(CryptoError);
+        }
+        let need_body = body(self.channel.open(&aad("need", &self.th2), need.ct.as_slice())?)?;
+        self.need = Some(bytes.to_vec());
+        Ok(Some(need_body))
+    }
+
+    /// M2b once more, evidence only.
+    pub(crate) fn more_evidence(&mut self, evidence: Vec<EvidenceItem>) -> Result<Vec<u8>, CryptoError> {
+        let need = self.need.as_ref().ok_or(CryptoError)?;
+        let evidence = List::new(evidence).map_err(|_| CryptoError)?;
+        let body = M2bBody { check_code_ok: true, evidence, olm_ik: [0; 32], olm_otk: [0; 32] };
+        let ct = self.response.seal(&aad("m2b", &self.th2), &body.encode())?;
+        let m2b = M2b { ct: sealed(ct)? }.encode();
+        self.said = more_evidence_said(&self.said, need, &m2b);
+        Ok(m2b)
+    }
+
     pub(crate) fn receive_m3(self, m3_bytes: &[u8]) -> Result<(LinkedCertified, M3Body), CryptoError> {
         let m3 = M3::decode(m3_bytes).map_err(|_| CryptoError)?;
-        let key = OneShotKey::new(*k3(&self.th2, |label| self.channel.export(label))?);
-        let m3_body = body(key.open(&aad("m3", &self.th2), m3.ct.as_slice())?)?;
-        let th3 = th3(&self.th2, &self.m2b, m3_bytes);
+        let exported = self.channel.export(ExportLabel::M3)?;
+        // The primary device alone knows whether it counted the radio, and which nonce is its own.
+        let nonces = self.heard.iter().map(Some).chain([None]);
+        let opened = nonces.map(|nonce| OneShotKey::new(*k3(&self.th2, &exported, nonce))).find_map(|key| {
+            let opened = key.open(&aad("m3", &self.th2), m3.ct.as_slice());
+            opened.ok()
+        });
+        let m3_body = body(opened.ok_or(CryptoError)?)?;
+        let th3 = th3(&self.th2, &self.said, m3_bytes);
         Ok((LinkedCertified { channel: self.channel, response: self.response, th3 }, m3_body))
     }
 }
@@ -209,7 +264,7 @@ impl Scanned {
 
 /// The offer is authentic; the person decides.
 pub(crate) struct Reviewed {
-    keys: CodeKeys,
+    pub(crate) keys: CodeKeys,
     pub(crate) offer: Offer,
     th0: [u8; 32],
 }
@@ -265,7 +320,8 @@ impl PrimaryWaiting {
         }
         let th2 = th2(&self.th0, &self.m1_bytes, m2_bytes);
         let check_code = CheckCode::derive(&th2, &*self.channel.export(ExportLabel::CheckCode)?);
-        Ok(PrimaryKeyed { channel: self.channel, response, th2, device_pk: self.device_pk, check_code })
+        let tap = tap_word(&th2, &*self.channel.export(ExportLabel::Tap)?);
+        Ok(PrimaryKeyed { channel: self.channel, response, th2, device_pk: self.device_pk, check_code, tap })
     }
 }
 
@@ -276,6 +332,7 @@ pub(crate) struct PrimaryKeyed {
     th2: [u8; 32],
     device_pk: [u8; 32],
     pub(crate) check_code: CheckCode,
+    pub(crate) tap: TapWord,
 }
 
 impl PrimaryKeyed {
@@ -287,7 +344,9 @@ impl PrimaryKeyed {
             response: self.response,
             th2: self.th2,
             device_pk: self.device_pk,
-            m2b: m2b_bytes.to_vec(),
+            said: evidence_said(m2b_bytes),
+            need: None,
+            mixed: None,
         };
         Ok((confirmed, m2b_body))
     }
@@ -299,16 +358,52 @@ pub(crate) struct PrimaryConfirmed {
     response: SequenceKey,
     pub(crate) th2: [u8; 32],
     pub(crate) device_pk: [u8; 32],
-    m2b: Vec<u8>,
+    said: [u8; 32],
+    /// The Need that was sent; there is at most one.
+    need: Option<Vec<u8>>,
+    mixed: Option<BleNonce>,
 }
 
 impl PrimaryConfirmed {
+    /// The key of the challenge on the local network.
+    pub(crate) fn lan_key(&self) -> Result<LanKey, CryptoError> {
+        Ok(lan_key(&self.th2, &*self.channel.export(ExportLabel::Lan)?))
+    }
+
+    /// Makes the key of M3 depend on the nonce from the air.
+    pub(crate) fn mix(&mut self, nonce: BleNonce) {
+        self.mixed = Some(nonce);
+    }
+
+    /// Asks for more evidence, once.
+    pub(crate) fn need(&mut self, need_body: &NeedBody) -> Result<Vec<u8>, CryptoError> {
+        if self.need.is_some() {
+            return Err(CryptoError);
+        }
+        let ct = self.channel.seal(&aad("need", &self.th2), &need_body.encode())?;
+        let need = Need { ct: sealed(ct)? }.encode();
+        self.need = Some(need.clone());
+        Ok(need)
+    }
+
+    /// The answer to a Need: evidence only, so its keys must be zero.
+    pub(crate) fn receive_more(&mut self, m2b_bytes: &[u8]) -> Result<List<EvidenceItem, 8>, CryptoError> {
+        let need = self.need.as_ref().ok_or(CryptoError)?;
+        let m2b = M2b::decode(m2b_bytes).map_err(|_| CryptoError)?;
+        let m2b_body: M2bBody = body(self.response.open(&aad("m2b", &self.th2), m2b.ct.as_slice())?)?;
+        if !m2b_body.check_code_ok || m2b_body.olm_ik != [0; 32] || m2b_body.olm_otk != [0; 32] {
+            return Err(CryptoError);
+        }
+        self.said = more_evidence_said(&self.said, need, m2b_bytes);
+        Ok(m2b_body.evidence)
+    }
+
     pub(crate) fn certify(self, m3_body: &M3Body) -> Result<(PrimaryCertified, Vec<u8>), CryptoError> {
-        let key = OneShotKey::new(*k3(&self.th2, |label| self.channel.export(label))?);
+        let key = OneShotKey::new(*k3(&self.th2, &*self.channel.export(ExportLabel::M3)?, self.mixed.as_ref()));
         let plaintext = zeroize::Zeroizing::new(m3_body.encode());
         let ct = key.seal(&aad("m3", &self.th2), &plaintext)?;
         let m3 = M3 { ct: sealed(ct)? }.encode();
-        let th3 = th3(&self.th2, &self.m2b, &m3);
+        let th3 = th3(&self.th2, &self.said, &m3);
         Ok((PrimaryCertified { channel: self.channel, response: self.response, th3 }, m3))
     }
 }

@@ -8,7 +8,9 @@
 //!                                        -- offer, context ----------->  Review: the person decides
 //!   Claimed   <======================== M1 ===========================   AwaitingKey
 //!   CheckCode ========================= M2 ==========================>   ShowingCheckCode
-//!   AwaitingCertificate =============== M2b =========================>   (SecondApproval)
+//!   AwaitingCertificate =============== M2b =========================>   CheckingEvidence
+//!   (GivingEvidence)  <================ Need ========================   (AwaitingEvidence, at most once)
+//!   AwaitingCertificate =============== M2b again ===================>   (SecondApproval)
 //!   (saved)   <======================== M3 ===========================   AwaitingAcceptance (saved)
 //!   AwaitingCommit ==================== M4 ==========================>   Publishing (saved)
 //!                                        <-------------- PublishList --
@@ -40,7 +42,9 @@ mod transcript;
 pub use check_code::{CHECK_CODE_DIGITS, CheckCode};
 pub use code::{CodeMatrix, CodeTooLong, QUIET_ZONE};
 pub use handshake::DeviceDescription;
-pub use linked::{LinkedEvent, LinkedMachine, LinkedOutput, LinkedSave, LinkedState};
+pub use linked::{
+    AppEvidence, EvidenceWanted, LinkedEvent, LinkedMachine, LinkedOutput, LinkedSave, LinkedState, PasskeyWanted,
+};
 pub use primary::{PrimaryConfig, PrimaryEvent, PrimaryMachine, PrimaryOutput, PrimarySave, PrimaryState};
 pub use record::{LinkStage, LinkedAccount, PendingLink};
-pub use review::{ReviewModel, Warning};
+pub use review::{Choice, Emphasis, ReviewModel, Warning};

@@ -59,10 +59,10 @@ impl LinkedAccount {
         let payload = m3.cert.open(&m3.root_pk, SigningContext::DeviceCert).map_err(|_| CryptoError)?;
         let cert = Certificate::decode(payload).map_err(|_| CryptoError)?;
         let list = VerifiedList::anchor(&m3.list, Some(&m3.ops)).map_err(|_| CryptoError)?;
-        let lease = open_lease(&m3.lease, &m3.ops, &m3.root_pk).map_err(|_| CryptoError)?;
+        let lease = open_lease(&m3.lease, &m3.ops, &m3.root_pk, &list.list().account).map_err(|_| CryptoError)?;
         let own = DeviceId::of(&device.public());
         let for_us = cert.device_pk == device.public() && cert.device == own && cert.role == Role::Linked;
-        let of_account = cert.account == AccountId::of(&m3.root_pk) && list.list().root_pk == m3.root_pk;
+        let of_account = cert.account == list.list().account && list.list().root_pk == m3.root_pk;
         let in_chain = cert.prev_list == *list.hash() && Some(cert.epoch) == list.list().epoch.checked_add(1);
         let leased = lease.device == own && lease.not_after > lease.not_before && lease.list_hash == *list.hash();
         if !(for_us && of_account && in_chain && leased && cert.link_th == *th2) {
@@ -207,6 +207,12 @@ impl LinkedAccount {
     #[must_use]
     pub fn list(&self) -> &VerifiedList {
         &self.list
+    }
+
+    /// The certificate.
+    #[must_use]
+    pub fn certificate(&self) -> &Signed {
+        &self.cert
     }
 
     /// The current lease.

@@ -17,7 +17,6 @@ pub(crate) struct CodeKeys {
     /// Pre-shared key of the HPKE channel.
     pub(crate) psk: Zeroizing<[u8; 32]>,
     /// Key of the Bluetooth advertisement.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the radio evidence, which uses it, is a typed hook so far"))]
     pub(crate) ble: Zeroizing<[u8; 32]>,
 }
 

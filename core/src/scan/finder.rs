@@ -1,211 +1,244 @@
-//! Finds the squares in the corners of a code (finder patterns: black, white, three black, white, black).
+//! Looks for finder patterns: the three corner squares that tell where a code is.
+//!
+//! Whichever way a line crosses the middle of one, it passes 1:1:3:1:1 modules of dark, light, dark, light, dark. What
+//! is compared are neighbouring runs added up (bar and gap, gap and bar): ink that spreads and edges that are blurred
+//! move both ends of such a pair the same way. Nothing has to be connected, so that a scratch or a speck of dirt does
+//! not hide a square. Light squares on a dark ground are found in the same pass.
 #![expect(
+    clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
-    reason = "run lengths and coordinates are at most 16384, so no sum of five and no product with 64 leaves i32"
+    reason = "positions are below a picture's side of 16384, and windows of slices have the length that is asked for"
 )]
 
-use super::binarize::BitImage;
+use super::pyramid::GrayImage;
+use super::threshold::Threshold;
 use crate::frame::Point;
 
-/// The middle of something that looks like a finder pattern.
+/// A place that looks like a corner square of a code.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct FinderPattern {
-    /// The middle, in pixels of the picture that was searched.
+pub(super) struct Finder {
     pub(super) center: Point,
-    /// The side of a module along the axes of the picture, in pixels.
-    pub(super) module: f32,
-    /// How many of the searched rows agreed.
-    pub(super) hits: u32,
+    /// The length of the horizontal and of the vertical line through the square, in pixels.
+    pub(super) across: f32,
+    pub(super) down: f32,
+    /// The part of its inner square that scanned rows crossed as they should, about 1 for a clean one.
+    pub(super) strength: f32,
+    /// Light on a dark ground.
+    pub(super) inverted: bool,
 }
 
-/// Most patterns that are kept. A photo of a sheet full of codes has a few hundred; more is noise.
-const MOST_PATTERNS: usize = 512;
-
-/// All finder patterns of a black and white picture, those with most agreeing rows first.
-pub(super) fn find(image: &BitImage) -> Vec<FinderPattern> {
-    let mut found: Vec<FinderPattern> = Vec::new();
-    if image.width < 7 || image.height < 7 {
-        return found;
+impl Finder {
+    /// Roughly the side of a module, in pixels: too large by up to 1.4 when the square is turned.
+    pub(super) fn module(&self) -> f32 {
+        (self.across * self.down).sqrt() / 7.0
     }
-    // The square in the middle is three modules high: with every second row no readable code is stepped over.
-    let step = if image.height > 400 { 2 } else { 1 };
-    for (y, row) in image.pixels.chunks_exact(image.width).enumerate().step_by(step) {
-        search_row(image, y, row, &mut found);
-    }
-    found.sort_by_key(|p| std::cmp::Reverse(p.hits));
-    found
-}
 
-fn search_row(image: &BitImage, y: usize, row: &[u8], found: &mut Vec<FinderPattern>) {
-    let mut runs = [0i32; 5];
-    let mut length = 0;
-    let mut color = 0;
-    for (x, &pixel) in row.iter().chain(std::iter::once(&0)).enumerate() {
-        if pixel == color {
-            length += 1;
-            continue;
+    /// The same square with all lengths multiplied.
+    pub(super) fn scaled(self, factor: f32) -> Self {
+        let Point { x, y } = self.center;
+        Self {
+            center: Point::new(x * factor, y * factor),
+            across: self.across * factor,
+            down: self.down * factor,
+            ..self
         }
-        runs.rotate_left(1);
-        runs[4] = length;
-        length = 1;
-        color = pixel;
-        if pixel == 0 && is_pattern(runs) {
-            let middle = x as i32 - runs[4] - runs[3] - (runs[2] + 1) / 2;
-            if let Some(pattern) = confirm(image, middle, y as i32, runs.iter().sum()) {
-                merge(found, pattern);
+    }
+
+    /// Whether the other square covers the same place.
+    pub(super) fn is_at(&self, other: &Self) -> bool {
+        let reach = self.module().max(other.module()) * 2.0;
+        self.inverted == other.inverted
+            && (self.center.x - other.center.x).abs() < reach
+            && (self.center.y - other.center.y).abs() < reach
+    }
+}
+
+/// Squares that are remembered while a picture is searched.
+const MOST_SEEN: usize = 1000;
+
+/// Buffers that are kept between pictures.
+#[derive(Debug, Default)]
+pub(super) struct FinderSearch {
+    lines: Vec<u8>,
+    dark: Vec<u8>,
+    edges: Vec<u16>,
+    /// How many rows crossed each square of this picture.
+    hits: Vec<u32>,
+}
+
+/// A picture and where its dark begins.
+#[derive(Clone, Copy)]
+struct Shades<'a> {
+    gray: &'a GrayImage,
+    threshold: &'a Threshold,
+}
+
+impl FinderSearch {
+    /// Appends the squares that every `step`th row crosses to `found`, in pixels of `gray`: the `most` clearest of them.
+    pub(super) fn search(
+        &mut self,
+        gray: &GrayImage,
+        threshold: &Threshold,
+        step: usize,
+        most: usize,
+        found: &mut Vec<Finder>,
+    ) {
+        let shades = Shades { gray, threshold };
+        let first = found.len();
+        let step = step.max(1);
+        self.hits.clear();
+        for y in (step / 2..gray.height).step_by(step) {
+            if self.hits.is_empty() || Threshold::is_new_row(y, step) || self.lines.len() != gray.width {
+                threshold.fill_row(y, gray.width, &mut self.lines);
             }
-        }
-    }
-}
-
-/// Whether five runs have the proportions 1:1:3:1:1. Compared are pairs of neighbours, because blur and spreading ink
-/// make black runs longer at the cost of white ones and leave the pair as it was.
-fn is_pattern(runs: [i32; 5]) -> bool {
-    let total: i32 = runs.iter().sum();
-    if total < 7 || runs.contains(&0) {
-        return false;
-    }
-    // Everything in 7ths of a pixel, so that `total` is the length of a module.
-    let near = |length: i32, modules: i32| (7 * length - modules * total).abs() <= total * 3 / 4 + 3;
-    near(runs[0] + runs[1], 2)
-        && near(runs[1] + runs[2], 4)
-        && near(runs[2] + runs[3], 4)
-        && near(runs[3] + runs[4], 2)
-        && 7 * runs[2] >= 2 * total - 3
-        && 7 * runs[2] <= 4 * total + 3
-}
-
-/// Looks at a candidate from top to bottom, again from left to right, and along a diagonal.
-fn confirm(image: &BitImage, x: i32, y: i32, total: i32) -> Option<FinderPattern> {
-    let vertical = cross(image, x, y, (0, 1), total)?;
-    let y = vertical.middle(y);
-    let horizontal = cross(image, x, y as i32, (1, 0), total)?;
-    let x = horizontal.middle(x);
-    let (short, long) = (vertical.total().min(horizontal.total()), vertical.total().max(horizontal.total()));
-    if long > 2 * short {
-        return None;
-    }
-    let slash = |direction| cross(image, x as i32, y as i32, direction, 2 * total).is_some();
-    if !slash((1, 1)) && !slash((1, -1)) {
-        return None;
-    }
-    let module = (vertical.total() + horizontal.total()) as f32 / 14.0;
-    Some(FinderPattern { center: Point::new(x, y), module, hits: 1 })
-}
-
-struct Cross {
-    /// Lengths of the five runs, in steps.
-    runs: [i32; 5],
-    /// Steps of the middle run that lie before the start point.
-    before: i32,
-}
-
-impl Cross {
-    fn total(&self) -> i32 {
-        self.runs.iter().sum()
-    }
-
-    /// The middle of the middle run along the walked axis, as a continuous coordinate, for a walk that started at `at`.
-    fn middle(&self, at: impl Into<f64>) -> f32 {
-        (at.into().floor() - f64::from(self.before) + f64::from(self.runs[2]) / 2.0) as f32
-    }
-}
-
-/// Walks from a pixel in both directions over the middle square, the white ring and the black ring.
-fn cross(image: &BitImage, x: i32, y: i32, (dx, dy): (i32, i32), total: i32) -> Option<Cross> {
-    let longest = total + 2;
-    let black_at = |steps: i32| {
-        let (x, y) = (x + steps * dx, y + steps * dy);
-        (x >= 0 && y >= 0 && (x as usize) < image.width && (y as usize) < image.height)
-            .then(|| image.is_black(x as usize, y as usize))
-    };
-    if black_at(0) != Some(true) {
-        return None;
-    }
-    // One side: how far the middle run, the white run and the black run go. The edge of the picture ends the last.
-    let side = |sign: i32| {
-        let mut lengths = [0; 3];
-        let mut steps = 1;
-        for (i, length) in lengths.iter_mut().enumerate() {
-            let want = i != 1;
-            loop {
-                match black_at(sign * steps) {
-                    Some(black) if black == want => {
-                        *length += 1;
-                        steps += 1;
-                        if *length > longest {
-                            return None;
-                        }
-                    }
-                    None if i < 2 => return None,
-                    _ => break,
+            self.find_edges(gray.row(y));
+            let starts_dark = self.dark.first().is_some_and(|&d| d != 0);
+            for (i, window) in self.edges.windows(6).enumerate() {
+                let [a, b, c, d, e, f] = [window[0], window[1], window[2], window[3], window[4], window[5]];
+                let runs = [b - a, c - b, d - c, e - d, f - e];
+                if !may_be_square(runs) {
+                    continue;
+                }
+                // The run that begins at edge number i: colours alternate.
+                let is_dark = starts_dark == (i % 2 == 1);
+                let x = f32::from(c + d) / 2.0;
+                let here = y as f32 + 0.5;
+                let reach = f32::from(f - a) / 7.0;
+                let known = found[first..].iter().position(|k| {
+                    k.inverted != is_dark
+                        && (k.center.x - x).abs() < reach
+                        && (k.center.y - here).abs() < k.down.max(k.across) * 0.3
+                });
+                if let Some(known) = known {
+                    self.hits[known] += 1;
+                    continue;
+                }
+                let Some(finder) = shades.confirm(x as usize, y, usize::from(f - a), is_dark) else { continue };
+                if let Some(known) = found[first..].iter().position(|k| k.is_at(&finder)) {
+                    self.hits[known] += 1;
+                } else if found.len() - first < MOST_SEEN {
+                    found.push(finder);
+                    self.hits.push(1);
                 }
             }
         }
-        Some(lengths)
-    };
-    let [before, white_before, black_before] = side(-1)?;
-    let [after, white_after, black_after] = side(1)?;
-    let runs = [black_before, white_before, before + 1 + after, white_after, black_after];
-    is_pattern(runs).then_some(Cross { runs, before })
-}
-
-/// Adds the pattern to a close one of about the same size, or to the list.
-fn merge(found: &mut Vec<FinderPattern>, new: FinderPattern) {
-    for old in found.iter_mut() {
-        let same_size = old.module < 1.5 * new.module && new.module < 1.5 * old.module;
-        if same_size && old.center.distance(new.center) < 2.5 * old.module {
-            let n = old.hits as f32;
-            let mean = |a: f32, b: f32| (a * n + b) / (n + 1.0);
-            old.center = Point::new(mean(old.center.x, new.center.x), mean(old.center.y, new.center.y));
-            old.module = mean(old.module, new.module);
-            old.hits = old.hits.saturating_add(1);
-            return;
+        for (finder, &hits) in found[first..].iter_mut().zip(&self.hits) {
+            finder.strength = (hits as usize * step) as f32 / (finder.down * 3.0 / 7.0).max(step as f32);
         }
+        let mut clearest = found.split_off(first);
+        clearest.sort_by(|a, b| b.strength.min(1.0).total_cmp(&a.strength.min(1.0)));
+        found.extend(clearest.into_iter().take(most));
     }
-    if found.len() < MOST_PATTERNS {
-        found.push(new);
+
+    /// Where the row changes between dark and light.
+    fn find_edges(&mut self, row: &[u8]) {
+        self.dark.clear();
+        self.dark.extend(row.iter().zip(&self.lines).map(|(p, line)| u8::from(p <= line)));
+        self.edges.resize(row.len() + 1, 0);
+        let mut count = 0;
+        for (x, pair) in self.dark.windows(2).enumerate() {
+            // Written always, kept when it is an edge: no branch to guess wrong.
+            self.edges[count] = (x + 1) as u16;
+            count += usize::from(pair[0] ^ pair[1]);
+        }
+        self.edges.truncate(count);
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// A quick look at five runs of pixels.
+fn may_be_square(runs: [u16; 5]) -> bool {
+    let [a, b, c, d, e] = runs;
+    let outer = a.max(b).max(d).max(e);
+    c >= outer && is_square(runs.map(f32::from), 0.5)
+}
 
-    /// A finder pattern with modules of `module` pixels at `(left, top)` on white.
-    fn draw(image: &mut BitImage, left: usize, top: usize, module: usize) {
-        for y in 0..7 * module {
-            for x in 0..7 * module {
-                let ring = (x / module).min(6 - x / module).min(y / module).min(6 - y / module);
-                image.pixels[(top + y) * image.width + left + x] = u8::from(ring != 1);
+/// Whether five runs are 1:1:3:1:1 within `slack` modules and a pixel.
+fn is_square(runs: [f32; 5], slack: f32) -> bool {
+    let [a, b, c, d, e] = runs;
+    let module = (a + b + c + d + e) / 7.0;
+    let near = |length: f32, modules: f32| (length - modules * module).abs() <= slack * modules.sqrt() * module + 0.75;
+    near(a + b, 2.0)
+        && near(b + c, 4.0)
+        && near(c + d, 4.0)
+        && near(d + e, 2.0)
+        && c < 4.6 * module
+        && c + 1.0 > 1.7 * module
+}
+
+impl Shades<'_> {
+    /// Whether the pixel is dark; `None` outside the picture.
+    #[inline]
+    fn is_dark(&self, x: usize, y: usize) -> Option<bool> {
+        if x >= self.gray.width {
+            return None;
+        }
+        self.gray.pixels.get(y * self.gray.width + x).map(|&p| p <= self.threshold.at(x, y))
+    }
+
+    /// The lengths of the three runs from a pixel on, without that pixel itself; each at most `longest`.
+    fn arm(&self, x: usize, y: usize, step: (isize, isize), ink: bool, longest: usize) -> Option<[usize; 3]> {
+        let (mut x, mut y) = (x, y);
+        let mut runs = [0; 3];
+        for (run, wanted) in runs.iter_mut().zip([ink, !ink, ink]) {
+            loop {
+                let next = x.checked_add_signed(step.0).zip(y.checked_add_signed(step.1));
+                let Some((next_x, next_y)) = next else { break };
+                // The edge of the picture ends a run.
+                if self.is_dark(next_x, next_y) != Some(wanted) {
+                    break;
+                }
+                *run += 1;
+                if *run > longest {
+                    return None;
+                }
+                (x, y) = (next_x, next_y);
             }
         }
+        (runs[1] > 0 && runs[2] > 0).then_some(runs)
     }
 
-    #[test]
-    fn patterns_are_found_with_their_middle_and_size() {
-        let mut image = BitImage { width: 120, height: 90, pixels: vec![0; 120 * 90] };
-        draw(&mut image, 10, 5, 3);
-        draw(&mut image, 113, 40, 1);
-        draw(&mut image, 30, 45, 6);
-        let mut found = find(&image);
-        found.sort_by(|a, b| a.module.total_cmp(&b.module));
-        assert_eq!(found.len(), 3);
-        for (pattern, (x, y, module)) in found.iter().zip([(116.5, 43.5, 1.0), (20.5, 15.5, 3.0), (51.0, 66.0, 6.0)]) {
-            assert!(pattern.center.distance(Point::new(x, y)) < 0.6, "{pattern:?}");
-            assert!((pattern.module - module).abs() < 0.2, "{pattern:?}");
+    /// The five runs through a pixel in both directions, and how far their middle lies from the pixel's, in steps.
+    fn cross(&self, x: usize, y: usize, step: (isize, isize), ink: bool, longest: usize) -> Option<([f32; 5], f32)> {
+        if self.is_dark(x, y)? != ink {
+            return None;
         }
+        let back = self.arm(x, y, (-step.0, -step.1), ink, longest)?;
+        let on = self.arm(x, y, step, ink, longest)?;
+        let runs = [back[2], back[1], back[0] + 1 + on[0], on[1], on[2]].map(|n| n as f32);
+        let whole = (on[0] + on[1] + on[2]) as f32 - (back[0] + back[1] + back[2]) as f32;
+        let stone = on[0] as f32 - back[0] as f32;
+        Some((runs, (whole + stone) / 4.0))
     }
 
-    #[test]
-    fn stripes_are_no_pattern() {
-        let pixels = (0..100 * 100).map(|i| u8::from((i % 100) / 3 % 2 == 0)).collect();
-        assert_eq!(find(&BitImage { width: 100, height: 100, pixels }), []);
-    }
-
-    #[test]
-    fn an_empty_and_a_tiny_picture_have_none() {
-        assert_eq!(find(&BitImage::default()), []);
-        assert_eq!(find(&BitImage { width: 3, height: 2, pixels: vec![1; 6] }), []);
+    /// Looks down, across and along both diagonals through a place where a row crossed something like a square.
+    fn confirm(&self, x: usize, y: usize, width: usize, ink: bool) -> Option<Finder> {
+        // A square seen under a steep angle is up to three times as long one way as the other.
+        let longest = width * 2;
+        let (down, off) = self.cross(x, y, (0, 1), ink, longest)?;
+        if !is_square(down, 0.6) {
+            return None;
+        }
+        let center_y = y as f32 + 0.5 + off;
+        let (across, off) = self.cross(x, center_y as usize, (1, 0), ink, longest)?;
+        if !is_square(across, 0.6) {
+            return None;
+        }
+        let center_x = x as f32 + 0.5 + off;
+        let (tall, wide) = (down.iter().sum::<f32>(), across.iter().sum::<f32>());
+        if tall > wide * 3.5 || wide > tall * 3.5 {
+            return None;
+        }
+        // Text has bars that look like a square up and across; few letters do so along a diagonal as well.
+        let slope = [(1, 1), (1, -1)].into_iter().any(|step| {
+            self.cross(center_x as usize, center_y as usize, step, ink, longest)
+                .is_some_and(|(runs, _)| is_square(runs, 0.8))
+        });
+        slope.then_some(Finder {
+            center: Point::new(center_x, center_y),
+            across: wide,
+            down: tall,
+            strength: 0.0,
+            inverted: !ink,
+        })
     }
 }

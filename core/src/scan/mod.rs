@@ -3,10 +3,14 @@
 //! A [`Scanner`] takes [`LumaFrame`](crate::frame::LumaFrame)s and gives back every QR code that it can read, as bytes:
 //! what they mean is decided one floor further. It never reads a clock, opens nothing and keeps no picture.
 //!
-//! One frame goes through several *attempts* (`attempts`): the picture at some size (`pyramid`), as it is or inverted,
-//! made black and white (`binarize`). In each of them the three corner squares are looked for (`finder`) and the code
-//! between them is decoded (`decode`, the only file that names rqrr). `scanner` runs the attempts and merges what they
-//! give; `seen` reports each content once; `hint` says what the person could do better.
+//! A frame is looked at in several *passes* (`plan`): at some size (`pyramid`), with some line between dark and light
+//! (`threshold`). Each pass finds corner squares (`finder`) and puts them together in threes (`group`). Each three is an
+//! *attempt* (`attempt`): the size is measured and a projection fitted to the fixed patterns (`fit`, `geometry`), the
+//! alignment patterns bend it into a mesh (`mesh`), every module is sampled (`sample`) and the code is read (`reader`,
+//! with `layout` and `repair`). Only the payload of a repaired code goes to rqrr (`decode`, the one file that names it).
+//! Across frames a code is held and its modules are added up (`track`).
+//! `scanner` runs the passes and merges what they give; `seen` reports each content once; `hint` says what the person
+//! could do better.
 #![deny(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -15,18 +19,28 @@
     clippy::arithmetic_side_effects
 )]
 
-mod attempts;
-mod binarize;
+mod attempt;
 mod decode;
 mod finder;
+mod fit;
+mod geometry;
+mod group;
 mod hint;
+mod layout;
+mod mesh;
+mod plan;
 mod pyramid;
+mod reader;
+mod repair;
+mod sample;
 mod scanner;
 mod seen;
 mod symbol;
 #[cfg(test)]
 mod tests;
+mod threshold;
 mod track;
+mod view;
 
 pub use decode::silence_contained_panics;
 pub use hint::Hint;

@@ -1,13 +1,15 @@
 //! Runs the attempts on a frame and merges what they give.
 
-use super::attempts::{self, Attempt, Scale};
-use super::binarize::{Binarizer, BitImage};
-use super::decode::{self, Found};
-use super::finder;
+use super::attempt::{Attempt, Located, Work};
+use super::finder::{Finder, FinderSearch};
+use super::geometry::turn;
+use super::group::Grouping;
 use super::hint::{Hint, Light};
-use super::pyramid::GrayImage;
+use super::plan::{self, Pass};
+use super::pyramid::{GrayImage, Pyramid};
 use super::seen::SeenFilter;
-use super::symbol::{Symbol, middle, module_side, to_text};
+use super::symbol::{Symbol, module_side, to_text};
+use super::threshold::Threshold;
 use super::track::{Square, Tracked, Tracker};
 use crate::frame::{LumaFrame, Point};
 use crate::time::Timestamp;
@@ -89,20 +91,32 @@ pub struct Scanner {
     each_frame_alone: bool,
     /// Frames since the whole picture was looked at.
     since_search: u32,
-    squares: Vec<Square>,
 }
 
 #[derive(Debug, Default)]
 struct Buffers {
-    upright: GrayImage,
-    scaled: GrayImage,
-    inverted: GrayImage,
-    bits: BitImage,
-    binarizer: Binarizer,
+    pyramid: Pyramid,
+    doubled: GrayImage,
+    threshold: Threshold,
+    search: FinderSearch,
+    finders: Vec<Finder>,
+    grouping: Grouping,
+    attempt: Attempt,
+    /// The squares of the pass that saw most.
+    squares: Vec<Square>,
 }
 
 /// While a symbol is held and read, the whole picture is looked at once in so many frames.
 const FRAMES_BETWEEN_SEARCHES: u32 = 15;
+
+/// Squares of one pass, at most: more are texture.
+const MOST_FINDERS: usize = 64;
+
+/// Triples of one pass that are tried, at most.
+const MOST_TRIPLES: usize = 80;
+
+/// Fits of one frame, at most.
+const MOST_FITS: u32 = 600;
 
 impl Scanner {
     /// A scanner that has seen nothing.
@@ -126,56 +140,40 @@ impl Scanner {
 
     /// Looks for symbols in a frame that was taken at `now`.
     pub fn scan(&mut self, frame: &LumaFrame<'_>, now: Timestamp) -> ScanOutcome {
-        let upright = &mut self.buffers.upright;
+        let upright = self.buffers.pyramid.base_mut();
         frame.copy_upright_into(&mut upright.pixels);
         upright.width = frame.upright_width() as usize;
         upright.height = frame.upright_height() as usize;
+        let side = upright.longest_side();
+        self.buffers.attempt.work = Work::default();
+        self.buffers.squares.clear();
 
-        let mut pass = Pass {
-            outcome: ScanOutcome::default(),
-            unread_module_px: None,
-            squares: std::mem::take(&mut self.squares),
-        };
-        pass.squares.clear();
-        let live = self.options.effort == ScanEffort::Live && !self.each_frame_alone;
-        let mut plan = Vec::new();
-        let tracked = if live { self.tracker.follow(&self.buffers.upright) } else { None };
+        let mut look = Look { outcome: ScanOutcome::default(), unread_module_px: None };
+        let is_live = self.options.effort == ScanEffort::Live;
+        let follows = is_live && !self.each_frame_alone;
+        let tracked = if follows { self.tracker.follow(self.buffers.pyramid.level(0)) } else { None };
+        let is_held = tracked.is_some();
+        look.outcome.symbols.extend(tracked.map(Tracked::into_symbol));
+        // What is held and read needs no search; now and then a second code is looked for.
         self.since_search = self.since_search.saturating_add(1);
-        match tracked {
-            // Held and read: the rest of the picture is looked at now and then, for a second code.
-            Some(tracked) if self.since_search < FRAMES_BETWEEN_SEARCHES => {
-                pass.outcome.symbols.push(tracked.into_symbol());
-            }
-            Some(tracked) => {
-                pass.outcome.symbols.push(tracked.into_symbol());
-                plan = self.plan();
-            }
-            None => plan = self.plan(),
-        }
-        let held = !pass.outcome.symbols.is_empty();
-        if !plan.is_empty() {
+        if !is_held || self.since_search >= FRAMES_BETWEEN_SEARCHES {
             self.since_search = 0;
+            self.search(&mut look, side, is_live);
         }
-        for attempt in plan {
-            pass.run(&mut self.buffers, attempt);
-            let enough = !self.options.all_symbols || self.options.effort == ScanEffort::Live;
-            if enough && !pass.outcome.symbols.is_empty() {
-                break;
+        if follows && !is_held {
+            let base = self.buffers.pyramid.level(0);
+            match look.outcome.symbols.first() {
+                Some(symbol) => {
+                    let modules = usize::from(symbol.version).saturating_mul(4).saturating_add(17);
+                    self.tracker.hold(base, &symbol.corners, modules, symbol.inverted, symbol.mirrored);
+                }
+                None => self.tracker.consider(base, &self.buffers.squares),
             }
         }
-        let Pass { mut outcome, unread_module_px, squares } = pass;
-        if live && !held {
-            if let Some(symbol) = outcome.symbols.first() {
-                let modules = 17 + 4 * usize::from(symbol.version);
-                let upright = &self.buffers.upright;
-                self.tracker.hold(upright, &symbol.corners, modules, symbol.inverted, symbol.mirrored);
-            } else {
-                self.tracker.consider(&self.buffers.upright, &squares);
-            }
-        }
-        self.squares = squares;
+        let Look { mut outcome, unread_module_px } = look;
+        outcome.stats.panics = self.buffers.attempt.work.panics;
         if outcome.symbols.is_empty() {
-            outcome.hints = Light::measure(&self.buffers.upright).hints(unread_module_px);
+            outcome.hints = Light::measure(self.buffers.pyramid.level(0)).hints(unread_module_px);
         }
         for symbol in &mut outcome.symbols {
             symbol.corners = symbol.corners.map(|corner| frame.to_full_frame(corner));
@@ -186,29 +184,111 @@ impl Scanner {
         outcome
     }
 
-    /// The attempts for this frame.
-    fn plan(&mut self) -> Vec<Attempt> {
-        let side = self.buffers.upright.longest_side();
-        let mut plan = vec![attempts::cheap(side)];
-        let costly = attempts::costly(side);
-        match self.options.effort {
-            ScanEffort::Thorough => plan.extend(costly),
-            ScanEffort::Live => {
-                plan.extend(costly.get(self.turn.checked_rem(costly.len()).unwrap_or(0)));
-                self.turn = self.turn.wrapping_add(1);
+    /// Looks at the whole picture: in all passes, or, live, in the first and one of the others in turn.
+    fn search(&mut self, look: &mut Look, side: usize, is_live: bool) {
+        self.buffers.pyramid.build();
+        let count = plan::passes(side).count();
+        let turn =
+            if is_live { self.turn.checked_rem(count.saturating_sub(1)).map(|n| n.saturating_add(1)) } else { None };
+        self.turn = self.turn.wrapping_add(1);
+        for (i, pass) in plan::passes(side).enumerate() {
+            if is_live && i != 0 && Some(i) != turn {
+                continue;
+            }
+            look.run(&mut self.buffers, pass, self.options.all_symbols && !is_live);
+            let enough = !self.options.all_symbols || is_live;
+            if enough && !look.outcome.symbols.is_empty() {
+                break;
+            }
+            if self.buffers.attempt.work.fits > MOST_FITS {
+                break;
             }
         }
-        plan
     }
 }
 
 /// The work on one frame.
-struct Pass {
+struct Look {
     outcome: ScanOutcome,
     /// Module size of the largest code that was seen and not read, in frame pixels.
     unread_module_px: Option<f32>,
-    /// Corner squares of the attempt that saw the most.
-    squares: Vec<Square>,
+}
+
+impl Look {
+    fn run(&mut self, buffers: &mut Buffers, pass: Pass, all: bool) {
+        let Buffers { pyramid, doubled, threshold, search, finders, grouping, attempt, squares } = buffers;
+        let scale = if pass.doubled { 0.5 } else { (1u32 << pass.level.min(16)) as f32 };
+        let gray = if pass.doubled {
+            doubled.double_from(pyramid.level(0));
+            threshold.set(doubled, pyramid.level(2), pass.rule);
+            &*doubled
+        } else {
+            let gray = pyramid.level(pass.level);
+            threshold.set(gray, pyramid.level(pass.level.saturating_add(3)), pass.rule);
+            gray
+        };
+        let stats = &mut self.outcome.stats;
+        stats.attempts = stats.attempts.saturating_add(1);
+        stats.pixels = stats.pixels.saturating_add(gray.pixels.len() as u64);
+        finders.clear();
+        let step = if gray.longest_side() < 300 { 2 } else { 3 };
+        search.search(gray, threshold, step, MOST_FINDERS, finders);
+        for finder in finders.iter_mut() {
+            *finder = finder.scaled(scale);
+        }
+        if finders.len() > squares.len() {
+            squares.clear();
+            squares.extend(finders.iter().map(|finder| Square {
+                center: finder.center,
+                module: finder.module(),
+                inverted: finder.inverted,
+            }));
+        }
+        stats.finders = stats.finders.max(u32::try_from(finders.len()).unwrap_or(u32::MAX));
+        let symbols = &self.outcome.symbols;
+        grouping.group(finders, |finder| symbols.iter().any(|symbol| is_inside(finder.center, &symbol.corners)));
+        let first = self.outcome.symbols.len();
+        for triple in grouping.triples.iter().take(MOST_TRIPLES) {
+            let three = [triple.corner, triple.right, triple.below].map(|i| finders.get(i).copied());
+            let [Some(corner), Some(right), Some(below)] = three else { continue };
+            let is_used = |finder: &Finder| {
+                self.outcome.symbols.iter().skip(first).any(|symbol| is_inside(finder.center, &symbol.corners))
+            };
+            if [corner, right, below].iter().any(is_used) || attempt.work.fits > MOST_FITS {
+                continue;
+            }
+            if let Some(located) = attempt.read(pyramid, [corner, right, below]) {
+                self.take(located);
+                if !all && !self.outcome.symbols.is_empty() {
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Keeps what was decoded and not known yet.
+    fn take(&mut self, located: Located) {
+        let corners = located.mesh.corners();
+        let module_px = module_side(&corners, located.mesh.projection.modules());
+        let Some(decoded) = located.decoded else {
+            self.outcome.stats.undecodable = self.outcome.stats.undecodable.saturating_add(1);
+            self.unread_module_px = Some(self.unread_module_px.map_or(module_px, |px| px.max(module_px)));
+            return;
+        };
+        let [upper_left, upper_right, lower_right, lower_left] = corners;
+        let corners = if decoded.mirrored { [upper_left, lower_left, lower_right, upper_right] } else { corners };
+        self.outcome.symbols.push(Symbol {
+            text: to_text(&decoded.bytes),
+            bytes: decoded.bytes,
+            corners,
+            version: decoded.version,
+            ecc: decoded.ecc,
+            mask: decoded.mask,
+            inverted: located.inverted,
+            mirrored: decoded.mirrored,
+            module_px,
+        });
+    }
 }
 
 impl Tracked {
@@ -228,100 +308,9 @@ impl Tracked {
     }
 }
 
-impl Pass {
-    fn run(&mut self, buffers: &mut Buffers, attempt: Attempt) {
-        let Buffers { upright, scaled, inverted, bits, binarizer } = buffers;
-        let mut gray: &GrayImage = upright;
-        match attempt.scale {
-            Scale::Shrunk(1) => {}
-            Scale::Shrunk(n) => {
-                scaled.shrink_from(gray, n);
-                gray = scaled;
-            }
-            Scale::Doubled => {
-                scaled.double_from(gray);
-                gray = scaled;
-            }
-        }
-        if attempt.inverted {
-            inverted.invert_from(gray);
-            gray = inverted;
-        }
-        binarizer.binarize(gray, attempt.threshold, bits);
-
-        let stats = &mut self.outcome.stats;
-        stats.attempts = stats.attempts.saturating_add(1);
-        stats.pixels = stats.pixels.saturating_add(bits.pixels.len() as u64);
-        let patterns = finder::find(bits);
-        let finders = patterns.len();
-        if finders > self.squares.len() {
-            let scale = attempt.scale.frame_px();
-            self.squares.clear();
-            self.squares.extend(patterns.iter().take(16).map(|pattern| Square {
-                center: Point::new(pattern.center.x * scale, pattern.center.y * scale),
-                module: pattern.module * scale,
-                inverted: attempt.inverted,
-            }));
-        }
-        stats.finders = stats.finders.max(u32::try_from(finders).unwrap_or(u32::MAX));
-        if finders < 2 {
-            return;
-        }
-        if too_costly(finders, bits.pixels.len()) {
-            stats.skipped = stats.skipped.saturating_add(1);
-            return;
-        }
-        match decode::find_and_decode(bits) {
-            Ok(found) => self.take(found, attempt),
-            Err(decode::Panicked) => stats.panics = stats.panics.saturating_add(1),
-        }
-    }
-
-    /// Keeps what was decoded and not known yet.
-    fn take(&mut self, found: Vec<Found>, attempt: Attempt) {
-        let mut undecodable = 0u32;
-        for Found { corners, modules, decoded } in found {
-            let corners = corners.map(|p| {
-                let scale = attempt.scale.frame_px();
-                Point::new(p.x * scale, p.y * scale)
-            });
-            let module_px = module_side(&corners, modules);
-            let Some(decoded) = decoded else {
-                undecodable = undecodable.saturating_add(1);
-                self.unread_module_px = Some(self.unread_module_px.map_or(module_px, |px| px.max(module_px)));
-                continue;
-            };
-            let symbol = Symbol {
-                text: to_text(&decoded.bytes),
-                bytes: decoded.bytes,
-                corners,
-                version: decoded.version,
-                ecc: decoded.ecc,
-                mask: decoded.mask,
-                inverted: attempt.inverted,
-                mirrored: decoded.mirrored,
-                module_px,
-            };
-            if !self.outcome.symbols.iter().any(|known| is_same(known, &symbol)) {
-                self.outcome.symbols.push(symbol);
-            }
-        }
-        let stats = &mut self.outcome.stats;
-        stats.undecodable = stats.undecodable.max(undecodable);
-    }
-}
-
-/// Whether two readings are of one code: the same content, and the middle of one lies inside the other.
-fn is_same(a: &Symbol, b: &Symbol) -> bool {
-    let half = a.module_px * (17.0 + 4.0 * f32::from(a.version)) / 2.0;
-    a.bytes == b.bytes && middle(&a.corners).distance(middle(&b.corners)) < half
-}
-
-/// rqrr copies the picture for every three finder patterns that might belong together: their number grows with the
-/// third power. The factor is what was counted on photos full of false patterns.
-fn too_costly(finders: usize, pixels: usize) -> bool {
-    const MOST_BYTES_COPIED: u64 = 2_000_000_000;
-    let finders = finders as u64;
-    let triples = finders.saturating_mul(finders).saturating_mul(finders) / 200;
-    triples.saturating_mul(pixels as u64) > MOST_BYTES_COPIED
+/// Whether a point lies in a quadrilateral.
+fn is_inside(point: Point, corners: &[Point; 4]) -> bool {
+    let [a, b, c, d] = *corners;
+    let turns = [turn(a, b, point), turn(b, c, point), turn(c, d, point), turn(d, a, point)];
+    turns.iter().all(|&t| t >= 0.0) || turns.iter().all(|&t| t <= 0.0)
 }

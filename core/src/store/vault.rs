@@ -1,12 +1,23 @@
 //! The typed layer: account, links and sessions in the sealed tables. What belongs together is one batch.
 
-use pairlight_wire::Wire;
 use pairlight_wire::id::DeviceId;
+use pairlight_wire::{Bytes, List, Wire, record};
 
 use super::{Batch, Store, StoreError, Table};
 use crate::devices::Account;
 use crate::pairing::{LinkedAccount, LinkedSave, PendingLink, PrimarySave};
 use crate::session::Session;
+use crate::trust::PasskeyRegistration;
+
+/// The setting that holds the registered passkeys.
+const PASSKEYS: &str = "passkeys";
+
+record! {
+    /// All registered passkeys.
+    struct StoredPasskeys [1] {
+        all: List<Bytes<4096>, 64>,
+    }
+}
 
 /// The one row of a table that has one row.
 const ONLY: &[u8] = b"self";
@@ -149,6 +160,46 @@ impl Store {
         }
         self.commit(&batch)?;
         self.scrub()
+    }
+
+    /// The passkeys that the app registered.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read.
+    pub fn passkeys(&self) -> Result<Vec<PasskeyRegistration>, StoreError> {
+        let Some(bytes) = self.setting(PASSKEYS)? else { return Ok(Vec::new()) };
+        let stored = StoredPasskeys::decode(&bytes).map_err(damaged(Table::Setting))?;
+        let passkeys = stored.all.as_slice().iter().map(|one| PasskeyRegistration::decode(one.as_slice()));
+        passkeys.collect::<Option<_>>().ok_or(StoreError::Corrupt { table: Table::Setting })
+    }
+
+    /// Registers a passkey, in the place of one with the same credential id.
+    ///
+    /// # Errors
+    /// [`StoreError`]; [`StoreError::TooLarge`] beyond 64 passkeys. The registrations before stay.
+    pub fn put_passkey(&mut self, passkey: &PasskeyRegistration) -> Result<(), StoreError> {
+        let mut passkeys = self.passkeys()?;
+        passkeys.retain(|known| known.credential() != passkey.credential());
+        passkeys.push(passkey.clone());
+        self.put_passkeys(&passkeys)
+    }
+
+    /// Forgets a passkey, by its credential id; a missing one is no error.
+    ///
+    /// # Errors
+    /// [`StoreError`]; the registrations before stay.
+    pub fn delete_passkey(&mut self, credential: &[u8]) -> Result<(), StoreError> {
+        let mut passkeys = self.passkeys()?;
+        passkeys.retain(|known| known.credential() != credential);
+        self.put_passkeys(&passkeys)
+    }
+
+    fn put_passkeys(&mut self, passkeys: &[PasskeyRegistration]) -> Result<(), StoreError> {
+        let too_many = StoreError::TooLarge { what: "passkeys", len: passkeys.len(), limit: 64 };
+        let all = passkeys.iter().map(|passkey| Bytes::new(passkey.encode())).collect::<Result<_, _>>();
+        let all = all.ok().and_then(|all| List::new(all).ok()).ok_or(too_many)?;
+        let stored = StoredPasskeys { all };
+        self.put_setting(PASSKEYS, &stored.encode())
     }
 
     /// A choice of the user, by name.

@@ -9,7 +9,7 @@ pub enum EvidenceBit {
     CheckCode = 0,
     /// The relay saw both devices in one network, or in one city of one provider.
     RelayContext = 1,
-    /// A direct answer on the local network within 15 ms. Native linked devices only.
+    /// Direct answers on the local network within 15 ms. Native linked devices only.
     Lan = 2,
     /// The linked device heard the primary device's Bluetooth advertisement.
     Ble = 3,
@@ -24,6 +24,30 @@ pub enum EvidenceBit {
 }
 
 impl EvidenceBit {
+    /// All, by their numbers.
+    pub const ALL: [Self; 8] = [
+        Self::CheckCode,
+        Self::RelayContext,
+        Self::Lan,
+        Self::Ble,
+        Self::Passkey,
+        Self::Tap,
+        Self::KnownDevice,
+        Self::Managed,
+    ];
+
+    /// The bit with a number.
+    #[must_use]
+    pub fn from_number(number: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(number)).copied()
+    }
+
+    /// Its number.
+    #[must_use]
+    pub const fn number(self) -> u8 {
+        self as u8
+    }
+
     const fn mask(self) -> u64 {
         1 << (self as u64)
     }
@@ -69,6 +93,47 @@ impl Evidence {
     #[must_use]
     pub const fn has(self, bit: EvidenceBit) -> bool {
         self.0 & bit.mask() != 0
+    }
+
+    /// This set without what is in `other`.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
+    /// What is in both.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    /// What is in either.
+    #[must_use]
+    pub const fn or(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether there is nothing in it.
+    #[must_use]
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// What is in it, by number.
+    pub fn iter(self) -> impl Iterator<Item = EvidenceBit> {
+        EvidenceBit::ALL.into_iter().filter(move |bit| self.has(*bit))
+    }
+
+    /// As a number: bit n is evidence n.
+    #[must_use]
+    pub const fn bits(self) -> u64 {
+        self.0
+    }
+
+    /// From a number; bits that this version does not know are dropped.
+    #[must_use]
+    pub const fn from_bits(bits: u64) -> Self {
+        Self(bits & 0xff)
     }
 
     /// The grade, capped by how the code arrived.

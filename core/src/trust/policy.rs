@@ -2,13 +2,15 @@
 
 use pairlight_wire::device::{Preset, SCOPE_ALL, SCOPE_RECEIVE, SCOPE_SEND};
 
-use super::evidence::Grade;
+use super::evidence::{Evidence, Grade};
+use crate::Timestamp;
 
-const HOUR_MS: u64 = 3_600_000;
+const MINUTE_MS: u64 = 60_000;
+const HOUR_MS: u64 = 60 * MINUTE_MS;
 const DAY_MS: u64 = 24 * HOUR_MS;
 
 /// How much history a new device gets at once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum HistoryNow {
     /// Nothing.
     None,
@@ -18,21 +20,91 @@ pub enum HistoryNow {
     All,
 }
 
+/// When the history that did not come at once may follow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HistoryRest {
+    /// There is no rest: everything came at once.
+    Nothing,
+    /// After a time, or once the person proved presence on the primary device again, at the earliest `presence_ms` after
+    /// linking.
+    Either {
+        /// ms after linking.
+        after_ms: u64,
+        /// ms after linking.
+        presence_ms: u64,
+    },
+    /// After a time, and only once the person proved presence again.
+    Both {
+        /// ms after linking.
+        after_ms: u64,
+        /// ms after linking.
+        presence_ms: u64,
+    },
+}
+
+/// What a device may be sent of the history now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HistoryGrant {
+    /// How much.
+    pub allowed: HistoryNow,
+    /// When the rest follows by itself, if no other approval is missing.
+    pub rest_at: Option<Timestamp>,
+    /// From when on another proof of presence (biometry, device lock) frees the rest, or is still needed for it.
+    pub presence_from: Option<Timestamp>,
+}
+
 /// What one grade grants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Grant {
-    /// Scope bits of the certificate (`SCOPE_*`).
+    /// Scope bits of the certificate (`SCOPE_*`): the most that a lease may ever give.
     pub scope: u64,
+    /// Scope bits for the first time, and how long that is, ms; the first lease gives these. See [`Grant::scope_at`].
+    pub first: Option<(u64, u64)>,
     /// How long "approve" must be held on the approval screen, ms; 0 = a tap.
     pub hold_ms: u64,
     /// Whether the person must approve again, on a warning screen, once the evidence is known.
     pub second_approval: bool,
     /// History at once.
     pub history_now: HistoryNow,
-    /// When the rest may follow without another approval, ms after linking; `None` = now.
-    pub history_rest_after_ms: Option<u64>,
+    /// When the rest may follow.
+    pub history_rest: HistoryRest,
     /// Length of each lease, ms.
     pub lease_ms: u64,
+}
+
+impl Grant {
+    /// Scope bits of a lease that is made `ms` after linking.
+    #[must_use]
+    pub fn scope_at(&self, ms: u64) -> u64 {
+        match self.first {
+            Some((scope, first_ms)) if ms < first_ms => scope & self.scope,
+            _ => self.scope,
+        }
+    }
+
+    /// How much history a device that was linked at `linked` may be sent at `now`; `presence` is when the person last
+    /// proved presence on the primary device for this purpose, after linking.
+    #[must_use]
+    pub fn history_grant(&self, linked: Timestamp, presence: Option<Timestamp>, now: Timestamp) -> HistoryGrant {
+        let all = HistoryGrant { allowed: HistoryNow::All, rest_at: None, presence_from: None };
+        let present = |ms: u64| presence.is_some_and(|at| at.unix_ms() >= linked.plus_ms(ms).unix_ms());
+        let passed = |ms: u64| now.ms_since(linked) >= ms;
+        let (done, rest_at, presence_from) = match self.history_rest {
+            HistoryRest::Nothing => return HistoryGrant { allowed: self.history_now, ..all },
+            HistoryRest::Either { after_ms, presence_ms } => {
+                (passed(after_ms) || present(presence_ms), Some(after_ms), Some(presence_ms))
+            }
+            HistoryRest::Both { after_ms, presence_ms } => {
+                let shown = present(presence_ms);
+                (passed(after_ms) && shown, shown.then_some(after_ms), (!shown).then_some(presence_ms))
+            }
+        };
+        if done {
+            return all;
+        }
+        let at = |ms: Option<u64>| ms.map(|ms| linked.plus_ms(ms));
+        HistoryGrant { allowed: self.history_now, rest_at: at(rest_at), presence_from: at(presence_from) }
+    }
 }
 
 /// The table of an account.
@@ -46,21 +118,29 @@ pub struct Policy {
     pub medium: Option<Grant>,
     /// Grant for strong evidence.
     pub strong: Option<Grant>,
+    /// Evidence without which no link is made, whatever its grade.
+    pub required: Evidence,
 }
 
 const FULL: Grant = Grant {
     scope: SCOPE_ALL,
+    first: None,
     hold_ms: 0,
     second_approval: false,
     history_now: HistoryNow::All,
-    history_rest_after_ms: None,
+    history_rest: HistoryRest::Nothing,
     lease_ms: 30 * DAY_MS,
 };
 
 impl Policy {
     /// No delays, no refusals. For development; the certificate says so.
-    pub const DEVELOPMENT: Self =
-        Self { preset: Preset::Development, weak: Some(FULL), medium: Some(FULL), strong: Some(FULL) };
+    pub const DEVELOPMENT: Self = Self {
+        preset: Preset::Development,
+        weak: Some(FULL),
+        medium: Some(FULL),
+        strong: Some(FULL),
+        required: Evidence::NONE,
+    };
 
     /// The default: a phone on mobile data beside a laptop on Wi-Fi is weak by context, so weak stays usable.
     pub const BALANCED: Self = Self {
@@ -69,37 +149,41 @@ impl Policy {
             hold_ms: 10_000,
             second_approval: true,
             history_now: HistoryNow::Recent,
-            history_rest_after_ms: Some(12 * HOUR_MS),
+            history_rest: HistoryRest::Either { after_ms: 12 * HOUR_MS, presence_ms: 0 },
             lease_ms: 14 * DAY_MS,
             ..FULL
         }),
         medium: Some(FULL),
         strong: Some(FULL),
+        required: Evidence::NONE,
     };
 
     /// Little for little evidence.
     pub const STRICT: Self = Self {
         preset: Preset::Strict,
         weak: Some(Grant {
-            scope: SCOPE_RECEIVE,
+            scope: SCOPE_RECEIVE | SCOPE_SEND,
+            first: Some((SCOPE_RECEIVE, HOUR_MS)),
             hold_ms: 10_000,
             second_approval: true,
             history_now: HistoryNow::None,
-            history_rest_after_ms: Some(DAY_MS),
+            history_rest: HistoryRest::Both { after_ms: DAY_MS, presence_ms: 10 * MINUTE_MS },
             lease_ms: DAY_MS,
         }),
         medium: Some(Grant {
             scope: SCOPE_RECEIVE | SCOPE_SEND,
             history_now: HistoryNow::Recent,
-            history_rest_after_ms: Some(12 * HOUR_MS),
+            history_rest: HistoryRest::Either { after_ms: 12 * HOUR_MS, presence_ms: 10 * MINUTE_MS },
             lease_ms: 14 * DAY_MS,
             ..FULL
         }),
         strong: Some(FULL),
+        required: Evidence::NONE,
     };
 
     /// Only strong evidence links. For people at high risk.
-    pub const STRONG_ONLY: Self = Self { preset: Preset::StrongOnly, weak: None, medium: None, strong: Some(FULL) };
+    pub const STRONG_ONLY: Self =
+        Self { preset: Preset::StrongOnly, weak: None, medium: None, strong: Some(FULL), required: Evidence::NONE };
 
     /// What `grade` grants; `None` refuses the link.
     #[must_use]
@@ -109,6 +193,22 @@ impl Policy {
             Grade::Medium => self.medium.as_ref(),
             Grade::Strong => self.strong.as_ref(),
         }
+    }
+}
+
+impl Policy {
+    /// As [`Grant::history_grant`], for a device that was linked with `grade`. A grade that this policy refuses today gets
+    /// nothing.
+    #[must_use]
+    pub fn history_grant(
+        &self,
+        grade: Grade,
+        linked: Timestamp,
+        presence: Option<Timestamp>,
+        now: Timestamp,
+    ) -> HistoryGrant {
+        let none = HistoryGrant { allowed: HistoryNow::None, rest_at: None, presence_from: None };
+        self.grant(grade).map_or(none, |grant| grant.history_grant(linked, presence, now))
     }
 }
 
@@ -133,5 +233,57 @@ mod tests {
         assert_eq!(Policy::default(), Policy::BALANCED);
         assert!(Policy::BALANCED.grant(Grade::Weak).is_some_and(|grant| grant.second_approval));
         assert!(Policy::DEVELOPMENT.grant(Grade::Weak).is_some_and(|grant| grant.hold_ms == 0));
+        let strict = Policy::STRICT.weak.unwrap();
+        assert_eq!(strict.scope_at(0), SCOPE_RECEIVE);
+        assert_eq!(strict.scope_at(HOUR_MS - 1), SCOPE_RECEIVE);
+        assert_eq!(strict.scope_at(HOUR_MS), SCOPE_RECEIVE | SCOPE_SEND);
+        assert_eq!(Policy::STRICT.medium.unwrap().scope_at(0), SCOPE_RECEIVE | SCOPE_SEND);
+        assert_eq!(Policy::BALANCED.weak.unwrap().scope_at(0), SCOPE_ALL);
+    }
+
+    #[test]
+    fn history_comes_at_once_after_a_time_or_after_another_proof_of_presence() {
+        use HistoryNow::{All, None as Nothing, Recent};
+        let linked = Timestamp::from_unix_ms(1_800_000_000_000);
+        let after = |ms: u64| linked.plus_ms(ms);
+        let (day, hours, minutes) = (DAY_MS, 12 * HOUR_MS, 10 * MINUTE_MS);
+        // Policy, grade, ms since linking, proof of presence at, what may be sent.
+        let table: [(Policy, Grade, u64, Option<u64>, HistoryNow); 19] = [
+            (Policy::BALANCED, Grade::Strong, 0, None, All),
+            (Policy::BALANCED, Grade::Medium, 0, None, All),
+            (Policy::BALANCED, Grade::Weak, 0, None, Recent),
+            (Policy::BALANCED, Grade::Weak, hours - 1, None, Recent),
+            (Policy::BALANCED, Grade::Weak, hours, None, All),
+            (Policy::BALANCED, Grade::Weak, 1, Some(1), All),
+            (Policy::STRICT, Grade::Strong, 0, None, All),
+            (Policy::STRICT, Grade::Medium, 0, None, Recent),
+            (Policy::STRICT, Grade::Medium, hours - 1, Some(minutes - 1), Recent),
+            (Policy::STRICT, Grade::Medium, minutes, Some(minutes), All),
+            (Policy::STRICT, Grade::Medium, hours, None, All),
+            (Policy::STRICT, Grade::Weak, 0, None, Nothing),
+            (Policy::STRICT, Grade::Weak, 10 * day, None, Nothing),
+            (Policy::STRICT, Grade::Weak, 10 * day, Some(minutes - 1), Nothing),
+            (Policy::STRICT, Grade::Weak, day - 1, Some(minutes), Nothing),
+            (Policy::STRICT, Grade::Weak, day, Some(minutes), All),
+            (Policy::STRONG_ONLY, Grade::Strong, 0, None, All),
+            (Policy::STRONG_ONLY, Grade::Medium, 10 * day, Some(day), Nothing),
+            (Policy::DEVELOPMENT, Grade::Weak, 0, None, All),
+        ];
+        for (policy, grade, ms, presence, allowed) in table {
+            let grant = policy.history_grant(grade, linked, presence.map(after), after(ms));
+            assert_eq!(grant.allowed, allowed, "{:?} {grade:?} after {ms} ms, presence {presence:?}", policy.preset);
+            if allowed == All {
+                assert_eq!((grant.rest_at, grant.presence_from), (None, None));
+            }
+        }
+        let medium = Policy::STRICT.history_grant(Grade::Medium, linked, None, linked);
+        assert_eq!((medium.rest_at, medium.presence_from), (Some(after(hours)), Some(after(minutes))));
+        let weak = Policy::STRICT.history_grant(Grade::Weak, linked, None, linked);
+        assert_eq!((weak.rest_at, weak.presence_from), (None, Some(after(minutes))));
+        let weak = Policy::STRICT.history_grant(Grade::Weak, linked, Some(after(minutes)), linked);
+        assert_eq!((weak.rest_at, weak.presence_from), (Some(after(day)), None));
+        // A clock that was set back to before the link opens nothing.
+        let back = Timestamp::from_unix_ms(0);
+        assert_eq!(Policy::BALANCED.history_grant(Grade::Weak, linked, None, back).allowed, Recent);
     }
 }

@@ -399,6 +399,9 @@ impl Account {
             root_pk: self.root.verifying_key().to_bytes(),
             entries: List::new(entries).unwrap(),
             tombstones: List::new(tombstones).unwrap(),
+            recovery: None,
+            roots: List::default(),
+            resets: List::default(),
         };
         sign(by, SigningContext::DeviceList, list.encode())
     }
@@ -448,7 +451,7 @@ impl Account {
         let lease = (device.role == Role::Linked).then(|| self.lease(device, now() + 30 * 86_400_000));
         let mut stream = Stream::open(relay).await;
         let auth = device.auth(self.id(), stream.nonce, relay.host(), 1);
-        stream.socket.send(&StreamRequest::Login(Login { auth, lease })).await;
+        stream.socket.send(&StreamRequest::Login(Login { auth, lease, previous: None })).await;
         let event = stream.hears().await;
         assert!(matches!(event, StreamEvent::Welcome(_)), "{event:?}");
         stream

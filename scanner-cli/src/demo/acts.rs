@@ -21,7 +21,7 @@ use super::DemoArgs;
 use super::eye::{Eye, Screen, Sighting};
 use super::timeline::Timeline;
 use crate::exit::{Exit, Failure};
-use crate::link::{draw, words};
+use crate::link::{draw, finding as found, words};
 
 const LAPTOP: &str = "laptop";
 const PHONE: &str = "phone";
@@ -206,8 +206,14 @@ impl Stage {
                         digits = Some(code.to_display());
                     }
                     PrimaryEvent::CheckCodeConfirmed { grade } => {
-                        timeline.step(PHONE, format!("the code was typed right; evidence: {grade:?}"))?;
+                        timeline.step(PHONE, format!("the code was typed right; evidence so far: {grade:?}"))?;
                     }
+                    PrimaryEvent::EvidenceChecked { bit, finding } => {
+                        timeline.step(PHONE, found(bit, &finding))?;
+                    }
+                    PrimaryEvent::AskedForEvidence(_)
+                    | PrimaryEvent::EvidenceMissing { .. }
+                    | PrimaryEvent::JudgeManaged(_) => {}
                     PrimaryEvent::ApproveAgain { .. } => pairing.approve_again().await?,
                     PrimaryEvent::Certified => timeline.step(PHONE, "signed the laptop's certificate with the root key")?,
                     PrimaryEvent::Accepted => timeline.step(PHONE, "the laptop counter-signed; publishing the list")?,
@@ -228,7 +234,10 @@ impl Stage {
                         account = Some(linked);
                     }
                     LinkedEvent::Failed(reason) => return Err(ended(reason)),
-                    LinkedEvent::ShowCode { .. } | LinkedEvent::Paused | LinkedEvent::Reconnecting { .. } => {}
+                    LinkedEvent::ShowCode { .. }
+                    | LinkedEvent::Paused
+                    | LinkedEvent::Reconnecting { .. }
+                    | LinkedEvent::EvidenceWanted(_) => {}
                     LinkedEvent::SecondScanner => timeline.step(LAPTOP, "somebody else tried to scan the code")?,
                 },
             }

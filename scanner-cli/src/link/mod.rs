@@ -14,7 +14,7 @@ use crate::style::Voice;
 
 pub(crate) use draw::draw;
 pub(crate) use prompt::Lines;
-pub(crate) use words::words;
+pub(crate) use words::{finding, words};
 
 const EXAMPLES: &str = "\
 Examples:

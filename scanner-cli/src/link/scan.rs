@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 use clap::{Args, ValueEnum};
 use pairlight_core::net::{Pairing, Primary};
 use pairlight_core::pairing::{PrimaryEvent, ReviewModel};
-use pairlight_core::trust::{Policy, ScanSource};
+use pairlight_core::trust::{ManagedVerdict, Policy, ScanSource};
 use pairlight_wire::id::DeviceId;
 use pairlight_wire::qr::QrPayload;
 
 use super::find;
 use super::prompt::Lines;
-use super::words::failure;
+use super::words::{self, failure};
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupt;
 use crate::profile::{ProfileArgs, Role};
@@ -197,7 +197,20 @@ impl Person<'_> {
                         PrimaryEvent::ShowCheckCode(code) => {
                             self.say(&format!("\nType these digits on the other device:   {}\n", code.to_display()));
                         }
-                        PrimaryEvent::CheckCodeConfirmed { grade } => self.voice.note(format_args!("typed right; evidence: {grade:?}")),
+                        PrimaryEvent::CheckCodeConfirmed { .. } => self.voice.note("typed right"),
+                        PrimaryEvent::EvidenceChecked { bit, finding } => self.voice.note(words::finding(bit, &finding)),
+                        PrimaryEvent::AskedForEvidence(bits) => {
+                            let names: Vec<_> = bits.into_iter().map(words::evidence).collect();
+                            self.voice.note(format_args!("asked the other device for: {}", names.join(", ")));
+                        }
+                        // This program registers no attestation, so it is never asked to judge one.
+                        PrimaryEvent::JudgeManaged(_) => pairing.judge_managed(ManagedVerdict::NotAttested).await?,
+                        PrimaryEvent::EvidenceMissing { help, .. } => {
+                            self.voice.warn("the policy refuses this link with the evidence there is; any of these would help:");
+                            for help in help {
+                                self.voice.note(help.text());
+                            }
+                        }
                         PrimaryEvent::Certified => self.voice.note("certified"),
                         PrimaryEvent::Accepted => self.voice.note("accepted by the other device; publishing the list"),
                         PrimaryEvent::SecondScanner => self.voice.warn("somebody else tried to scan the same code and was refused"),
@@ -258,8 +271,14 @@ impl Person<'_> {
             model.place.as_deref().unwrap_or("not known"),
             model.grade_so_far,
         ));
+        if let Some(name) = &model.returning {
+            self.say(&format!("  returns  as \"{name}\", whose lease has lapsed"));
+        }
         for warning in &model.warnings {
             self.voice.warn(warning.text());
+        }
+        for help in &model.help {
+            self.voice.note(help.text());
         }
     }
 

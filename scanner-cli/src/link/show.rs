@@ -154,7 +154,8 @@ impl Screen<'_> {
                 return Ok(false);
             }
             LinkedEvent::SecondScanner => self.voice.warn("somebody else tried to scan the code and was refused"),
-            LinkedEvent::Linked(_) | LinkedEvent::Failed(_) => {}
+            // A terminal has neither passkeys nor attestations, and says so before it is asked.
+            LinkedEvent::EvidenceWanted(_) | LinkedEvent::Linked(_) | LinkedEvent::Failed(_) => {}
         }
         Ok(asking)
     }

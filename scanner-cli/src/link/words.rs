@@ -1,5 +1,6 @@
 //! What an end means, for people: what happened, and what to do.
 
+use pairlight_core::trust::{EvidenceBit, Finding};
 use pairlight_wire::pairing::EndReason;
 
 use crate::exit::{Exit, Failure};
@@ -21,6 +22,29 @@ pub(crate) fn words(reason: EndReason) -> &'static str {
         EndReason::NotPublished => "the account's device list could not be published",
         EndReason::RateLimited => "too many attempts",
         EndReason::Unreachable => "the relay could not be reached",
+    }
+}
+
+/// A kind of evidence, in words.
+pub(crate) fn evidence(bit: EvidenceBit) -> &'static str {
+    match bit {
+        EvidenceBit::CheckCode => "check code",
+        EvidenceBit::RelayContext => "same network or place, says the relay",
+        EvidenceBit::Lan => "local network",
+        EvidenceBit::Ble => "radio",
+        EvidenceBit::Passkey => "passkey",
+        EvidenceBit::Tap => "cable or tap",
+        EvidenceBit::KnownDevice => "known device",
+        EvidenceBit::Managed => "managed device",
+    }
+}
+
+/// What came of one piece of evidence, in words.
+pub(crate) fn finding(bit: EvidenceBit, finding: &Finding) -> String {
+    let name = evidence(bit);
+    match finding {
+        Finding::Proven => format!("evidence: {name}: proven"),
+        Finding::Refuted(why) => format!("evidence: {name}: {why}"),
     }
 }
 

@@ -32,7 +32,11 @@ impl<R: CryptoRng> LinkedMachine<R> {
         self.next_in = self.next_in.saturating_add(1);
         match core::mem::replace(&mut self.step, Step::Ended) {
             Step::Claimed { shown } => self.on_m1(*shown, bytes),
-            Step::Confirmed(confirmed) => self.on_m3(*confirmed, bytes, now),
+            Step::Confirmed(mut confirmed) => match confirmed.channel.receive_need(bytes) {
+                Err(CryptoError) => self.fail_from(EndReason::Tampered),
+                Ok(Some(need)) => self.on_need(*confirmed, &need),
+                Ok(None) => self.on_m3(*confirmed, bytes, now),
+            },
             Step::Certified { certified: Some(certified), account } => self.on_m5(certified, account, bytes),
             step @ (Step::Linked | Step::Ended | Step::Certified { .. }) => self.step = step,
             step => {
@@ -47,10 +51,11 @@ impl<R: CryptoRng> LinkedMachine<R> {
         match shown.displayed.receive_m1(&context, bytes, &mut self.rng) {
             Err(CryptoError) => self.fail_from(EndReason::Tampered),
             Ok((keyed, m2)) => {
+                self.send(m2);
+                self.prepare_evidence(&keyed);
                 self.step = Step::Keyed { keyed: Box::new(keyed), tries_left: CHECK_CODE_TRIES };
                 self.state = LinkedState::AwaitingCheckCode;
                 self.timers.start(Timer::CheckCode, CHECK_CODE_MS);
-                self.send(m2);
                 self.outputs.push_back(LinkedOutput::Event(LinkedEvent::EnterCheckCode));
             }
         }
@@ -60,9 +65,11 @@ impl<R: CryptoRng> LinkedMachine<R> {
         let Step::Keyed { keyed, .. } = core::mem::replace(&mut self.step, Step::Ended) else {
             return;
         };
+        let evidence = self.take_evidence();
         let made = RatchetAccount::generate()
-            .and_then(|ratchet| keyed.confirm(Vec::new(), &ratchet.keys()).map(|(next, m2b)| (ratchet, next, m2b)));
-        let Ok((ratchet, confirmed, m2b)) = made else { return self.fail_from(EndReason::Tampered) };
+            .and_then(|ratchet| keyed.confirm(evidence, &ratchet.keys()).map(|(next, m2b)| (ratchet, next, m2b)));
+        let Ok((ratchet, mut confirmed, m2b)) = made else { return self.fail_from(EndReason::Tampered) };
+        confirmed.remember(&self.heard_nonces());
         self.step = Step::Confirmed(Box::new(Confirmed { channel: confirmed, ratchet }));
         self.state = LinkedState::AwaitingCertificate;
         self.timers.stop(Timer::CheckCode);
@@ -87,6 +94,7 @@ impl<R: CryptoRng> LinkedMachine<R> {
             Ok((certified, account, m4)) => {
                 self.outputs.push_back(LinkedOutput::Save(LinkedSave::Pending(account.clone())));
                 self.saved = true;
+                self.stop_radio();
                 self.step = Step::Certified { certified: Some(Box::new(certified)), account };
                 self.state = LinkedState::AwaitingCommit;
                 self.timers.start(Timer::Message, MESSAGE_MS);

@@ -17,10 +17,12 @@ use crate::crypto::olm::RatchetAccount;
 use crate::crypto::sign::SigningKey;
 
 mod channel;
+mod evidence;
 mod offering;
 mod output;
 
-pub use output::{LinkedEvent, LinkedOutput, LinkedSave, LinkedState};
+use evidence::Gathering;
+pub use output::{AppEvidence, EvidenceWanted, LinkedEvent, LinkedOutput, LinkedSave, LinkedState, PasskeyWanted};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Timer {
@@ -30,6 +32,7 @@ enum Timer {
     Claim,
     Message,
     CheckCode,
+    Need,
     Poll,
     GiveUp,
     LastAnswer,
@@ -60,6 +63,8 @@ enum Step {
         tries_left: u8,
     },
     Confirmed(Box<Confirmed>),
+    /// The account asked for more evidence.
+    Asked(Box<Confirmed>),
     /// Signed for. Whatever happens to the channel now, only a list of the account decides.
     Certified {
         certified: Option<Box<LinkedCertified>>,
@@ -75,6 +80,7 @@ pub struct LinkedMachine<R> {
     device: SigningKey,
     description: DeviceDescription,
     relay_index: u8,
+    gathering: Gathering,
     step: Step,
     state: LinkedState,
     slot: Option<SlotId>,
@@ -96,6 +102,24 @@ impl<R: CryptoRng> LinkedMachine<R> {
     pub fn new(description: DeviceDescription, relay_index: u8, now: Timestamp, mut rng: R) -> Self {
         let device = SigningKey::generate(&mut rng);
         let mut machine = Self::at(Step::Offering { shown: Vec::new() }, device, description, relay_index, now, rng);
+        machine.timers.start(Timer::Show, SHOW_MS);
+        machine.outputs.push_back(LinkedOutput::Connect);
+        machine
+    }
+
+    /// As [`LinkedMachine::new`], for a device that was linked before and whose lease lapsed: it comes back under the key
+    /// that it has, so its name, its place in the list and its history go on.
+    #[must_use]
+    pub fn relink(
+        account: &LinkedAccount,
+        description: DeviceDescription,
+        relay_index: u8,
+        now: Timestamp,
+        rng: R,
+    ) -> Self {
+        let device = account.device_key().clone();
+        let mut machine = Self::at(Step::Offering { shown: Vec::new() }, device, description, relay_index, now, rng);
+        machine.gathering.returning = true;
         machine.timers.start(Timer::Show, SHOW_MS);
         machine.outputs.push_back(LinkedOutput::Connect);
         machine
@@ -130,6 +154,7 @@ impl<R: CryptoRng> LinkedMachine<R> {
             device,
             description,
             relay_index,
+            gathering: Gathering::default(),
             step,
             state: LinkedState::Opening,
             slot: None,
@@ -325,6 +350,8 @@ impl<R: CryptoRng> LinkedMachine<R> {
                     self.timers.start(Timer::LastAnswer, MESSAGE_MS);
                     self.fetch_list();
                 }
+                // Nobody gave what was asked for: the account decides without it.
+                Timer::Need => self.answer_need(),
                 Timer::LastAnswer => self.fail_undecided(EndReason::Unreachable),
                 Timer::Claim | Timer::Message if self.state == LinkedState::AwaitingCommit => self.fetch_list(),
                 Timer::Claim | Timer::Message | Timer::CheckCode => self.fail(EndReason::TimedOut),
@@ -358,6 +385,8 @@ impl<R: CryptoRng> LinkedMachine<R> {
         // Dropping the step erases its keys.
         self.step = Step::Ended;
         self.state = LinkedState::Failed(reason);
+        self.stop_radio();
+        self.gathering = Gathering::default();
         self.timers.stop_all();
         if core::mem::take(&mut self.saved) {
             self.outputs.push_back(LinkedOutput::Save(LinkedSave::Discard));

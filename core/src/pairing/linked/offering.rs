@@ -52,6 +52,7 @@ impl<R: CryptoRng> LinkedMachine<R> {
             let cancel = CancelSlot { slot, reason: EndReason::Superseded };
             self.outputs.push_back(LinkedOutput::Send(LinkRequest::Cancel(cancel)));
         }
+        self.listen(claimed.displayed.keys.ble.clone());
         self.step = Step::Claimed { shown: Box::new(claimed) };
         self.state = LinkedState::Claimed;
         self.slot = Some(slot);
@@ -102,7 +103,9 @@ impl<R: CryptoRng> LinkedMachine<R> {
             Step::Offering { shown } => shown.retain(|shown| shown.displayed.keys.slot != slot),
             // The relay may say so to hide that the link was completed: only the list counts now.
             Step::Certified { .. } if Some(slot) == self.slot => self.fetch_list(),
-            Step::Claimed { .. } | Step::Keyed { .. } | Step::Confirmed(_) if Some(slot) == self.slot => {
+            Step::Claimed { .. } | Step::Keyed { .. } | Step::Confirmed(_) | Step::Asked(_)
+                if Some(slot) == self.slot =>
+            {
                 self.end(reason);
             }
             _ => {}
@@ -114,7 +117,7 @@ impl<R: CryptoRng> LinkedMachine<R> {
             // Before the first sealed message nobody knows which of the two scanners is the person's own.
             Step::Claimed { .. } => self.fail(EndReason::Conflict),
             // Afterwards the check code decides, and the second scanner was refused.
-            Step::Keyed { .. } | Step::Confirmed(_) => {
+            Step::Keyed { .. } | Step::Confirmed(_) | Step::Asked(_) => {
                 self.outputs.push_back(LinkedOutput::Event(LinkedEvent::SecondScanner));
             }
             _ => {}

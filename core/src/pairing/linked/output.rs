@@ -2,12 +2,14 @@
 
 use core::fmt;
 
+use pairlight_wire::evidence::PasskeyProof;
 use pairlight_wire::pairing::EndReason;
 use pairlight_wire::relay::LinkRequest;
 
 #[cfg(doc)]
 use super::LinkedMachine;
 use crate::pairing::record::LinkedAccount;
+use crate::trust::{LanResponder, RadioOrder};
 
 /// Where a linked device is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +26,8 @@ pub enum LinkedState {
     AwaitingCheckCode,
     /// The digits were right; the account decides.
     AwaitingCertificate,
+    /// The account asked for more evidence, which the app must give.
+    GivingEvidence,
     /// Certified; the list with this device is being published.
     AwaitingCommit,
     /// Done.
@@ -59,6 +63,9 @@ pub enum LinkedEvent {
     },
     /// They were right; the primary device decides.
     CheckCodeAccepted,
+    /// The account asks for evidence that only the app can give: answer with [`LinkedMachine::give_evidence`], with
+    /// nothing when it cannot be had.
+    EvidenceWanted(Box<EvidenceWanted>),
     /// A second device tried to scan the same code and was refused.
     SecondScanner,
     /// Linked.
@@ -81,11 +88,41 @@ impl fmt::Debug for LinkedEvent {
                 f.debug_struct("WrongCheckCode").field("tries_left", tries_left).finish()
             }
             Self::CheckCodeAccepted => f.write_str("CheckCodeAccepted"),
+            Self::EvidenceWanted(wanted) => f.debug_tuple("EvidenceWanted").field(wanted).finish(),
             Self::SecondScanner => f.write_str("SecondScanner"),
             Self::Linked(account) => f.debug_tuple("Linked").field(account).finish(),
             Self::Failed(reason) => f.debug_tuple("Failed").field(reason).finish(),
         }
     }
+}
+
+/// Evidence that the account asks this device's app for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EvidenceWanted {
+    /// A passkey assertion: `navigator.credentials.get` with these values and user verification required.
+    pub passkey: Option<PasskeyWanted>,
+    /// An attestation of an organisation, bound to these 32 bytes.
+    pub managed: Option<[u8; 32]>,
+}
+
+/// What to ask the browser's passkeys for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PasskeyWanted {
+    /// `rpId`.
+    pub rp_id: String,
+    /// `allowCredentials`.
+    pub credentials: Vec<Vec<u8>>,
+    /// `challenge`.
+    pub challenge: [u8; 32],
+}
+
+/// Evidence from this device's app.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AppEvidence {
+    /// A passkey assertion.
+    Passkey(Box<PasskeyProof>),
+    /// An attestation of an organisation, at most 4,096 bytes in a form that its own app understands.
+    Managed(Vec<u8>),
 }
 
 /// What must be on disk before the next output is taken.
@@ -106,6 +143,11 @@ pub enum LinkedOutput {
     Connect,
     /// Send a frame on the link socket.
     Send(LinkRequest),
+    /// Bind a UDP socket, answer its datagrams with this, and report port and addresses with
+    /// [`LinkedMachine::handle_lan_open`]. Without a socket do nothing.
+    ListenLan(Box<LanResponder>),
+    /// Tell the host's radio.
+    Radio(RadioOrder),
     /// Fetch the account's lists as this device; answer with [`LinkedMachine::handle_list`], or
     /// [`LinkedMachine::handle_unreachable`] when there is no answer.
     FetchList {

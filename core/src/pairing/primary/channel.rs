@@ -2,6 +2,7 @@
 
 use pairlight_wire::context::{OwnContext, RelayContext};
 use pairlight_wire::hash::sha256;
+use pairlight_wire::id::DeviceId;
 use pairlight_wire::limits::{CHECK_CODE_MS, MESSAGE_MS};
 use pairlight_wire::pairing::{EndReason, M3Body};
 use pairlight_wire::relay::ClaimAnswer;
@@ -19,7 +20,7 @@ use crate::crypto::olm::{RatchetAccount, RatchetKeys};
 use crate::devices::{AccountError, LeaseTerms, NewDevice};
 use crate::pairing::handshake::{PrimaryKeyed, PrimaryWaiting, Reviewed, Scanned};
 use crate::pairing::record::{LinkStage, PendingLink};
-use crate::pairing::review::ReviewModel;
+use crate::pairing::review::{ReviewInput, ReviewModel};
 use crate::session::Session;
 use crate::trust::EvidenceBit;
 
@@ -28,7 +29,30 @@ impl<R: CryptoRng> PrimaryMachine<R> {
         &mut self,
         scanned: Scanned,
         answer: &ClaimAnswer,
-    ) -> Result<(Reviewed, ReviewModel), CryptoError> {
+    ) -> Result<(Reviewed, ReviewModel), EndReason> {
+        let (reviewed, context, own) = self.open_claim(scanned, answer).map_err(|CryptoError| EndReason::Tampered)?;
+        if self.account.list().tombstone(&DeviceId::of(&reviewed.offer.device_pk)).is_some() {
+            // It was removed; the same key cannot come back.
+            return Err(EndReason::Refused);
+        }
+        let model = ReviewModel::new(&ReviewInput {
+            offer: &reviewed.offer,
+            context: &context,
+            own: &own,
+            source: self.source,
+            policy: &self.policy,
+            setup: &self.setup,
+            account: &self.account,
+        });
+        self.in_browser = model.in_browser;
+        Ok((reviewed, model))
+    }
+
+    fn open_claim(
+        &mut self,
+        scanned: Scanned,
+        answer: &ClaimAnswer,
+    ) -> Result<(Reviewed, RelayContext, OwnContext), CryptoError> {
         let slot = scanned.keys.slot;
         let payload = answer.context.open(&self.relay_pk, SigningContext::RelayContext).map_err(|_| CryptoError)?;
         let context = RelayContext::decode(payload).map_err(|_| CryptoError)?;
@@ -42,8 +66,7 @@ impl<R: CryptoRng> PrimaryMachine<R> {
             self.evidence = self.evidence.with(EvidenceBit::RelayContext);
         }
         let reviewed = scanned.open_offer(answer.offer_ct.as_slice(), payload)?;
-        let model = ReviewModel::new(&reviewed.offer, &context, &own, self.source, &self.policy);
-        Ok((reviewed, model))
+        Ok((reviewed, context, own))
     }
 
     pub(super) fn on_m2(&mut self, waiting: PrimaryWaiting, bytes: &[u8]) {
@@ -51,6 +74,7 @@ impl<R: CryptoRng> PrimaryMachine<R> {
             Err(CryptoError) => self.fail_from(EndReason::Tampered),
             Ok(keyed) => {
                 let code = keyed.check_code.clone();
+                self.tap = Some(keyed.tap.clone());
                 self.step = Step::ShowingCheckCode { keyed: Box::new(keyed) };
                 self.state = PrimaryState::ShowingCheckCode;
                 self.timers.stop(Timer::Message);
@@ -66,21 +90,9 @@ impl<R: CryptoRng> PrimaryMachine<R> {
             return self.fail_from(EndReason::WrongCheckCode);
         }
         self.timers.stop(Timer::CheckCode);
-        // Further evidence in M2b is a typed hook so far: unknown proofs never raise the grade.
-        let evidence = self.evidence.with(EvidenceBit::CheckCode);
-        let grade = evidence.grade(self.source);
-        let Some(grant) = self.policy.grant(grade).copied() else { return self.fail_from(EndReason::Refused) };
-        self.outputs.push_back(PrimaryOutput::Event(PrimaryEvent::CheckCodeConfirmed { grade }));
+        self.evidence = self.evidence.with(EvidenceBit::CheckCode);
         let ratchet_keys = RatchetKeys { identity: m2b.olm_ik, one_time: m2b.olm_otk };
-        let candidate = Candidate { confirmed, ratchet_keys, evidence, grade, grant };
-        if grant.second_approval {
-            self.step = Step::SecondApproval { candidate: Box::new(candidate) };
-            self.state = PrimaryState::SecondApproval;
-            let event = PrimaryEvent::ApproveAgain { hold_ms: grant.hold_ms };
-            self.outputs.push_back(PrimaryOutput::Event(event));
-        } else {
-            self.certify(candidate, now);
-        }
+        self.gather(confirmed, ratchet_keys, m2b.evidence.as_slice(), now);
     }
 
     pub(super) fn certify(&mut self, candidate: Candidate, now: Timestamp) {
@@ -120,8 +132,8 @@ impl<R: CryptoRng> PrimaryMachine<R> {
             link_th: th2,
         };
         let certified = self.account.certify(&new, now, &mut self.rng)?;
-        let terms =
-            LeaseTerms { ctr: 0, checkin: [0; 32], scope: candidate.grant.scope, lease_ms: candidate.grant.lease_ms };
+        let grant = candidate.grant;
+        let terms = LeaseTerms { ctr: 0, checkin: [0; 32], scope: grant.scope_at(0), lease_ms: grant.lease_ms };
         let lease = self.account.lease(certified.entry.device, &terms, now)?;
         let own = RatchetAccount::generate()?;
         let olm_ik = own.keys().identity;

@@ -19,12 +19,14 @@ use crate::Timestamp;
 use crate::crypto::CryptoError;
 use crate::crypto::olm::{Ratchet, RatchetKeys};
 use crate::devices::{Account, Certified};
-use crate::trust::{Evidence, Grade, Grant, Policy, ScanSource};
+use crate::trust::{Evidence, EvidenceSetup, Grade, Grant, Policy, ScanSource, TapWord};
 
 mod channel;
+mod evidence;
 mod output;
 mod publish;
 
+use evidence::{Gathered, OnAir};
 pub use output::{PrimaryConfig, PrimaryEvent, PrimaryOutput, PrimarySave, PrimaryState};
 
 /// Publishing is tried for this long; shorter than the linked device asks, so that it never gives up first.
@@ -39,6 +41,8 @@ enum Timer {
     Claim,
     Message,
     CheckCode,
+    Evidence,
+    Hold,
     Retry,
     GiveUp,
 }
@@ -82,6 +86,12 @@ enum Step {
     ShowingCheckCode {
         keyed: Box<PrimaryKeyed>,
     },
+    CheckingEvidence {
+        gathered: Box<Gathered>,
+    },
+    AwaitingEvidence {
+        gathered: Box<Gathered>,
+    },
     SecondApproval {
         candidate: Box<Candidate>,
     },
@@ -112,7 +122,13 @@ pub struct PrimaryMachine<R> {
     step: Step,
     state: PrimaryState,
     claimed: bool,
+    setup: EvidenceSetup,
     evidence: Evidence,
+    /// Evidence that did not come right and that asking again cannot mend.
+    tried: Evidence,
+    on_air: Option<OnAir>,
+    tap: Option<TapWord>,
+    in_browser: bool,
     name: String,
     next_in: u64,
     next_out: u64,
@@ -181,7 +197,12 @@ impl<R: CryptoRng> PrimaryMachine<R> {
             step,
             state: PrimaryState::Claiming,
             claimed: false,
+            setup: EvidenceSetup::default(),
             evidence: Evidence::NONE,
+            tried: Evidence::NONE,
+            on_air: None,
+            tap: None,
+            in_browser: false,
             name: String::new(),
             next_in: 0,
             next_out: 0,
@@ -243,8 +264,9 @@ impl<R: CryptoRng> PrimaryMachine<R> {
             Ok(answer) => {
                 self.claimed = true;
                 match self.review(*scanned, &answer) {
-                    Err(CryptoError) => self.fail_from(EndReason::Tampered),
+                    Err(reason) => self.fail_from(reason),
                     Ok((reviewed, model)) => {
+                        self.advertise(&reviewed.keys.ble);
                         self.step = Step::Review { reviewed: Box::new(reviewed) };
                         self.state = PrimaryState::Review;
                         self.timers.stop_all();
@@ -275,7 +297,9 @@ impl<R: CryptoRng> PrimaryMachine<R> {
             return;
         };
         reviewed.offer.name.as_str().clone_into(&mut self.name);
-        match reviewed.initiate(Purpose::Link, 0, &mut self.rng) {
+        let device = DeviceId::of(&reviewed.offer.device_pk);
+        let purpose = if self.setup.lapsed.contains(&device) { Purpose::Relink } else { Purpose::Link };
+        match reviewed.initiate(purpose, self.policy.required.bits(), &mut self.rng) {
             Err(CryptoError) => self.fail_from(EndReason::Tampered),
             Ok((waiting, m1)) => {
                 self.step = Step::AwaitingKey { waiting: Box::new(waiting) };
@@ -286,12 +310,16 @@ impl<R: CryptoRng> PrimaryMachine<R> {
         }
     }
 
-    /// The person approved again, on the warning screen.
+    /// The person approved again, on the warning screen. Before the time to think is over the question comes again.
     pub fn approve_again(&mut self, now: Timestamp) {
         self.timers.observe(now);
         if !matches!(self.step, Step::SecondApproval { .. }) {
             return;
         }
+        if let Some(hold_ms) = self.timers.left_ms(Timer::Hold).filter(|left| *left > 0) {
+            return self.outputs.push_back(PrimaryOutput::Event(PrimaryEvent::ApproveAgain { hold_ms }));
+        }
+        self.timers.stop(Timer::Hold);
         if let Step::SecondApproval { candidate } = core::mem::replace(&mut self.step, Step::Ended) {
             self.certify(*candidate, now);
         }
@@ -326,6 +354,7 @@ impl<R: CryptoRng> PrimaryMachine<R> {
         match core::mem::replace(&mut self.step, Step::Ended) {
             Step::AwaitingKey { waiting } => self.on_m2(*waiting, bytes),
             Step::ShowingCheckCode { keyed } => self.on_m2b(*keyed, bytes, now),
+            Step::AwaitingEvidence { gathered } => self.on_more_evidence(*gathered, bytes, now),
             Step::AwaitingAcceptance { issued } => self.on_m4(*issued, bytes, now),
             step @ (Step::Publishing { .. } | Step::Abandoning { .. } | Step::Linked | Step::Ended) => {
                 self.step = step;
@@ -395,7 +424,9 @@ impl<R: CryptoRng> PrimaryMachine<R> {
                 }
                 (Timer::Claim | Timer::Message, Step::Publishing { .. }) => {}
                 (Timer::Claim | Timer::Message | Timer::CheckCode, _) => self.fail(EndReason::TimedOut),
-                (Timer::Retry, _) => {}
+                (Timer::Evidence, _) => self.evidence_timed_out(now),
+                // The time to think is over: now an approval counts.
+                (Timer::Hold | Timer::Retry, _) => {}
             }
         }
     }
@@ -432,6 +463,8 @@ impl<R: CryptoRng> PrimaryMachine<R> {
         // Dropping the step erases its keys.
         self.step = Step::Ended;
         self.state = PrimaryState::Failed(reason);
+        self.stop_radio();
+        (self.on_air, self.tap) = (None, None);
         self.timers.stop_all();
         if let Some(device) = self.saved.take() {
             let account = Box::new(self.account.clone());

@@ -12,7 +12,7 @@ use crate::devices::Account;
 use crate::pairing::check_code::CheckCode;
 use crate::pairing::record::PendingLink;
 use crate::pairing::review::ReviewModel;
-use crate::trust::{Grade, Policy, ScanSource};
+use crate::trust::{EvidenceBit, Finding, Grade, Help, LanProbe, ManagedRequest, Policy, RadioOrder, ScanSource};
 
 /// Where a primary device is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +25,10 @@ pub enum PrimaryState {
     AwaitingKey,
     /// The six digits are on the screen.
     ShowingCheckCode,
+    /// They were typed right; evidence is being checked.
+    CheckingEvidence,
+    /// The other device was asked for more evidence.
+    AwaitingEvidence,
     /// Weak evidence: the person must approve again.
     SecondApproval,
     /// The certificate is out; waiting for the counter-signature.
@@ -46,10 +50,29 @@ pub enum PrimaryEvent {
     ShowCheckCode(CheckCode),
     /// The person typed them right on the other device.
     CheckCodeConfirmed {
-        /// Grade of all evidence.
+        /// Grade of the evidence that could be checked at once.
         grade: Grade,
     },
-    /// Weak evidence: show the warning screen; answer with `approve_again` or `decline`.
+    /// A piece of evidence was checked.
+    EvidenceChecked {
+        /// Which.
+        bit: EvidenceBit,
+        /// What came of it.
+        finding: Finding,
+    },
+    /// An organisation's attestation waits for the app's judgement: answer with [`PrimaryMachine::judge_managed`].
+    JudgeManaged(Box<ManagedRequest>),
+    /// The other device was told which evidence would help.
+    AskedForEvidence(Vec<EvidenceBit>),
+    /// The policy refuses the link with the evidence there is. `Failed` follows.
+    EvidenceMissing {
+        /// Grade of all evidence.
+        grade: Grade,
+        /// What would help.
+        help: Vec<Help>,
+    },
+    /// Weak evidence: show the warning screen; answer with `approve_again` or `decline`. Comes again when the answer came
+    /// before the time was over.
     ApproveAgain {
         /// How long "approve" must be held, ms.
         hold_ms: u64,
@@ -116,6 +139,10 @@ pub enum PrimaryOutput {
     },
     /// End the slot.
     Cancel(EndReason),
+    /// Run this challenge on the local network; answer with [`PrimaryMachine::handle_lan`].
+    ProbeLan(Box<LanProbe>),
+    /// Tell the host's radio.
+    Radio(RadioOrder),
     /// Publish a list; answer with [`PrimaryMachine::handle_published`].
     Publish(Box<PublishList>),
     /// Fetch the account's lists after the known epoch; answer with [`PrimaryMachine::handle_list`].

@@ -1,5 +1,8 @@
 //! Two machines, an in-memory relay, a virtual clock, and hooks for whoever sits in between.
 
+use core::net::IpAddr;
+use core::time::Duration;
+
 use pairlight_wire::context::{IpNet, OwnContext, RelayContext};
 use pairlight_wire::hash::sha256;
 use pairlight_wire::id::{DeviceId, SlotId};
@@ -17,7 +20,7 @@ use crate::Timestamp;
 use crate::crypto::sign::SigningKey;
 use crate::devices::Account;
 use crate::pairing::*;
-use crate::trust::{Policy, ScanSource};
+use crate::trust::*;
 
 pub(super) const START: Timestamp = Timestamp::from_unix_ms(1_800_000_000_000);
 
@@ -30,6 +33,9 @@ pub(super) enum Leg {
 
 /// What the adversary does with a message: what arrives where, maybe several, maybe nothing.
 pub(super) type Tamper = Box<dyn FnMut(Leg, Vec<u8>) -> Vec<(Leg, Vec<u8>)>>;
+
+/// What the linked device's app gives when it is asked for evidence.
+pub(super) type App = Box<dyn FnMut(&EvidenceWanted) -> Option<Vec<AppEvidence>>>;
 
 /// A state of either machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -167,6 +173,27 @@ pub(super) struct World {
     slots: Vec<Slot>,
     pub(super) linked_events: Vec<String>,
     pub(super) primary_events: Vec<String>,
+    // ---- evidence
+    /// What the primary device advertises.
+    pub(super) on_air: RadioOrder,
+    listening: bool,
+    pub(super) out_of_range: bool,
+    /// What somebody else advertises.
+    pub(super) strange_adverts: Vec<[u8; 16]>,
+    pub(super) responder: Option<LanResponder>,
+    pub(super) lan_addresses: Vec<IpAddr>,
+    /// Time to an answer on the local network; from 200 ms on it is lost. `None` = the driver never reports.
+    pub(super) lan_delay: Option<Duration>,
+    /// What the app of the linked device gives when it is asked; `None` = it does not answer.
+    pub(super) app: App,
+    /// How the primary device's app judges an attestation; `None` = it does not.
+    pub(super) judgement: Option<ManagedVerdict>,
+    /// A cable carries the word, with these bits of its first byte flipped.
+    pub(super) tap: Option<u8>,
+    pub(super) setup: EvidenceSetup,
+    pub(super) review: Option<ReviewModel>,
+    pub(super) findings: Vec<(EvidenceBit, Finding)>,
+    pub(super) help: Vec<Help>,
 }
 
 pub(super) fn shifted(time: Timestamp, ms: i64) -> Timestamp {
@@ -236,6 +263,20 @@ impl World {
             slots: Vec::new(),
             linked_events: Vec::new(),
             primary_events: Vec::new(),
+            on_air: RadioOrder::Stop,
+            listening: false,
+            out_of_range: false,
+            strange_adverts: Vec::new(),
+            responder: None,
+            lan_addresses: vec![IpAddr::from([192, 168, 1, 7])],
+            lan_delay: Some(Duration::from_millis(2)),
+            app: Box::new(|_| Some(Vec::new())),
+            judgement: None,
+            tap: None,
+            setup: EvidenceSetup::default(),
+            review: None,
+            findings: Vec::new(),
+            help: Vec::new(),
         }
     }
 
@@ -262,7 +303,7 @@ impl World {
 
     pub(super) fn scan_payload(&mut self, payload: QrPayload) {
         let machine = PrimaryMachine::new(self.config(), payload, self.primary_now(), ChaCha20Rng::from_seed([10; 32]));
-        self.primary = Some(machine);
+        self.primary = Some(machine.with_evidence(self.setup.clone()));
     }
 
     fn config(&self) -> PrimaryConfig {
@@ -285,7 +326,12 @@ impl World {
             match primary.state() {
                 PrimaryState::Review if self.approves => primary.approve(primary_now),
                 PrimaryState::Review => primary.decline(primary_now),
-                PrimaryState::SecondApproval => primary.approve_again(primary_now),
+                PrimaryState::SecondApproval => {
+                    // The person takes the time to think.
+                    self.now = self.now.plus_ms(10_000);
+                    let now = self.primary_now();
+                    self.tell_primary(|primary, _| primary.approve_again(now));
+                }
                 _ => return self.person_types(linked_now),
             }
             return true;
@@ -317,6 +363,18 @@ impl World {
             }
         }
         panic!("the machines never come to rest");
+    }
+
+    /// Takes what the machines want; nobody does anything.
+    pub(super) fn drain(&mut self) {
+        while self.drain_linked() | self.drain_primary() {}
+    }
+
+    /// As [`Self::drain`], and one person does one thing.
+    pub(super) fn settle_once(&mut self) {
+        if !(self.drain_linked() | self.drain_primary()) {
+            self.person_acts();
+        }
     }
 
     /// Settles, and sleeps: each side reads its clock once, tells its machine, and counts its sleep from there.
@@ -555,12 +613,33 @@ impl World {
                 let chain = self.chain(lists);
                 self.linked.handle_list(known.then_some(&chain), now);
             }
+            LinkedOutput::ListenLan(responder) => {
+                self.responder = Some(*responder);
+                let addresses = self.lan_addresses.clone();
+                self.linked.handle_lan_open(4_000, &addresses, now);
+            }
+            LinkedOutput::Radio(order) => {
+                self.listening = order == RadioOrder::Listen;
+                for uuid in self.strange_adverts.clone() {
+                    self.linked.handle_advertisement(uuid, now);
+                }
+                if let (true, false, RadioOrder::Advertise(uuid)) = (self.listening, self.out_of_range, self.on_air) {
+                    self.linked.handle_advertisement(uuid, now);
+                }
+            }
             LinkedOutput::Save(save) => self.save_linked(save),
             LinkedOutput::Event(event) => {
                 let name = format!("{event:?}");
                 self.linked_events.push(name.split([' ', '(']).next().unwrap().to_owned());
-                if let LinkedEvent::ShowCode { text, .. } = event {
-                    self.shown = Some(text);
+                match event {
+                    LinkedEvent::ShowCode { text, .. } => self.shown = Some(text),
+                    LinkedEvent::EvidenceWanted(wanted) => {
+                        let given = (self.app)(&wanted);
+                        if let Some(given) = given {
+                            self.linked.give_evidence(given, now);
+                        }
+                    }
+                    _ => {}
                 }
             }
         }
@@ -622,13 +701,66 @@ impl World {
                 let chain = self.chain(lists);
                 self.tell_primary(|primary, now| primary.handle_list(&chain, now));
             }
+            PrimaryOutput::ProbeLan(probe) => {
+                let verdict = self.run_lan(*probe);
+                if let Some(verdict) = verdict {
+                    self.tell_primary(|primary, now| primary.handle_lan(verdict, now));
+                }
+            }
+            PrimaryOutput::Radio(order) => self.on_air = order,
             PrimaryOutput::Save(save) => self.save_primary(save),
             PrimaryOutput::Event(event) => {
                 let name = format!("{event:?}");
                 self.primary_events.push(name.split([' ', '(']).next().unwrap().to_owned());
-                if let PrimaryEvent::ShowCheckCode(code) = event {
-                    self.digits = Some(code.to_display());
+                self.on_primary_event(event);
+            }
+        }
+    }
+
+    fn on_primary_event(&mut self, event: PrimaryEvent) {
+        match event {
+            PrimaryEvent::ShowCheckCode(code) => {
+                self.digits = Some(code.to_display());
+                if let Some(bent) = self.tap {
+                    let mut word = *self.linked.tap_word().unwrap().as_bytes();
+                    word[0] ^= bent;
+                    self.tell_primary(|primary, now| primary.handle_tap(TapMedium::Cable, &word, now));
                 }
+            }
+            PrimaryEvent::Review(model) => self.review = Some(*model),
+            PrimaryEvent::EvidenceChecked { bit, finding } => self.findings.push((bit, finding)),
+            PrimaryEvent::EvidenceMissing { help, .. } => self.help = help,
+            PrimaryEvent::JudgeManaged(request) => {
+                if let Some(verdict) = self.judgement {
+                    let bound = request.proof == request.challenge;
+                    let verdict = if bound { verdict } else { ManagedVerdict::NotAttested };
+                    self.tell_primary(|primary, now| primary.judge_managed(verdict, now));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The challenge on a simulated local network; `None` = the driver is silent.
+    fn run_lan(&mut self, mut probe: LanProbe) -> Option<LanVerdict> {
+        let mut now = Duration::ZERO;
+        let delay = self.lan_delay?;
+        loop {
+            probe.handle_time(now);
+            if let Some(verdict) = probe.verdict() {
+                return Some(verdict.clone());
+            }
+            let mut answered = false;
+            while let Some((to, challenge)) = probe.poll_transmit() {
+                let answer = self.responder.as_mut().and_then(|responder| responder.answer(&challenge));
+                if let Some(answer) = answer.filter(|_| !answered && delay < Duration::from_millis(200)) {
+                    answered = true;
+                    now += delay;
+                    probe.handle_datagram(to, &answer, now);
+                }
+            }
+            if !answered {
+                now = probe.poll_timeout().unwrap();
             }
         }
     }

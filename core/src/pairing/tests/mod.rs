@@ -1,8 +1,10 @@
 //! Machine against machine, with an adversary between them and a clock that the test owns.
 
+mod evidence;
 mod faults;
 mod harness;
 mod insiders;
+mod pairing_vectors;
 mod redaction;
 mod schedules;
 mod story;

@@ -62,7 +62,7 @@ fn accounts_machines_and_their_outputs_print_no_secret() {
     assert_eq!(format!("{:?}", world.primary.as_ref().unwrap()), "PrimaryMachine { state: Linked, .. }");
     let config = PrimaryConfig {
         account: world.account.clone(),
-        policy: Policy { preset: Policy::BALANCED.preset, weak: None, medium: None, strong: None },
+        policy: Policy { weak: None, medium: None, strong: None, ..Policy::BALANCED },
         source: ScanSource::LiveCamera,
         relay_pk: [0; 32],
     };

@@ -9,7 +9,7 @@
     reason = "all lists hold size * size values; frame counts are bounded by saturating additions"
 )]
 
-use super::layout;
+use super::fixed;
 
 /// The sum of frames that show one code.
 #[derive(Debug, Default)]
@@ -47,7 +47,7 @@ impl Kinds {
         self.kind.clear();
         for i in 0..size * size {
             let (x, y) = ((i % size) as isize, (i / size) as isize);
-            self.kind.push(match layout::fixed(size, x, y) {
+            self.kind.push(match fixed::fixed(size, x, y) {
                 Some(dark) => {
                     if dark {
                         -1.0
@@ -55,7 +55,7 @@ impl Kinds {
                         1.0
                     }
                 }
-                None if layout::is_data(size, x, y) => 0.0,
+                None if fixed::is_data(size, x, y) => 0.0,
                 None => f32::NAN,
             });
         }

@@ -16,12 +16,11 @@
 //! first frames nothing is allocated except by the decoder.
 
 mod equalize;
+mod fixed;
 mod fuse;
-mod layout;
 mod locate;
 mod offer;
 mod plane;
-mod reed_solomon;
 mod samples;
 mod template;
 #[cfg(test)]
@@ -29,6 +28,8 @@ mod tests;
 
 use super::decode::{self, Decoded};
 use super::pyramid::GrayImage;
+use super::reader::Reader;
+use super::symbol::EccLevel;
 use crate::frame::Point;
 use fuse::{Fusion, Kinds, Kinship};
 use offer::OfferShape;
@@ -80,7 +81,7 @@ struct Track {
     fruitless: u32,
     agreement: f32,
     /// What the modules were when they were decoded last, and what they said.
-    read: Option<(Vec<bool>, Decoded)>,
+    read: Option<(Vec<u8>, Decoded)>,
 }
 
 /// Follows one symbol from frame to frame.
@@ -98,7 +99,9 @@ pub(super) struct Tracker {
     values: Vec<f32>,
     equal: Vec<f32>,
     work: Vec<f32>,
-    bits: Vec<bool>,
+    bits: Vec<u8>,
+    soft: Vec<i16>,
+    reader: Reader,
     sums: [Fusion; 2],
 }
 
@@ -118,6 +121,8 @@ impl Default for Tracker {
             equal: Vec::new(),
             work: Vec::new(),
             bits: Vec::new(),
+            soft: Vec::new(),
+            reader: Reader::default(),
             sums: [Fusion::default(), Fusion::default()],
         }
     }
@@ -203,7 +208,7 @@ impl Tracker {
             self.values.iter_mut().for_each(|value| *value = -*value);
         }
         if let Some((bits, decoded)) = &track.read {
-            let same = self.values.iter().zip(bits).all(|(value, dark)| (*value < 0.0) == *dark);
+            let same = self.values.iter().zip(bits).all(|(value, dark)| u8::from(*value < 0.0) == *dark);
             if same {
                 track.fruitless = 0;
                 return Some(track.tracked(decoded.clone()));
@@ -279,28 +284,41 @@ impl Tracker {
         if size == offer::SIZE {
             let shape = self.shape.get_or_insert_with(OfferShape::new);
             for mirrored in [false, true] {
-                if decoded.is_none() && shape.repair(soft, mirrored, &mut self.bits) {
-                    decoded = decode::decode_modules(size, &self.bits).filter(|found| offer::is_shape(&found.bytes));
+                if decoded.is_some() {
+                    break;
+                }
+                if let Some(mask) = shape.repair(soft, mirrored, &mut self.bits) {
+                    let found = decode::payload(&self.bits, size, EccLevel::M, mask, mirrored).ok().flatten();
+                    decoded = found.filter(|found| offer::is_shape(&found.bytes));
                 }
             }
         }
         if decoded.is_none() {
-            self.bits.clear();
-            self.bits.extend(soft.iter().map(|value| *value < 0.0));
-            decoded = decode::decode_modules(size, &self.bits);
+            // Any other code: what is soft goes to the ordinary reader.
+            let mean = soft.iter().map(|value| value.abs()).sum::<f32>() / soft.len().max(1) as f32;
+            self.soft.clear();
+            self.soft.extend(soft.iter().map(|value| (-value * 100.0 / mean.max(1e-6)) as i16));
+            decoded = self.reader.read(&self.soft, size).ok().flatten();
+            if decoded.is_some() {
+                self.bits.clear();
+                self.bits.extend_from_slice(self.reader.modules());
+            }
+        }
+        if let Some(Decoded { mirrored: true, .. }) = decoded {
+            transpose(&mut self.bits, size);
         }
         let decoded = decoded?;
         track.fruitless = 0;
         let unchanged = track.read.as_ref().is_some_and(|(bits, _)| *bits == self.bits);
         if !unchanged {
             let bits = &self.bits;
-            self.expected.set(size, |x, y| match layout::fixed(size, x, y) {
+            self.expected.set(size, |x, y| match fixed::fixed(size, x, y) {
                 Some(true) => -1.0,
                 Some(false) => 1.0,
                 None => {
                     let at = usize::try_from(y).ok().zip(usize::try_from(x).ok());
                     let dark = at.and_then(|(y, x)| bits.get(y.saturating_mul(size).saturating_add(x)));
-                    if dark == Some(&true) { -1.0 } else { 1.0 }
+                    if dark == Some(&1) { -1.0 } else { 1.0 }
                 }
             });
             let (mut kept, _) = track.read.take().unwrap_or_else(|| (Vec::new(), decoded.clone()));
@@ -319,7 +337,7 @@ impl Tracker {
         inverted: bool,
         mirrored: bool,
     ) {
-        if modules > MOST_MODULES || layout::version(modules).is_none() {
+        if modules > MOST_MODULES || fixed::version(modules).is_none() {
             return;
         }
         // A mirrored symbol is held as it appears: its transpose.
@@ -425,4 +443,16 @@ impl Track {
 fn side(plane: &Plane) -> f32 {
     let [a, b, c, d] = plane.corners();
     (a.distance(b) + b.distance(c) + c.distance(d) + d.distance(a)) / 4.0
+}
+
+/// Swaps rows and columns: a mirrored symbol is held as it appears.
+fn transpose(bits: &mut [u8], size: usize) {
+    for y in 0..size {
+        for x in 0..y {
+            let (a, b) = (y.saturating_mul(size).saturating_add(x), x.saturating_mul(size).saturating_add(y));
+            if a < bits.len() && b < bits.len() {
+                bits.swap(a, b);
+            }
+        }
+    }
 }

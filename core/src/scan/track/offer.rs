@@ -13,13 +13,13 @@
 
 use pairlight_wire::qr::{PAYLOAD_DIGITS, SCHEME};
 
-use super::layout;
-use super::reed_solomon;
+use super::super::layout::{self, Layout};
+use super::super::repair::repair;
+use super::super::symbol::EccLevel;
+use super::fixed;
 
 /// Modules on a side of version 4.
 pub(super) const SIZE: usize = 33;
-/// Level M as the standard numbers it in the format bits.
-const LEVEL_M: u8 = 0;
 const CODEWORDS: usize = 100;
 const DATA: usize = 64;
 const BLOCK: usize = 50;
@@ -42,8 +42,10 @@ pub(super) struct OfferShape {
 
 impl OfferShape {
     pub(super) fn new() -> Self {
-        let mut places = Vec::with_capacity(8 * CODEWORDS + 7);
-        layout::for_each_data(SIZE, |x, y| places.push((x as u8, y as u8)));
+        let mut layout = Layout::default();
+        layout.set(SIZE);
+        let at = |place: &u16| (*place % SIZE as u16) as u8;
+        let places = layout.order().iter().map(|place| (at(place), (place / SIZE as u16) as u8)).collect();
         let mut bits: Vec<bool> = Vec::new();
         let mut push = |value: usize, count: u32| bits.extend((0..count).rev().map(|bit| value >> bit & 1 == 1));
         // An alphanumeric segment (ISO/IEC 18004, 7.4.4) with the scheme, then the head of the numeric one.
@@ -69,14 +71,14 @@ impl OfferShape {
         Self { places, known }
     }
 
-    /// Repairs the soft values of a symbol (row by row, positive is light). Writes all modules (true is dark) to `out`
-    /// and says whether that is a complete symbol of our shape.
-    pub(super) fn repair(&self, soft: &[f32], mirrored: bool, out: &mut Vec<bool>) -> bool {
+    /// Repairs the soft values of a symbol (row by row, positive is light). Writes all modules of the
+    /// symbol (row by row, 1 is dark, not mirrored any more) to `out` and gives its mask if it is complete.
+    pub(super) fn repair(&self, soft: &[f32], mirrored: bool, out: &mut Vec<u8>) -> Option<u8> {
         if soft.len() != SIZE * SIZE {
-            return false;
+            return None;
         }
         let value = |x: usize, y: usize| if mirrored { soft[x * SIZE + y] } else { soft[y * SIZE + x] };
-        let Some(mask) = self.mask(value) else { return false };
+        let mask = self.mask(value)?;
         let mut words = [0u8; CODEWORDS];
         let mut doubt = [0f32; CODEWORDS];
         for (index, places) in self.places.chunks_exact(8).enumerate().take(CODEWORDS) {
@@ -84,7 +86,7 @@ impl OfferShape {
             for &(x, y) in places {
                 let (x, y) = (usize::from(x), usize::from(y));
                 let soft = value(x, y);
-                words[index] = words[index] << 1 | u8::from((soft < 0.0) != layout::is_masked(mask, x, y));
+                words[index] = words[index] << 1 | u8::from((soft < 0.0) != layout::masked(mask, y, x));
                 doubt[index] = doubt[index].min(soft.abs());
             }
             if let Some(known) = self.known[index] {
@@ -93,32 +95,26 @@ impl OfferShape {
         }
         for block in 0..2 {
             if !self.repair_block(&mut words, &doubt, block) {
-                return false;
+                return None;
             }
         }
         out.clear();
         out.extend(
-            (0..SIZE * SIZE).map(|i| layout::fixed(SIZE, (i % SIZE) as isize, (i / SIZE) as isize) == Some(true)),
+            (0..SIZE * SIZE)
+                .map(|i| u8::from(fixed::fixed(SIZE, (i % SIZE) as isize, (i / SIZE) as isize) == Some(true))),
         );
         for (index, &(x, y)) in self.places.iter().enumerate() {
             let (x, y) = (usize::from(x), usize::from(y));
             let bit = words.get(index / 8).is_some_and(|word| word >> (7 - index % 8) & 1 == 1);
-            out[y * SIZE + x] = bit != layout::is_masked(mask, x, y);
+            out[y * SIZE + x] = u8::from(bit != layout::masked(mask, y, x));
         }
-        let format = layout::format_bits(LEVEL_M, mask);
-        for (bit, places) in layout::format_places(SIZE) {
-            for (x, y) in places {
-                out[y * SIZE + x] = format >> bit & 1 == 1;
+        let format = layout::format_bits(EccLevel::M, mask);
+        for bit in 0..15 {
+            for (y, x) in layout::format_places(SIZE, bit) {
+                out[y * SIZE + x] = u8::from(format >> bit & 1 == 1);
             }
         }
-        if mirrored {
-            for y in 0..SIZE {
-                for x in 0..y {
-                    out.swap(y * SIZE + x, x * SIZE + y);
-                }
-            }
-        }
-        true
+        Some(mask)
     }
 
     /// The mask under which the known bits agree best with what they must say, if they agree at all.
@@ -135,12 +131,13 @@ impl OfferShape {
                 let Some(word) = word else { continue };
                 for (bit, &(x, y)) in places.iter().enumerate() {
                     let (x, y) = (usize::from(x), usize::from(y));
-                    add(x, y, (word >> (7 - bit) & 1 == 1) != layout::is_masked(mask, x, y));
+                    add(x, y, (word >> (7 - bit) & 1 == 1) != layout::masked(mask, y, x));
                 }
             }
-            let format = layout::format_bits(LEVEL_M, mask);
-            for (bit, places) in layout::format_places(SIZE) {
-                places.into_iter().for_each(|(x, y)| add(x, y, format >> bit & 1 == 1));
+            let format = layout::format_bits(EccLevel::M, mask);
+            for bit in 0..15 {
+                let places = layout::format_places(SIZE, bit);
+                places.into_iter().for_each(|(y, x)| add(x, y, format >> bit & 1 == 1));
             }
             both / (power * count).sqrt().max(1e-6)
         };
@@ -159,7 +156,7 @@ impl OfferShape {
         order.sort_unstable_by(|&a, &b| doubt[lies[a]].total_cmp(&doubt[lies[b]]).then(a.cmp(&b)));
         for erased in ERASURES {
             let mut symbols = lies.map(|index| words[index]);
-            if reed_solomon::correct(&mut symbols, CHECKS, &order[..erased]).is_none() {
+            if repair(&mut symbols, CHECKS, &order[..erased], 0).is_none() {
                 continue;
             }
             let mut changes_known = false;
@@ -197,7 +194,7 @@ mod tests {
     use rand_chacha::ChaCha8Rng;
     use rand_core::{Rng, SeedableRng};
 
-    fn draw(seed: u64) -> (Vec<f32>, Vec<bool>) {
+    fn draw(seed: u64) -> (Vec<f32>, Vec<u8>) {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let digits: String = (0..PAYLOAD_DIGITS).map(|_| char::from(b'0' + (rng.next_u32() % 10) as u8)).collect();
         let segments = [QrSegment::make_alphanumeric(SCHEME), QrSegment::make_numeric(&digits)];
@@ -218,11 +215,11 @@ mod tests {
         for seed in 0..20 {
             let (soft, dark) = draw(seed);
             let mut out = Vec::new();
-            assert!(shape.repair(&soft, false, &mut out), "seed {seed}");
+            assert!(shape.repair(&soft, false, &mut out).is_some(), "seed {seed}");
             assert!(out == dark);
             let turned: Vec<f32> = (0..SIZE * SIZE).map(|i| soft[(i % SIZE) * SIZE + i / SIZE]).collect();
-            assert!(shape.repair(&turned, true, &mut out));
-            assert!((0..SIZE * SIZE).all(|i| out[(i % SIZE) * SIZE + i / SIZE] == dark[i]));
+            assert!(shape.repair(&turned, true, &mut out).is_some());
+            assert!(out == dark);
         }
     }
 
@@ -236,7 +233,7 @@ mod tests {
             let level = 0.25 + 0.5 * (seed % 10) as f32 / 10.0;
             let noisy: Vec<f32> = soft.iter().map(|value| value + level * noise(&mut rng)).collect();
             let mut out = Vec::new();
-            if shape.repair(&noisy, false, &mut out) {
+            if shape.repair(&noisy, false, &mut out).is_some() {
                 assert!(out == dark, "another code than the one that was shown");
                 repaired += 1;
             } else {
@@ -256,12 +253,12 @@ mod tests {
             let part = (round % 5) as f32 / 4.0;
             let mixed: Vec<f32> =
                 a.iter().zip(&b).map(|(a, b)| part * a + (1.0 - part) * b + 0.3 * noise(&mut rng)).collect();
-            if shape.repair(&mixed, false, &mut out) {
+            if shape.repair(&mixed, false, &mut out).is_some() {
                 assert!(out == dark_a || out == dark_b, "round {round}");
             }
             let known_head: Vec<f32> =
                 a.iter().enumerate().map(|(i, a)| if i / SIZE > 20 { *a } else { noise(&mut rng) }).collect();
-            if shape.repair(&known_head, false, &mut out) {
+            if shape.repair(&known_head, false, &mut out).is_some() {
                 assert!(out == dark_a, "round {round}");
             }
         }

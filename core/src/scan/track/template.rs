@@ -6,7 +6,7 @@
 )]
 
 use super::super::pyramid::GrayImage;
-use super::layout;
+use super::fixed;
 use super::plane::{Plane, solve};
 use super::samples::{MARGIN, Samples, coordinate};
 
@@ -85,7 +85,7 @@ impl Template {
 
     /// Expects what every symbol of this size shows.
     pub(super) fn set_fixed(&mut self, size: usize) {
-        self.set(size, |x, y| match layout::fixed(size, x, y) {
+        self.set(size, |x, y| match fixed::fixed(size, x, y) {
             Some(true) => -1.0,
             Some(false) => 1.0,
             None => 0.0,

@@ -1,0 +1,295 @@
+//! One attempt to read a code between three finder patterns.
+
+use super::decode::{Decoded, Panicked};
+use super::finder::Finder;
+use super::fit::{self, Measured};
+use super::geometry::Projection;
+use super::mesh::{self, Mesh};
+use super::pyramid::Pyramid;
+use super::reader::{self, Reader};
+use super::sample::{Ground, Modules, Softener};
+use super::symbol::module_side;
+use super::view::View;
+use crate::frame::Point;
+
+/// Modules are read from the picture in which they are at least so many pixels wide: smaller pictures cost less and
+/// are cleaner, and below this size neighbours run into each other.
+const LEAST_MODULE_PX: f32 = 2.6;
+
+/// What was done, to keep within a budget and to tell why nothing was read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Work {
+    /// Triples of finder patterns that were measured.
+    pub(super) triples: u32,
+    /// Projections that were fitted.
+    pub(super) fits: u32,
+    /// Codes whose modules were sampled.
+    pub(super) samples: u32,
+    /// Times that the repair of a code was tried.
+    pub(super) reads: u32,
+    /// Panics that were contained.
+    pub(super) panics: u32,
+}
+
+/// A code and where it lies.
+#[derive(Clone, Debug)]
+pub(super) struct Located {
+    /// In pixels of the frame, upright and cropped.
+    pub(super) mesh: Mesh,
+    /// Light modules on a dark ground.
+    pub(super) inverted: bool,
+    /// `None` when the code was found and could not be read.
+    pub(super) decoded: Option<Decoded>,
+}
+
+/// Buffers that are kept between attempts.
+#[derive(Debug, Default)]
+pub(super) struct Attempt {
+    modules: Modules,
+    softener: Softener,
+    soft: Vec<i16>,
+    reader: Reader,
+    pub(super) work: Work,
+}
+
+/// A projection that fits the timing patterns, and how well.
+#[derive(Clone, Copy, Debug)]
+struct Candidate {
+    projection: Projection,
+    timing: f32,
+}
+
+impl Attempt {
+    /// Tries to read the code between three squares: corner, right, below; in frame pixels. `Some` with no content when
+    /// a code is there and cannot be read.
+    pub(super) fn read(&mut self, pyramid: &Pyramid, squares: [Finder; 3]) -> Option<Located> {
+        self.work.triples = self.work.triples.saturating_add(1);
+        let inverted = squares[0].inverted;
+        let module = squares.iter().map(Finder::module).sum::<f32>() / 3.0;
+        let level = level_for(pyramid, module);
+        let mut seen = None;
+        for level in [Some(level), level.checked_sub(1)].into_iter().flatten() {
+            let scale = 1.0 / (1u32 << level) as f32;
+            let view = View { gray: pyramid.level(level), inverted };
+            let squares = squares.map(|s| s.scaled(scale));
+            let found = self.read_at(view, squares);
+            if let Some(mut located) = found {
+                located.mesh = located.mesh.scaled(scale.recip());
+                if located.decoded.is_some() {
+                    return Some(located);
+                }
+                seen = seen.or(Some(located));
+            }
+        }
+        seen
+    }
+
+    /// Finds a code of known size again whose corners are expected at these places, in frame pixels: off by less than
+    /// half a module at the finder patterns. Nothing is searched and nothing is read. Gives the mesh in frame pixels and
+    /// how well the timing patterns agree, from 0.5 (not there) to 1.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the seam for following a code from frame to frame"))]
+    pub(super) fn find_again(
+        pyramid: &Pyramid,
+        corners: &[Point; 4],
+        modules: usize,
+        inverted: bool,
+    ) -> Option<(Mesh, f32)> {
+        let start = Projection::from_corners(corners, modules).filter(Projection::is_sound)?;
+        let level = level_for(pyramid, module_side(corners, modules));
+        let scale = (1u32 << level.min(16)) as f32;
+        let view = View { gray: pyramid.level(level), inverted };
+        let (projection, _) = fit::refine(view, start.scaled(scale.recip()), None)?;
+        let timing = fit::timing_agreement(view, &projection);
+        let (_, contrast) = fit::finder_agreement(view, &projection);
+        Some((Mesh::fitted(view, projection, contrast).scaled(scale), timing))
+    }
+
+    /// How much darker than its surroundings each module of a mesh in frame pixels is: `size * size` values, positive
+    /// for dark ones, in grey levels. Several frames of one code can be averaged and then [`read`](Reader::read).
+    #[cfg_attr(not(test), expect(dead_code, reason = "the seam for reading a code from several frames"))]
+    pub(super) fn soft_modules(&mut self, pyramid: &Pyramid, mesh: &Mesh, inverted: bool) -> &[i16] {
+        let size = mesh.projection.modules();
+        let level = level_for(pyramid, module_side(&mesh.corners(), size));
+        let scale = (1u32 << level.min(16)) as f32;
+        let view = View { gray: pyramid.level(level), inverted };
+        self.modules.sample(view, &mesh.scaled(scale.recip()));
+        self.softener.soften(&self.modules, Ground::Around(size / 6), &mut self.soft);
+        &self.soft
+    }
+
+    fn read_at(&mut self, view: View<'_>, squares: [Finder; 3]) -> Option<Located> {
+        let centers = squares.map(|s| s.center);
+        let measured = Measured::new(view, centers, squares.map(|s| s.module()))?;
+        if !measured.is_plausible() {
+            return None;
+        }
+        let mut candidates: [Option<Candidate>; 8] = [None; 8];
+        let mut slots = candidates.iter_mut();
+        let mut named = None;
+        let mut known_sizes = [0usize; 8];
+        let mut sizes = known_sizes.iter_mut();
+        for size in measured.sizes() {
+            let Some(candidate) = self.fit(view, &measured, size) else { continue };
+            // Codes from version 7 on say what version they are, next to two of the finder patterns.
+            if named.is_none() && size >= 41 {
+                named = version_in(view, &candidate.projection);
+            }
+            if let (Some(slot), Some(known)) = (slots.next(), sizes.next()) {
+                (*slot, *known) = (Some(candidate), size);
+            }
+            if candidate.timing > 0.9 && named.is_none_or(|v| v.saturating_mul(4).saturating_add(17) == size) {
+                break;
+            }
+        }
+        let named = named.map(|v| v.saturating_mul(4).saturating_add(17));
+        if let (Some(size), Some(slot)) = (named, slots.next())
+            && !known_sizes.contains(&size)
+        {
+            *slot = self.fit(view, &measured, size);
+        }
+        candidates.sort_unstable_by(|a, b| {
+            let timing = |c: &Option<Candidate>| c.map_or(-1.0, |c| c.timing);
+            timing(b).total_cmp(&timing(a))
+        });
+        let mut seen: Option<Located> = None;
+        for candidate in candidates.into_iter().flatten().take(3) {
+            if candidate.timing < 0.58 {
+                break;
+            }
+            if let Some(located) = self.sample(view, candidate.projection) {
+                if located.decoded.is_some() {
+                    return Some(located);
+                }
+                seen = seen.or(Some(located));
+            }
+        }
+        seen
+    }
+
+    fn fit(&mut self, view: View<'_>, measured: &Measured, size: usize) -> Option<Candidate> {
+        let mut best: Option<Candidate> = None;
+        for with_perspective in [true, false] {
+            let Some(projection) = measured.projection(size, with_perspective) else { continue };
+            self.work.fits = self.work.fits.saturating_add(1);
+            let Some((projection, _)) = fit::refine(view, projection, None) else { continue };
+            let timing = fit::timing_agreement(view, &projection);
+            if best.is_none_or(|known| timing > known.timing) {
+                best = Some(Candidate { projection, timing });
+            }
+            if timing > 0.85 {
+                break;
+            }
+        }
+        best
+    }
+
+    /// Looks for the alignment patterns, samples and reads.
+    fn sample(&mut self, view: View<'_>, projection: Projection) -> Option<Located> {
+        let (agreement, contrast) = fit::finder_agreement(view, &projection);
+        if agreement < 0.75 || contrast < 6.0 {
+            return None;
+        }
+        let size = projection.modules();
+        let mut seen = None;
+        let last = size as f32 - 6.5;
+        let anchor = if size >= 25 {
+            let radius = 2.0 + size as f32 / 20.0;
+            mesh::find_alignment(view, &projection, (last, last), projection.map(last, last), radius, contrast)
+        } else {
+            None
+        };
+        let anchored = anchor.and_then(|at| fit::refine(view, projection, Some(at))).map(|(projection, _)| projection);
+        for projection in [anchored, Some(projection)].into_iter().flatten() {
+            let mesh = Mesh::fitted(view, projection, contrast);
+            let decoded = self.read_mesh(view, &mesh);
+            let located = Located { mesh, inverted: view.inverted, decoded };
+            if located.decoded.is_some() {
+                return Some(located);
+            }
+            seen = seen.or(Some(located));
+        }
+        seen
+    }
+
+    /// Samples and reads the modules of a mesh, telling dark from light in several ways.
+    fn read_mesh(&mut self, view: View<'_>, mesh: &Mesh) -> Option<Decoded> {
+        self.work.samples = self.work.samples.saturating_add(1);
+        self.modules.sample(view, mesh);
+        let size = self.modules.size;
+        for ground in [Ground::Around(size / 6), Ground::Around(size), Ground::Sharpened(size / 4), Ground::Around(3)] {
+            self.softener.soften(&self.modules, ground, &mut self.soft);
+            self.work.reads = self.work.reads.saturating_add(1);
+            match self.reader.read(&self.soft, size) {
+                Ok(Some(decoded)) => return Some(decoded),
+                Ok(None) => {}
+                Err(Panicked) => self.work.panics = self.work.panics.saturating_add(1),
+            }
+        }
+        None
+    }
+}
+
+/// The smallest picture in which modules of so many frame pixels can be told apart.
+fn level_for(pyramid: &Pyramid, module: f32) -> usize {
+    let mut level = 0usize;
+    let mut side = module;
+    while side >= LEAST_MODULE_PX * 2.0 && level.saturating_add(1) < pyramid.len() {
+        side /= 2.0;
+        level = level.saturating_add(1);
+    }
+    level
+}
+
+/// The version that a code names next to its finder patterns.
+fn version_in(view: View<'_>, projection: &Projection) -> Option<usize> {
+    let size = projection.modules();
+    let light = |row: f32, column: f32| {
+        let at: Point = projection.map(column + 0.5, row + 0.5);
+        view.light(at.x, at.y)
+    };
+    // Halfway between the dark ring and the light one of the finder pattern beside it.
+    let far = size as f32 - 4.0;
+    let middle = (light(0.0, far) + light(1.0, far) + light(far, 0.0) + light(far, 1.0)) / 4.0;
+    reader::version_named(|row, column| middle - light(row as f32, column as f32), size)
+}
+
+#[cfg(test)]
+mod tests {
+    use qrcodegen::{QrCode, QrCodeEcc};
+
+    use super::*;
+
+    #[test]
+    fn a_code_is_found_again_near_its_last_place_and_read_from_averaged_modules() {
+        let code = QrCode::encode_text("followed from frame to frame", QrCodeEcc::Medium).unwrap();
+        let size = code.size() as usize;
+        let (side, left) = (size * 5 + 80, 41);
+        let mut pyramid = Pyramid::default();
+        let base = pyramid.base_mut();
+        (base.width, base.height) = (side, side);
+        base.pixels = (0..side * side)
+            .map(|i| {
+                let at = |n: usize| (n as i32 - left).div_euclid(5);
+                if code.get_module(at(i % side), at(i / side)) { 30 } else { 220 }
+            })
+            .collect();
+        pyramid.build();
+        let end = left as f32 + size as f32 * 5.0;
+        let guess = [(1.5, -1.0), (2.0, 1.5), (-2.0, 2.0), (0.0, -1.5)];
+        let corners = [(left as f32, left as f32), (end, left as f32), (end, end), (left as f32, end)];
+        let mut expected = [Point::default(); 4];
+        for ((to, (x, y)), (dx, dy)) in expected.iter_mut().zip(corners).zip(guess) {
+            *to = Point::new(x + dx, y + dy);
+        }
+        let (mesh, timing) = Attempt::find_again(&pyramid, &expected, size, false).unwrap();
+        assert!(timing > 0.95, "{timing}");
+        for (got, (x, y)) in mesh.corners().iter().zip(corners) {
+            assert!(got.distance(Point::new(x, y)) < 0.7, "{got:?} {x} {y}");
+        }
+        let mut attempt = Attempt::default();
+        let sum: Vec<i16> =
+            attempt.soft_modules(&pyramid, &mesh, false).iter().map(|value| value / 2 + value / 2).collect();
+        let decoded = Reader::default().read(&sum, size).unwrap().unwrap();
+        assert_eq!(decoded.bytes, b"followed from frame to frame");
+    }
+}

@@ -1,0 +1,212 @@
+//! Where every module lies on paper that is not flat or behind a lens that bends.
+//!
+//! A projection, and how far each alignment pattern lies from where the projection puts it; between them these shifts
+//! are interpolated. Patterns that cannot be found take the shift of their neighbours: none is required.
+#![expect(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "at most seven patterns in a row, in arrays of seven by seven; positions are below 177"
+)]
+
+use super::geometry::Projection;
+use super::view::View;
+use crate::frame::Point;
+
+/// Alignment patterns in a row, at most.
+const MOST: usize = 7;
+
+/// A projection with local shifts.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Mesh {
+    pub(super) projection: Projection,
+    /// How many of `lines` are used: 0 is none, and no shifts.
+    count: usize,
+    /// The middles of the alignment patterns in a row, in modules.
+    lines: [f32; MOST],
+    /// Pixels to be added at each crossing of two lines.
+    shifts: [[Point; MOST]; MOST],
+}
+
+/// The middles of the alignment patterns in a row, in modules (ISO/IEC 18004, annex E), and how many there are.
+pub(super) fn alignment_lines(modules: usize) -> ([f32; MOST], usize) {
+    let version = modules.saturating_sub(17) / 4;
+    let mut lines = [0.0; MOST];
+    if version < 2 {
+        return (lines, 0);
+    }
+    let count = (version / 7 + 2).min(MOST);
+    let step = (version * 8 + count * 3 + 5) / (count * 4 - 4) * 2;
+    for (i, line) in lines.iter_mut().enumerate().take(count) {
+        *line = if i == 0 { 6.5 } else { (modules - 7 - (count - 1 - i) * step) as f32 + 0.5 };
+    }
+    (lines, count)
+}
+
+impl Mesh {
+    /// A flat code.
+    pub(super) fn flat(projection: Projection) -> Self {
+        Self { projection, count: 0, lines: [0.0; MOST], shifts: [[Point::default(); MOST]; MOST] }
+    }
+
+    /// Looks for all alignment patterns. `contrast` is the difference between light and dark.
+    pub(super) fn fitted(view: View<'_>, projection: Projection, contrast: f32) -> Self {
+        let mut mesh = Self::flat(projection);
+        let (lines, count) = alignment_lines(projection.modules());
+        if count < 3 {
+            return mesh;
+        }
+        (mesh.lines, mesh.count) = (lines, count);
+        let mut known = [[false; MOST]; MOST];
+        for (i, j) in [(0, 0), (count - 1, 0), (0, count - 1)] {
+            known[j][i] = true;
+        }
+        // From the upper left corner outwards: what is found tells where to look next.
+        for sum in 1..2 * count - 1 {
+            for i in sum.saturating_sub(count - 1)..count.min(sum + 1) {
+                let j = sum - i;
+                if known[j][i] {
+                    continue;
+                }
+                let guess = mesh.guess(&known, i, j);
+                let (u, v) = (lines[i], lines[j]);
+                let at = projection.map(u, v);
+                let expected = Point::new(at.x + guess.x, at.y + guess.y);
+                mesh.shifts[j][i] = guess;
+                if let Some(found) = find_alignment(view, &projection, (u, v), expected, 1.6, contrast) {
+                    mesh.shifts[j][i] = Point::new(found.x - at.x, found.y - at.y);
+                    known[j][i] = true;
+                }
+            }
+        }
+        for j in 0..count {
+            for i in 0..count {
+                if !known[j][i] {
+                    mesh.shifts[j][i] = mesh.guess(&known, i, j);
+                }
+            }
+        }
+        mesh
+    }
+
+    /// The mean shift of the known neighbours.
+    fn guess(&self, known: &[[bool; MOST]; MOST], i: usize, j: usize) -> Point {
+        let (mut sum, mut count) = (Point::default(), 0.0);
+        for (y, row) in known.iter().enumerate().take(self.count) {
+            for (x, &known) in row.iter().enumerate().take(self.count) {
+                if known && (x, y) != (i, j) && x.abs_diff(i) < 2 && y.abs_diff(j) < 2 {
+                    sum = Point::new(sum.x + self.shifts[y][x].x, sum.y + self.shifts[y][x].y);
+                    count += 1.0;
+                }
+            }
+        }
+        if count == 0.0 { sum } else { Point::new(sum.x / count, sum.y / count) }
+    }
+
+    /// The pixel of a place in modules.
+    #[inline]
+    pub(super) fn map(&self, u: f32, v: f32) -> Point {
+        let at = self.projection.map(u, v);
+        if self.count < 2 {
+            return at;
+        }
+        let (i, right) = self.between(u);
+        let (j, down) = self.between(v);
+        let mix = |of: fn(&Point) -> f32| {
+            let row = |j: usize| {
+                let (a, b) = (of(&self.shifts[j][i]), of(&self.shifts[j][i + 1]));
+                a + (b - a) * right
+            };
+            let (upper, lower) = (row(j), row(j + 1));
+            upper + (lower - upper) * down
+        };
+        Point::new(at.x + mix(|p| p.x), at.y + mix(|p| p.y))
+    }
+
+    /// The last line before a place, and how far it is to the next, from 0 to 1.
+    #[inline]
+    fn between(&self, place: f32) -> (usize, f32) {
+        let mut i = 0;
+        while i + 2 < self.count && place > self.lines[i + 1] {
+            i += 1;
+        }
+        let part = (place - self.lines[i]) / (self.lines[i + 1] - self.lines[i]);
+        (i, part.clamp(0.0, 1.0))
+    }
+
+    /// The same mesh in a picture whose pixels are smaller by `factor`.
+    pub(super) fn scaled(&self, factor: f32) -> Self {
+        let mut mesh = self.clone();
+        mesh.projection = self.projection.scaled(factor);
+        for shift in mesh.shifts.iter_mut().flatten() {
+            *shift = Point::new(shift.x * factor, shift.y * factor);
+        }
+        mesh
+    }
+
+    /// The corners of the symbol: upper left, upper right, lower right, lower left.
+    pub(super) fn corners(&self) -> [Point; 4] {
+        let n = self.projection.modules() as f32;
+        [self.map(0.0, 0.0), self.map(n, 0.0), self.map(n, n), self.map(0.0, n)]
+    }
+}
+
+/// Looks for an alignment pattern whose middle is expected at a pixel, at most `radius` modules away from there. The
+/// pattern is compared with the grey picture: nothing needs to be cleanly separated.
+pub(super) fn find_alignment(
+    view: View<'_>,
+    projection: &Projection,
+    (u, v): (f32, f32),
+    expected: Point,
+    radius: f32,
+    contrast: f32,
+) -> Option<Point> {
+    let (right, down) = projection.steps(u, v);
+    let at = |a: f32, b: f32| {
+        let (x, y) = (expected.x + right.x * a + down.x * b, expected.y + right.y * a + down.y * b);
+        view.light(x, y)
+    };
+    // Light ring minus the mean of dark ring and dark middle, at a place `(a, b)` modules beside the expected one.
+    let score = |a: f32, b: f32| {
+        let (mut ring, mut light) = (0.0, 0.0);
+        let stone = at(a, b);
+        for (dx, dy) in
+            [(-1.0, -1.0), (0.0, -1.0), (1.0, -1.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0), (-1.0, 1.0), (-1.0, 0.0)]
+        {
+            light += at(a + dx, b + dy);
+            ring += at(a + 2.0 * dx, b + 2.0 * dy);
+        }
+        for (dx, dy) in
+            [(1.0, 2.0), (2.0, 1.0), (-1.0, 2.0), (2.0, -1.0), (1.0, -2.0), (-2.0, 1.0), (-1.0, -2.0), (-2.0, -1.0)]
+        {
+            ring += at(a + dx, b + dy);
+        }
+        let light = light / 8.0;
+        (light - ring / 16.0).min((light - stone) * 1.5)
+    };
+    let steps = (radius * 2.0) as i32;
+    let mut best = (f32::MIN, 0.0, 0.0);
+    for row in -steps..=steps {
+        for column in -steps..=steps {
+            let (a, b) = (column as f32 * 0.5, row as f32 * 0.5);
+            // Nearer places win when all else is equal.
+            let score = score(a, b) - contrast * 0.03 * (a * a + b * b).sqrt() / radius.max(1.0);
+            if score > best.0 {
+                best = (score, a, b);
+            }
+        }
+    }
+    let (_, mut a, mut b) = best;
+    let mut top = score(a, b);
+    if top < contrast * 0.4 {
+        return None;
+    }
+    for step in [0.25, 0.125] {
+        for (da, db) in [(-step, 0.0), (step, 0.0), (0.0, -step), (0.0, step)] {
+            let there = score(a + da, b + db);
+            if there > top {
+                (top, a, b) = (there, a + da, b + db);
+            }
+        }
+    }
+    Some(Point::new(expected.x + right.x * a + down.x * b, expected.y + right.y * a + down.y * b))
+}

@@ -1,0 +1,31 @@
+//! What each fuzz target does with its input. The targets in `fuzz_targets/` only call these, and so does
+//! `tests/tests/fuzz_corpus.rs`, which replays the corpora without a fuzzer.
+
+mod codes;
+mod lists;
+mod machines;
+mod records;
+mod rows;
+
+pub use codes::{frame, payload, qr_text};
+pub use lists::device_list;
+pub use machines::{linked_machine, pairing, primary_machine, reaches_link};
+pub use records::{RECORDS, wire_record};
+pub use rows::{envelope, stored_row};
+
+/// A target by its name.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// All of them.
+pub const TARGETS: [Target; 10] = [
+    ("wire_record", wire_record),
+    ("qr_text", qr_text),
+    ("payload", payload),
+    ("frame", frame),
+    ("stored_row", stored_row),
+    ("device_list", device_list),
+    ("envelope", envelope),
+    ("linked_machine", linked_machine),
+    ("primary_machine", primary_machine),
+    ("pairing", pairing),
+];

@@ -1,0 +1,34 @@
+// Section 13: envelopes between two linked devices.
+
+import { concat, equal, must, random, type Bytes } from "./bytes.js";
+import type { Session } from "./olm.js";
+import { openOnce, sealOnce, sha256 } from "./primitives.js";
+import { Envelope, EnvelopeHeader } from "./records.js";
+
+export class Conversation {
+  private nextSeq = 0;
+
+  constructor(
+    private readonly own: Bytes,
+    readonly peer: Bytes,
+    private readonly ratchet: Session,
+  ) {}
+
+  async seal(kind: number, body: Bytes): Promise<Bytes> {
+    const header = { kind, from: this.own, to: this.peer, seq: this.nextSeq };
+    const hdr = EnvelopeHeader.encode(header);
+    const ck = random(32);
+    const olmCt = await this.ratchet.seal(concat(ck, await sha256(hdr)));
+    this.nextSeq += 1;
+    return Envelope.encode({ ...header, olmType: 1, olmCt, bodyCt: await sealOnce(ck, hdr, body) });
+  }
+
+  async open(bytes: Bytes): Promise<{ kind: number; seq: number; body: Bytes }> {
+    const { kind, from, to, seq, olmType, olmCt, bodyCt } = Envelope.decode(bytes);
+    must(equal(from, this.peer) && equal(to, this.own), "an envelope between other devices");
+    const hdr = EnvelopeHeader.encode({ kind, from, to, seq });
+    const plaintext = await this.ratchet.open(olmType, olmCt);
+    must(plaintext.length >= 64 && equal(plaintext.slice(32), await sha256(hdr)), "an envelope with another header");
+    return { kind, seq, body: await openOnce(plaintext.slice(0, 32), hdr, bodyCt) };
+  }
+}
