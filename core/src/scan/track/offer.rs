@@ -200,8 +200,9 @@ mod tests {
         let segments = [QrSegment::make_alphanumeric(SCHEME), QrSegment::make_numeric(&digits)];
         let code = QrCode::encode_segments(&segments, QrCodeEcc::Medium).unwrap();
         assert_eq!(code.size(), SIZE as i32);
-        let dark: Vec<bool> = (0..SIZE * SIZE).map(|i| code.get_module((i % SIZE) as i32, (i / SIZE) as i32)).collect();
-        (dark.iter().map(|dark| if *dark { -1.0 } else { 1.0 }).collect(), dark)
+        let module = |i: usize| code.get_module((i % SIZE) as i32, (i / SIZE) as i32);
+        let dark: Vec<u8> = (0..SIZE * SIZE).map(|i| u8::from(module(i))).collect();
+        (dark.iter().map(|dark| 1.0 - 2.0 * f32::from(*dark)).collect(), dark)
     }
 
     /// Normal noise, roughly: the sum of twelve even numbers.
