@@ -141,7 +141,7 @@ mod tests {
         let luma = vec![90; 64 * 32];
         let frame = LumaFrame::luma8(&luma, 64, 32, 64).unwrap();
         let mut preview = Preview { columns: 32, luma: Vec::new(), drawn: 0, last: None };
-        let mut show = |preview: &mut Preview| {
+        let show = |preview: &mut Preview| {
             let mut out = Vec::new();
             preview.last = None;
             preview.show(&mut out, &frame, &[], "closer").unwrap();

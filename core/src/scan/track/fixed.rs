@@ -53,7 +53,7 @@ fn alignment_ring(size: usize, x: isize, y: isize) -> Option<isize> {
         (0..count).map(|i| if i + 1 == count { 6 } else { last - i * step }).find(|middle| (at - middle).abs() <= 2)
     };
     let (cx, cy) = (along(x)?, along(y)?);
-    let in_finder = (cx == 6 && cy == 6) || (cx == 6 && cy == last) || (cx == last && cy == 6);
+    let in_finder = (cx == 6 && (cy == 6 || cy == last)) || (cx == last && cy == 6);
     (!in_finder).then(|| (x - cx).abs().max((y - cy).abs()))
 }
 

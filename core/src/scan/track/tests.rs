@@ -9,7 +9,7 @@ const HEIGHT: usize = 200;
 
 fn offer_text(seed: u64) -> String {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let digits: String = (0..124).map(|_| char::from(b'0' + (rng.next_u32() % 10) as u8)).collect();
+    let digits: String = (0..124).filter_map(|_| char::from_digit(rng.next_u32() % 10, 10)).collect();
     format!("PAIRLIGHT:/{digits}")
 }
 
