@@ -4,6 +4,7 @@ use pairlight_wire::Wire;
 use pairlight_wire::context::{OwnContext, RelayContext};
 use pairlight_wire::device::{Certificate, CheckIn, Lease, OpsCertificate};
 use pairlight_wire::envelope::{Envelope, Header};
+use pairlight_wire::evidence::{LanAnswer, LanChallenge, LanOffer, PasskeyProof, PasskeyRequest};
 use pairlight_wire::list::ResetMark;
 use pairlight_wire::list::{DeviceList, Entry, Tombstone};
 use pairlight_wire::offer::Offer;
@@ -95,6 +96,15 @@ records![
     ResetFinish,
     ResetKeys,
     ResetMark,
+    AskBlobToken,
+    BlobToken,
+    LanAnswer,
+    LanChallenge,
+    LanOffer,
+    Need,
+    NeedBody,
+    PasskeyProof,
+    PasskeyRequest,
     ResetOffer,
     ResetStart,
     RootRotation,

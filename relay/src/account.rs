@@ -34,7 +34,7 @@ impl From<StoreError> for Refusal {
 /// `POST /v1/challenge`
 pub(crate) async fn challenge(state: Arc<State>, request: Request) -> Result<Response, Refusal> {
     let now = Instant::now();
-    state.challenges.count(request.caller.network(), now)?;
+    state.admit(&state.challenges, &request.caller)?;
     let nonce = random()?;
     state.nonces.give(nonce, now);
     Ok(cbor(StatusCode::OK, &Challenge { nonce }))
@@ -72,7 +72,7 @@ pub(crate) async fn chain(state: Arc<State>, request: Request) -> Result<Respons
 
 /// `POST /v1/recovery`: whoever holds the words learns which account they are for, and its newest list.
 pub(crate) async fn recovery(state: Arc<State>, request: Request) -> Result<Response, Refusal> {
-    state.publishes.count(request.caller.network(), Instant::now())?;
+    state.admit(&state.publishes, &request.caller)?;
     let RecoveryClaim { recovery_pk, nonce, sig } = RecoveryClaim::decode(&request.body)?;
     let fresh = state.nonces.spend(&nonce, Instant::now());
     let message = recovery_message(&nonce, &state.host);
@@ -108,7 +108,7 @@ async fn former_key(state: &State, account: AccountId, device: DeviceId) -> Resu
 /// `PUT /v1/accounts/{account}/list`
 pub(crate) async fn publish(state: Arc<State>, request: Request) -> Result<Response, Refusal> {
     let account = account_id(&request)?;
-    state.publishes.count(request.caller.network(), Instant::now())?;
+    state.admit(&state.publishes, &request.caller)?;
     let PublishList { list, ops } = PublishList::decode(&request.body)?;
     let Some(head) = state.store.head(account).await? else {
         let first = VerifiedList::anchor(&list, Some(&ops)).map_err(refuse_list)?;
@@ -202,7 +202,7 @@ fn account_id(request: &Request) -> Result<AccountId, Refusal> {
 }
 
 /// Hexadecimal digits of any even number, at most 1 KiB.
-fn hex_bytes(text: &str) -> Option<Vec<u8>> {
+pub(crate) fn hex_bytes(text: &str) -> Option<Vec<u8>> {
     let digits = text.as_bytes();
     if digits.len() > 1024 || !digits.len().is_multiple_of(2) || !text.bytes().all(|c| c.is_ascii_hexdigit()) {
         return None;

@@ -6,6 +6,7 @@ use axum::http::{HeaderMap, header};
 use pairlight_wire::offer::ClientKind;
 use pairlight_wire::relay::RefusalCode;
 
+use crate::network::{Cidr, any_contains};
 use crate::rate::Network;
 use crate::refusal::{Refusal, refuse};
 
@@ -24,7 +25,7 @@ impl Caller {
         peer: IpAddr,
         headers: &HeaderMap,
         allowed_origins: &[String],
-        trusted_proxies: &[IpAddr],
+        trusted_proxies: &[Cidr],
     ) -> Result<Self, Refusal> {
         let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
         let origin = match headers.get(header::ORIGIN) {
@@ -36,7 +37,7 @@ impl Caller {
         };
         let is_browser = origin.is_some() || headers.contains_key("sec-fetch-mode");
         Ok(Self {
-            address: address(peer, headers, trusted_proxies),
+            address: address(peer, headers, trusted_proxies)?,
             origin,
             agent: text(header::USER_AGENT).map(family).unwrap_or_default(),
             kind: if is_browser { ClientKind::Web } else { ClientKind::Native },
@@ -49,15 +50,35 @@ impl Caller {
     }
 }
 
-/// The last entry of the last header is what our own proxy saw; everything before it the caller may have invented.
-fn address(peer: IpAddr, headers: &HeaderMap, trusted_proxies: &[IpAddr]) -> IpAddr {
+/// Headers by which a proxy names the caller.
+const FORWARDED: [&str; 2] = ["x-forwarded-for", "forwarded"];
+
+/// Who really calls. Proxies append, so the list is read from its end: our own proxies are skipped, the next entry is what
+/// the outermost of them saw, and everything before it the caller may have invented.
+///
+/// Somebody else who sends such a header is refused instead of being counted under his own address: either he lies, or
+/// he is a proxy that nobody told us of, behind which all callers would share one set of limits.
+fn address(peer: IpAddr, headers: &HeaderMap, trusted_proxies: &[Cidr]) -> Result<IpAddr, Refusal> {
     let peer = peer.to_canonical();
-    if !trusted_proxies.iter().any(|proxy| proxy.to_canonical() == peer) {
-        return peer;
+    if !any_contains(trusted_proxies, peer) {
+        return if FORWARDED.iter().any(|name| headers.contains_key(*name)) {
+            let words = "this call came through a proxy that the relay does not know; its operator names it as trusted";
+            Err(refuse(RefusalCode::NotAllowed, words))
+        } else {
+            Ok(peer)
+        };
     }
-    let forwarded = headers.get_all("x-forwarded-for").iter().next_back().and_then(|value| value.to_str().ok());
-    let last = forwarded.and_then(|list| list.rsplit(',').next());
-    last.and_then(|entry| entry.trim().parse::<IpAddr>().ok()).map_or(peer, |address| address.to_canonical())
+    let unclear = || refuse(RefusalCode::NotAllowed, "the proxy does not say clearly who calls");
+    let mut nearest = peer;
+    for header in headers.get_all("x-forwarded-for").iter().rev() {
+        for entry in header.to_str().map_err(|_| unclear())?.rsplit(',') {
+            nearest = entry.trim().parse::<IpAddr>().map_err(|_| unclear())?.to_canonical();
+            if !any_contains(trusted_proxies, nearest) {
+                return Ok(nearest);
+            }
+        }
+    }
+    Ok(nearest)
 }
 
 /// The family of a user agent, for display. Order matters: every browser also claims to be others.
@@ -100,12 +121,30 @@ mod tests {
     }
 
     #[test]
-    fn only_a_trusted_proxy_names_another_address() {
-        let [peer, proxy]: [IpAddr; 2] = ["192.0.2.1".parse().unwrap(), "::ffff:192.0.2.1".parse().unwrap()];
-        let name = HeaderName::from_static("x-forwarded-for");
-        let headers = HeaderMap::from_iter([(name, HeaderValue::from_static("10.0.0.1, 198.51.100.7"))]);
-        let read = |trusted: &[IpAddr]| Caller::read(peer, &headers, &[], trusted).unwrap().address.to_string();
-        assert_eq!(read(&[]), "192.0.2.1");
-        assert_eq!(read(&[proxy]), "198.51.100.7");
+    fn only_a_trusted_proxy_names_another_address_and_a_spoofed_header_is_refused() {
+        let read = |peer: &str, forwarded: &[&str], trusted: &[&str]| {
+            let name = HeaderName::from_static("x-forwarded-for");
+            let values = forwarded.iter().map(|value| (name.clone(), HeaderValue::from_str(value).unwrap()));
+            let headers: HeaderMap = values.collect();
+            let trusted: Vec<Cidr> = trusted.iter().map(|text| text.parse().unwrap()).collect();
+            let caller = Caller::read(peer.parse().unwrap(), &headers, &[], &trusted);
+            caller.map(|caller| caller.address.to_string()).map_err(|refusal| refusal.code)
+        };
+        let refused = Err(RefusalCode::NotAllowed);
+        for (peer, forwarded, trusted, expected) in [
+            ("192.0.2.1", &[][..], &[][..], Ok("192.0.2.1")),
+            ("192.0.2.1", &["10.0.0.1"], &[], refused),
+            ("192.0.2.1", &["10.0.0.1"], &["192.0.2.2"], refused),
+            ("192.0.2.1", &["10.0.0.1, 198.51.100.7"], &["192.0.2.0/24"], Ok("198.51.100.7")),
+            ("::ffff:192.0.2.1", &["198.51.100.7"], &["192.0.2.0/24"], Ok("198.51.100.7")),
+            ("192.0.2.1", &["10.0.0.1, 198.51.100.7, 192.0.2.9"], &["192.0.2.0/24"], Ok("198.51.100.7")),
+            ("192.0.2.1", &["10.0.0.1", "198.51.100.7"], &["192.0.2.1"], Ok("198.51.100.7")),
+            ("192.0.2.1", &["192.0.2.5"], &["192.0.2.0/24"], Ok("192.0.2.5")),
+            ("192.0.2.1", &["unknown"], &["192.0.2.1"], refused),
+            ("192.0.2.1", &[], &["192.0.2.1"], Ok("192.0.2.1")),
+        ] {
+            let expected = expected.map(str::to_owned);
+            assert_eq!(read(peer, forwarded, trusted), expected, "{peer} {forwarded:?} {trusted:?}");
+        }
     }
 }

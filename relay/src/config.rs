@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::limits::Limits;
+use crate::network::{Cidr, is_within};
 use crate::store::Store;
 
 /// Where an address is, as far as somebody knows. Goes into the signed contexts.
@@ -53,20 +54,6 @@ impl PlaceLookup for PlaceTable {
     }
 }
 
-fn is_within(address: IpAddr, network: IpAddr, bits: u8) -> bool {
-    match (address, network) {
-        (IpAddr::V4(a), IpAddr::V4(n)) => {
-            let mask = u32::MAX.checked_shl(32_u32.saturating_sub(bits.into())).unwrap_or(0);
-            (a.to_bits() ^ n.to_bits()) & mask == 0
-        }
-        (IpAddr::V6(a), IpAddr::V6(n)) => {
-            let mask = u128::MAX.checked_shl(128_u32.saturating_sub(bits.into())).unwrap_or(0);
-            (a.to_bits() ^ n.to_bits()) & mask == 0
-        }
-        _ => false,
-    }
-}
-
 /// A wall clock, ms since 1970. Only leases, contexts and the age of mail look at it; slots use monotonic time.
 pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
 
@@ -85,8 +72,10 @@ pub struct RelayConfig {
     pub places: Arc<dyn PlaceLookup>,
     /// Pages that may call, as their `Origin` header says: `https://app.example`. A call without `Origin` is no page.
     pub allowed_origins: Vec<String>,
-    /// Reverse proxies whose `X-Forwarded-For` is believed (its last entry).
-    pub trusted_proxies: Vec<IpAddr>,
+    /// Reverse proxies whose `X-Forwarded-For` is believed: its last entry that is not itself such a proxy.
+    pub trusted_proxies: Vec<Cidr>,
+    /// Callers who are not counted: gateways of many people, probes.
+    pub exempt: Vec<Cidr>,
     /// Where lists and mailboxes live. `None`: in memory, lost at the end.
     pub store: Option<Arc<dyn Store>>,
     /// The wall clock; tests bring their own.
@@ -105,6 +94,7 @@ impl RelayConfig {
             places: Arc::new(NoPlaces),
             allowed_origins: Vec::new(),
             trusted_proxies: Vec::new(),
+            exempt: Vec::new(),
             store: None,
             clock: Arc::new(wall_clock),
         }

@@ -33,6 +33,20 @@ pub enum RelayError {
         /// What is wrong with it.
         reason: &'static str,
     },
+    /// A key of the configuration is not known, has no meaning, or contradicts another. Correct it.
+    #[error("the configuration is not usable: {reason}")]
+    Settings {
+        /// What is wrong, and where.
+        reason: String,
+    },
+    /// The store cannot be opened. See the reason; a relay never changes a file that it does not know.
+    #[error("cannot use the store at {path}: {reason}")]
+    Store {
+        /// The file or folder.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The host name is empty or longer than 255 bytes. Give the name under which devices reach the relay.
     #[error("the host name must have 1 to 255 bytes")]
     Host,

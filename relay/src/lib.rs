@@ -9,11 +9,12 @@
 //!  WS /v1/link      --Open-->     slot: RAM only, seconds      <--claim--   HTTP, long poll
 //!  WS /v1/stream    --Post-->     mailbox: sealed envelopes    <--Ack---    WS /v1/stream
 //!                   <-ListChanged--  list: signed, chained     <--PUT---    HTTP
+//!  HTTP             --GET-->      blob: sealed, for hours      <--PUT---    HTTP
 //! ```
 //!
 //! The table of calls is the documentation of [`pairlight_wire::relay`]. Files, in the order of a request:
 //! `listener` counts connections, `server` routes and guards, `caller` says who asks, `rate` whether too often; then
-//! `slot` and `link`, or `account`, `stream`, `presence` over the [`store`].
+//! `slot` and `link`, or `account`, `stream`, `presence`, `blob` over the [`store`].
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), pairlight_relay::RelayError> {
@@ -38,6 +39,7 @@
 mod account;
 mod attest;
 mod auth;
+mod blob;
 mod caller;
 mod config;
 mod error;
@@ -45,11 +47,13 @@ mod frames;
 mod limits;
 mod link;
 mod listener;
+mod network;
 mod presence;
 mod rate;
 mod refusal;
 mod run;
 mod server;
+mod settings;
 mod slot;
 pub mod store;
 mod stream;
@@ -57,5 +61,7 @@ mod stream;
 pub use config::{Clock, NoPlaces, Place, PlaceLookup, PlaceTable, RelayConfig};
 pub use error::RelayError;
 pub use limits::{Limits, Quota, Rate};
-pub use run::{LimitsPreset, RelayArgs, run_foreground};
+pub use network::{BadCidr, Cidr};
+pub use run::run_foreground;
 pub use server::{Relay, RelayHandle};
+pub use settings::{LimitsPreset, LogFormat, RelayArgs, Settings, StoreKind};

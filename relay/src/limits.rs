@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pairlight_wire::limits::{CLAIM_MS, LEASE_GRACE_MS, LONG_POLL_MS, SLOT_LIFETIME_MS};
+use pairlight_wire::limits::{BLOB_TOKEN_MS, CLAIM_MS, LEASE_GRACE_MS, LONG_POLL_MS, SLOT_LIFETIME_MS};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -80,8 +80,14 @@ pub struct Limits {
     pub mailbox_messages: usize,
     /// Envelopes that nobody fetched for this long are dropped.
     pub mailbox_age: Duration,
-    /// Bytes of all lists and mailboxes of the in-memory store.
+    /// Bytes of all lists, mailboxes and blobs of the in-memory store.
     pub store_bytes: usize,
+    /// Life of a token for blobs.
+    pub blob_token_lifetime: Duration,
+    /// Bytes that the blobs of one account may take when they are complete. A small blob counts as 4 KiB.
+    pub blob_room: u64,
+    /// Blobs are dropped this long after they were begun.
+    pub blob_age: Duration,
     /// A connected device is told this long before its lease ends.
     pub lease_notice: Duration,
     /// A lapsed lease still logs in for this long.
@@ -119,6 +125,9 @@ impl Limits {
             mailbox_messages: 10_000,
             mailbox_age: Duration::from_secs(30 * 86_400),
             store_bytes: 2 << 30,
+            blob_token_lifetime: Duration::from_millis(BLOB_TOKEN_MS),
+            blob_room: 2 << 30,
+            blob_age: Duration::from_secs(72 * 3_600),
             lease_notice: Duration::from_secs(72 * 3_600),
             lease_grace: Duration::from_millis(LEASE_GRACE_MS),
             ping_every: Duration::from_secs(25),

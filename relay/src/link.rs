@@ -89,7 +89,7 @@ fn open_slot(
     open: OpenSlot,
     now: Instant,
 ) -> Result<SlotOpened, Refusal> {
-    state.opens.count(caller.network(), now)?;
+    state.admit(&state.opens, caller)?;
     let slot = open.slot;
     let ttl_ms = millis(state.limits.slot_lifetime);
     let place = state.places.place(caller.address);
@@ -102,7 +102,7 @@ fn open_slot(
 /// `POST /v1/link/{slot}/claim`
 pub(crate) async fn claim(state: Arc<State>, request: Request) -> Result<Response, Refusal> {
     let slot = slot_id(&request)?;
-    state.claims.count(request.caller.network(), Instant::now())?;
+    state.admit(&state.claims, &request.caller)?;
     let token: ClaimToken = random()?;
     let claim = state.slots.claim(&slot, token, Instant::now())?;
     let place = state.places.place(request.caller.address);

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
@@ -16,6 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, Sleep, sleep};
 use tracing::{debug, warn};
 
+use crate::network::{Cidr, any_contains};
 use crate::rate::Network;
 
 /// Who may come in, and for how long without saying anything.
@@ -24,8 +25,8 @@ pub(crate) struct Door {
     pub(crate) per_network: usize,
     /// Time without a byte after which a connection ends.
     pub(crate) idle: Duration,
-    /// They are not counted.
-    pub(crate) proxies: Vec<IpAddr>,
+    /// They are not counted: trusted proxies, and who is exempt.
+    pub(crate) uncounted: Vec<Cidr>,
 }
 
 /// Connections by network; empty networks are not kept.
@@ -92,7 +93,7 @@ impl Listener for CountingListener {
             match self.listener.accept().await {
                 Ok((stream, address)) => {
                     let known = address.ip().to_canonical();
-                    let guest = if self.door.proxies.iter().any(|proxy| proxy.to_canonical() == known) {
+                    let guest = if any_contains(&self.door.uncounted, known) {
                         None
                     } else if let Some(guest) = self.guests.enter(Network::from(known), self.door.per_network) {
                         Some(guest)

@@ -3,16 +3,15 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use pairlight_relay::{RelayArgs, run_foreground};
+use pairlight_relay::{LogFormat, RelayArgs, run_foreground};
 use tracing_subscriber::EnvFilter;
 
 const EXAMPLES: &str = "\
 Examples:
-  pairlight-relay --listen 127.0.0.1:0 --limits generous            try it on this machine
-  pairlight-relay --listen 0.0.0.0:8787 --host relay.example \\
-      --key-file relay.key --allow-origin https://app.example       behind no proxy
+  pairlight-relay --listen 127.0.0.1:0 --limits generous --store memory   try it on this machine
   pairlight-relay --host relay.example --trust-proxy 127.0.0.1 \\
-      --key-file relay.key                                          behind a proxy that speaks TLS";
+      --data-dir /var/lib/pairlight-relay                                behind a proxy that speaks TLS
+  pairlight-relay --config relay.toml --check-config                     is the file good?";
 
 /// The untrusted Pairlight server: link slots, mailboxes, signed lists. It cannot read what it carries.
 #[derive(Parser)]
@@ -26,7 +25,12 @@ struct Program {
 async fn main() -> ExitCode {
     let program = Program::parse();
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A faulty configuration is said below, by the run itself.
+    match program.relay.resolve().ok().and_then(|settings| settings.log_format).unwrap_or_default() {
+        LogFormat::Text => log.init(),
+        LogFormat::Json => log.json().flatten_event(true).init(),
+    }
     match run_foreground(program.relay).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

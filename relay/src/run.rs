@@ -1,58 +1,13 @@
 //! The relay in the foreground: what the `pairlight-relay` program and `pairlight relay` both call.
 
 use std::io::{ErrorKind, Write};
-use std::net::{IpAddr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use pairlight_wire::id::parse_hex;
 
-use crate::config::RelayConfig;
 use crate::error::RelayError;
-use crate::limits::Limits;
 use crate::server::Relay;
-
-/// Arguments of the relay program.
-#[derive(Debug, Clone, clap::Args)]
-pub struct RelayArgs {
-    /// Address to listen on; port 0 takes a free one
-    #[arg(long, default_value = "127.0.0.1:8787", env = "PAIRLIGHT_RELAY_LISTEN")]
-    pub listen: SocketAddr,
-    /// Host name under which devices reach the relay; logins sign it. Default: the listen address
-    #[arg(long, env = "PAIRLIGHT_RELAY_HOST")]
-    pub host: Option<String>,
-    /// File with the attestation key; made when missing. Without it the key is new at every start
-    #[arg(long, value_name = "FILE", env = "PAIRLIGHT_RELAY_KEY_FILE")]
-    pub key_file: Option<PathBuf>,
-    /// How much one caller may take
-    #[arg(long, value_enum, default_value_t = LimitsPreset::Public)]
-    pub limits: LimitsPreset,
-    /// Web page that may use the relay, for example https://app.example; may be given several times
-    #[arg(long = "allow-origin", value_name = "ORIGIN")]
-    pub allow_origins: Vec<String>,
-    /// Reverse proxy whose X-Forwarded-For is believed; may be given several times
-    #[arg(long = "trust-proxy", value_name = "ADDRESS")]
-    pub trusted_proxies: Vec<IpAddr>,
-}
-
-/// Named sets of limits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum LimitsPreset {
-    /// For demonstrations and tests on one machine
-    Generous,
-    /// For a relay that anybody can reach
-    Public,
-}
-
-impl LimitsPreset {
-    /// The limits.
-    #[must_use]
-    pub fn limits(self) -> Limits {
-        match self {
-            Self::Generous => Limits::generous(),
-            Self::Public => Limits::public(),
-        }
-    }
-}
+use crate::settings::RelayArgs;
 
 /// Runs a relay until SIGINT or SIGTERM, and says on standard output where it listens and which key to pin.
 ///
@@ -61,25 +16,30 @@ impl LimitsPreset {
 pub async fn run_foreground(args: RelayArgs) -> Result<(), RelayError> {
     // Before anybody can know the address: a signal that comes at once still ends it in order.
     let asked = stop_signal()?;
-    let attestation_seed = args.key_file.as_deref().map(load_or_create_seed).transpose()?;
-    let relay = Relay::spawn(RelayConfig {
-        host: args.host,
-        attestation_seed,
-        limits: args.limits.limits(),
-        allowed_origins: args.allow_origins,
-        trusted_proxies: args.trusted_proxies,
-        ..RelayConfig::new(args.listen)
-    })
-    .await?;
+    let settings = args.resolve()?;
+    let mut config = settings.relay_config()?;
+    // First the store: then its folder is there for the key.
+    config.store = Some(settings.open_store()?);
+    config.attestation_seed = settings.key_path().as_deref().map(load_or_create_seed).transpose()?;
+    if args.check_config {
+        return say(&format!("the configuration is good; the relay would listen on {}", config.listen));
+    }
+    let relay = Relay::spawn(config).await?;
     let key: String = relay.attestation_pk().iter().map(|b| format!("{b:02x}")).collect();
-    // Whoever started it may have closed the pipe; the relay runs all the same.
-    let mut out = std::io::stdout();
-    let _ = writeln!(out, "relay {}  host {}  attestation key {key}", relay.url(), relay.host());
-    let _ = out.flush();
+    say(&format!("relay {}  host {}  attestation key {key}", relay.url(), relay.host()))?;
     let asked = asked.await;
     tracing::info!("stopping");
     relay.shutdown().await;
     asked
+}
+
+/// Whoever started it may have closed the pipe; the relay runs all the same.
+#[expect(clippy::unnecessary_wraps, reason = "ends a function that may fail")]
+fn say(line: &str) -> Result<(), RelayError> {
+    let mut out = std::io::stdout();
+    let _ = writeln!(out, "{line}");
+    let _ = out.flush();
+    Ok(())
 }
 
 /// Listens for the signals now; the future ends when one came.

@@ -1,6 +1,6 @@
 //! Starts and stops the relay; routes calls; what holds for every call stands in `guard`.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -28,16 +28,17 @@ use crate::config::{Clock, PlaceLookup, RelayConfig};
 use crate::error::RelayError;
 use crate::limits::Limits;
 use crate::listener::{CountingListener, Door, Peer};
+use crate::network::{Cidr, any_contains};
 use crate::presence::Presence;
 use crate::rate::Attempts;
 use crate::refusal::{Refusal, cbor, refuse};
 use crate::slot::Slots;
 use crate::store::{MemoryStore, Store};
-use crate::{account, link, stream};
+use crate::{account, blob, link, stream};
 
 /// How often due slots, nonces and counters are looked for.
 const SWEEP_EVERY: Duration = Duration::from_millis(100);
-/// How often old mail is looked for.
+/// How often old mail and blobs are looked for.
 const MAIL_SWEEP_EVERY: Duration = Duration::from_secs(60);
 /// Sockets get this long to say goodbye before their connections are cut.
 const GOODBYE: Duration = Duration::from_secs(2);
@@ -57,12 +58,22 @@ pub(crate) struct State {
     pub(crate) nonces: Nonces,
     pub(crate) presence: Presence,
     pub(crate) store: Arc<dyn Store>,
+    pub(crate) tokens: blob::Tokens,
     stopping: watch::Receiver<bool>,
     allowed_origins: Vec<String>,
-    trusted_proxies: Vec<IpAddr>,
+    trusted_proxies: Vec<Cidr>,
+    exempt: Vec<Cidr>,
 }
 
 impl State {
+    /// Counts an attempt of a caller, unless the operator exempts him.
+    pub(crate) fn admit(&self, attempts: &Attempts, caller: &Caller) -> Result<(), Refusal> {
+        if any_contains(&self.exempt, caller.address) {
+            return Ok(());
+        }
+        attempts.count(caller.network(), Instant::now())
+    }
+
     /// Waits until the relay stops.
     pub(crate) async fn stopped(&self) {
         let mut stopping = self.stopping.clone();
@@ -97,6 +108,7 @@ impl Relay {
         let limits = config.limits;
         let state = Arc::new(State {
             attestor: Attestor::new(&seed),
+            tokens: blob::Tokens::new(&seed),
             places: config.places,
             clock: config.clock,
             slots: Slots::new(limits.clone()),
@@ -110,6 +122,7 @@ impl Relay {
             stopping: stopping.clone(),
             allowed_origins: config.allowed_origins,
             trusted_proxies: config.trusted_proxies,
+            exempt: config.exempt,
             host: host.clone(),
             limits,
         });
@@ -119,7 +132,7 @@ impl Relay {
         let door = Door {
             per_network: state.limits.connections_per_network,
             idle: state.limits.idle,
-            proxies: state.trusted_proxies.clone(),
+            uncounted: [state.trusted_proxies.as_slice(), &state.exempt].concat(),
         };
         let listener = CountingListener::new(listener, places.clone(), cutting, door);
         let service = router(state.clone()).into_make_service_with_connect_info::<Peer>();
@@ -213,8 +226,10 @@ async fn sweep(state: Arc<State>) {
                 attempts.sweep(now);
             }
             let oldest = (state.clock)().saturating_sub(link::millis(state.limits.mailbox_age));
-            if state.store.drop_mail_before(oldest).await.is_err() {
-                tracing::warn!("cannot drop old mail");
+            let oldest_blob = (state.clock)().saturating_sub(link::millis(state.limits.blob_age));
+            let dropped = state.store.drop_mail_before(oldest).await;
+            if let Err(error) = dropped.and(state.store.drop_blobs_before(oldest_blob).await) {
+                tracing::warn!(%error, "cannot drop what is too old");
             }
             let (slots, bytes) = state.slots.load();
             tracing::debug!(slots, bytes, "slots in memory");
@@ -277,6 +292,7 @@ fn router(state: Arc<State>) -> Router {
         .route("/v1/accounts/{account}/list", list)
         .route("/v1/recovery", post(call(512, account::recovery)))
         .route("/v1/stream", any(stream_socket))
+        .route("/v1/blobs/{blob}", get(blob::get).head(blob::status).put(blob::put).delete(blob::delete))
         .route("/v1/relay", get(call(0, info)))
         .route("/healthz", get(|| async { "ok\n" }))
         .fallback(|| async { refuse(RefusalCode::NotFound, "there is no such call") })
@@ -329,7 +345,8 @@ async fn guard(
     if let Some(origin) = origin.and_then(|origin| HeaderValue::from_str(&origin).ok()) {
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
         headers.insert(header::VARY, HeaderValue::from_static("Origin"));
-        let exposed = HeaderValue::from_static("retry-after, pairlight-epoch");
+        let exposed = "retry-after, pairlight-epoch, upload-length, upload-offset, content-range";
+        let exposed = HeaderValue::from_static(exposed);
         headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
     }
     response
@@ -338,8 +355,8 @@ async fn guard(
 /// What a browser asks before a page of an allowed origin calls.
 fn preflight() -> Response {
     let allowed = [
-        (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, PUT, DELETE"),
-        (header::ACCESS_CONTROL_ALLOW_HEADERS, "authorization, content-type"),
+        (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD, POST, PUT, DELETE"),
+        (header::ACCESS_CONTROL_ALLOW_HEADERS, "authorization, content-type, range, upload-length, upload-offset"),
         (header::ACCESS_CONTROL_MAX_AGE, "600"),
     ];
     (StatusCode::NO_CONTENT, allowed).into_response()
@@ -375,7 +392,7 @@ async fn stream_socket(
 /// Frames a little over the limit get a reason; far above, the socket just ends, so that nobody fills memory.
 fn prepare(state: &State, caller: &Caller, upgrade: Upgrade, longest: usize) -> Result<WebSocketUpgrade, Refusal> {
     let upgrade = upgrade.map_err(|_| refuse(RefusalCode::Protocol, "this is a WebSocket"))?;
-    state.challenges.count(caller.network(), Instant::now())?;
+    state.admit(&state.challenges, caller)?;
     let hard = longest.saturating_mul(2);
     Ok(upgrade.max_message_size(hard).max_frame_size(hard))
 }

@@ -10,13 +10,14 @@ use pairlight_wire::envelope::{Envelope, EnvelopeKind};
 use pairlight_wire::id::AccountId;
 use pairlight_wire::limits::ENVELOPE_BYTES;
 use pairlight_wire::relay::{
-    Accepted, Challenge, Deliver, LeaseExpiring, ListChanged, PostEnvelope, RefusalCode, StreamEvent, StreamRequest,
-    Welcome,
+    Accepted, AskBlobToken, BlobToken, Challenge, Deliver, LeaseExpiring, ListChanged, PostEnvelope, RefusalCode,
+    StreamEvent, StreamRequest, Welcome,
 };
 use tokio::time::Instant;
 use tracing::debug;
 
 use crate::auth::{Account, check_device, check_lease, not_listed};
+use crate::blob::token_end;
 use crate::frames::{FRAME_ROOM, Frames, Leave};
 use crate::link::{going_away, millis, random, short};
 use crate::presence::{Arrival, Place};
@@ -155,6 +156,7 @@ impl Session<'_> {
                     state.store.acknowledge(self.mailbox, ack.up_to.min(self.delivered)).await?;
                     Ok(())
                 }
+                StreamRequest::BlobToken(ask) => self.give_token(frames, ask).await,
                 StreamRequest::Renew(renew) => {
                     let known = self.place.account.borrow().clone();
                     let entry = known.list.entry(&self.mailbox.1).ok_or_else(removed)?;
@@ -223,6 +225,19 @@ impl Session<'_> {
                 Err(refuse(RefusalCode::Overflow, "the mailbox of the recipient is full"))
             }
         }
+    }
+
+    /// Gives a token for blobs. While it is good, every use looks at the list again.
+    async fn give_token(&mut self, frames: &mut Frames, ask: AskBlobToken) -> Result<(), Leave> {
+        let (account, device) = self.mailbox;
+        let listed = self.place.account.borrow().list.entry(&device).is_some();
+        if !listed {
+            return Err(removed().into());
+        }
+        let lifetime = self.state.limits.blob_token_lifetime;
+        let token = self.state.tokens.mint(account, device, token_end((self.state.clock)(), lifetime));
+        let token = BlobToken { reference: ask.reference, token, ttl_ms: millis(lifetime) };
+        frames.send(&StreamEvent::BlobToken(token)).await
     }
 
     /// Sends what was not sent on this socket yet, a batch at a time so that other events get their turn.

@@ -135,7 +135,9 @@ async fn every_answer_says_no_store_and_unknown_calls_are_refusals() {
     // `call` looks at Cache-Control.
     for (method, path, code) in [
         (Method::GET, "/", RefusalCode::NotFound),
-        (Method::GET, "/v1/blobs/00", RefusalCode::NotFound),
+        (Method::GET, "/v1/push", RefusalCode::NotFound),
+        (Method::GET, "/v1/blobs/00", RefusalCode::Protocol),
+        (Method::GET, "/v1/blobs/%ff", RefusalCode::Protocol),
         (Method::DELETE, "/v1/challenge", RefusalCode::Protocol),
         (Method::GET, "/v1/link", RefusalCode::Protocol),
         (Method::GET, "/v1/stream", RefusalCode::Protocol),

@@ -25,7 +25,7 @@ impl Drop for Running {
 fn it_prints_its_address_answers_and_stops_in_order_on_both_signals() {
     for signal in ["TERM", "INT"] {
         let mut command = program();
-        command.args(["--listen", "127.0.0.1:0", "--limits", "generous"]);
+        command.args(["--listen", "127.0.0.1:0", "--limits", "generous", "--store", "memory"]);
         command.stdout(Stdio::piped()).stderr(Stdio::null());
         let mut running = Running(command.spawn().unwrap());
         let mut line = String::new();
@@ -70,9 +70,39 @@ fn its_help_starts_with_examples() {
 fn it_says_why_it_cannot_start() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let output = program().args(["--listen", &address]).output().unwrap();
+    let output = program().args(["--listen", &address, "--store", "memory"]).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     let words = String::from_utf8(output.stderr).unwrap();
     assert!(words.contains(&format!("cannot listen on {address}")), "{words}");
     assert_eq!(program().args(["--listen", "nonsense"]).output().unwrap().status.code(), Some(2));
+}
+
+#[test]
+fn it_checks_a_configuration_and_says_what_is_wrong_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("relay.toml");
+    let data = folder.path().join("data");
+    let check = |text: &str, more: &[&str]| {
+        std::fs::write(&file, text).unwrap();
+        let mut command = program();
+        command.arg("--config").arg(&file).args(["--check-config", "--data-dir"]).arg(&data).args(more);
+        let output = command.output().unwrap();
+        let words = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8(words).unwrap())
+    };
+    let (code, words) = check("host = \"relay.example\"\nlisten = \"127.0.0.1:4\"\nlog-format = \"json\"\n", &[]);
+    assert!(code == Some(0) && words.contains("127.0.0.1:4"), "{words}");
+    assert!(data.join("relay.db").exists() && data.join("relay.key").exists());
+    for (text, more, expected) in [
+        ("hots = \"relay.example\"\n", &[][..], "unknown field `hots`"),
+        ("trust-proxy = [\"somewhere\"]\n", &[], "somewhere"),
+        ("", &["--store", "memory"], "data-dir"),
+    ] {
+        let (code, words) = check(text, more);
+        assert!(code == Some(1) && words.contains(expected), "{text} {words}");
+    }
+    let output =
+        program().args(["--check-config", "--store", "memory"]).env("PAIRLIGHT_RELAY_HOTS", "x").output().unwrap();
+    assert!(String::from_utf8(output.stderr).unwrap().contains("PAIRLIGHT_RELAY_HOTS"));
+    assert_eq!(program().args(["--config", "no/such/file"]).output().unwrap().status.code(), Some(1));
 }

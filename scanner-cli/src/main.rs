@@ -20,6 +20,7 @@ mod y4m;
 use std::process::ExitCode;
 
 use clap::FromArgMatches;
+use tracing_subscriber::EnvFilter;
 
 use crate::args::{Cli, Command};
 use crate::exit::{Exit, Failure};
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
     // The decoder panics on some pictures and the capture library on some drivers. Both are contained where they are
     // called, and nobody needs to read about it.
     pairlight_core::scan::silence_contained_panics();
+    log(matches!(cli.command, Command::Relay(_)), cli.quiet);
     camera::silence_capture_panics();
     let voice = Voice::new(cli.color, cli.quiet);
     match run(cli.command, voice) {
@@ -50,6 +52,14 @@ fn main() -> ExitCode {
             failure.exit().into()
         }
     }
+}
+
+/// Sends the log to standard error: what a relay does, otherwise only what is wrong. `RUST_LOG` asks for more.
+fn log(is_relay: bool, quiet: bool) {
+    let level = if is_relay { "info" } else { "warn" };
+    let filter =
+        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(if quiet { "error" } else { level }));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time().init();
 }
 
 fn run(command: Command, voice: Voice) -> Result<ExitCode, Failure> {

@@ -67,7 +67,13 @@ impl ProfileArgs {
             let typed = passphrase()?;
             Box::new(Passphrase::new(&typed, PassphraseCost::DEFAULT, Box::new(system_rng()))?)
         } else {
-            Box::new(KeyFile::open_or_create(&folder.join("store.key"), Box::new(system_rng()))?)
+            let (key, store) = (folder.join("store.key"), folder.join("store.db"));
+            if store.exists() && !key.exists() {
+                let what = format!("{} has no key file beside it", store.display());
+                let remedy = "put store.key back, or add --passphrase if the store is guarded by one";
+                return Err(Failure::new(Exit::Error, what, remedy));
+            }
+            Box::new(KeyFile::open_or_create(&key, Box::new(system_rng()))?)
         };
         let store = Store::open(&folder.join("store.db"), wrap.as_ref(), Box::new(system_rng()))?;
         Ok(SharedStore::new(store))

@@ -4,7 +4,7 @@
 mod failures;
 mod input;
 mod output;
-mod picture;
+pub(crate) mod picture;
 mod preview;
 
 use std::io::{self, IsTerminal, Read, Write};

@@ -84,7 +84,7 @@ pub(crate) struct Voice {
 }
 
 impl Voice {
-    /// A voice for this process; `quiet` silences everything but errors.
+    /// A voice for this process; `quiet` silences everything but errors and cautions.
     pub(crate) fn new(choice: ColorChoice, quiet: bool) -> Self {
         Voice { color: Surroundings::of_stderr().wants_color(choice), quiet }
     }
@@ -100,6 +100,16 @@ impl Voice {
         if !self.quiet {
             self.line("33;1", "warning:", &what);
         }
+    }
+
+    /// What the person must know before they decide: said however quiet the program is asked to be.
+    pub(crate) fn caution(self, what: impl Display) {
+        self.line("33;1", "warning:", &what);
+    }
+
+    /// Whether to use colours.
+    pub(crate) fn has_color(self) -> bool {
+        self.color
     }
 
     /// Something worth knowing.

@@ -101,6 +101,23 @@ pub enum Person {
 /// # Panics
 /// When a side ends without an end.
 pub async fn play(primary: &Primary, linked: &LinkedDevice, name: &str, person: Person) -> Outcome {
+    let parse = |text: &str| QrPayload::parse(text).expect("our own code");
+    play_scanned(primary, linked, name, person, ScanSource::LiveCamera, parse).await
+}
+
+/// The same with `look` in the place of the camera: it is given the text that the linked device shows and gives what
+/// the primary device scanned, from `source`.
+///
+/// # Panics
+/// When a side ends without an end.
+pub async fn play_scanned(
+    primary: &Primary,
+    linked: &LinkedDevice,
+    name: &str,
+    person: Person,
+    source: ScanSource,
+    look: impl FnOnce(&str) -> QrPayload,
+) -> Outcome {
     let linking = linked.link(description(name));
     let text = loop {
         match linking.next_event().await.expect("a code or an end") {
@@ -111,8 +128,7 @@ pub async fn play(primary: &Primary, linked: &LinkedDevice, name: &str, person: 
             _ => {}
         }
     };
-    let payload = QrPayload::parse(&text).expect("our own code");
-    let pairing = primary.link(payload, ScanSource::LiveCamera).await.expect("the primary is registered");
+    let pairing = primary.link(look(&text), source).await.expect("the primary is registered");
     let (mut linked_end, mut primary_end) = (None, None);
     let (mut digits, mut asked) = (None, false);
     while linked_end.is_none() || primary_end.is_none() {

@@ -97,9 +97,24 @@ async fn kill_the_linked_device(at: &str) -> Option<u64> {
         }
     }
     drop((pairing, primary));
-    Victim::restart("linked", &world).await;
+    // Every second victim starts again at once, the others in three hours: the account's list decides, not the time.
+    if at.parse::<u64>().is_ok_and(|at| at % 2 == 1) {
+        restart_the_linked_device_late(&world).await;
+    } else {
+        Victim::restart("linked", &world).await;
+    }
     check(&world, "survivor", "victim/store", at).await;
     points
+}
+
+async fn restart_the_linked_device_late(world: &World) {
+    let (clock, ahead) = jumping_clock();
+    ahead.store(3 * 60 * 60_000, Ordering::SeqCst);
+    let store = open_store(world.folder.path(), "victim/store");
+    let device = LinkedDevice::open_at(store, world.client.clone(), clock).await.unwrap();
+    if let Some(linking) = device.resume().await.unwrap() {
+        while tokio::time::timeout(PATIENCE, linking.next_event()).await.expect("a decision").is_some() {}
+    }
 }
 
 /// The system's clock, and how far it is moved on.

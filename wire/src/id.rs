@@ -6,25 +6,25 @@ use crate::codec::{DecodeError, Field, Sink, Source};
 use crate::hash::sha256_16;
 
 macro_rules! identifier {
-    ($(#[$meta:meta])* $name:ident) => {
+    ($(#[$meta:meta])* $name:ident, $size:literal) => {
         $(#[$meta])*
         #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub struct $name(pub [u8; 16]);
+        pub struct $name(pub [u8; $size]);
 
         impl $name {
-            /// The 16 bytes.
+            /// The bytes.
             #[must_use]
-            pub fn as_bytes(&self) -> &[u8; 16] {
+            pub fn as_bytes(&self) -> &[u8; $size] {
                 &self.0
             }
 
-            /// 32 lower-case hexadecimal digits.
+            /// Two lower-case hexadecimal digits a byte.
             #[must_use]
             pub fn to_hex(&self) -> String {
                 self.0.iter().map(|b| format!("{b:02x}")).collect()
             }
 
-            /// Parses 32 hexadecimal digits of either case.
+            /// Parses that many hexadecimal digits of either case.
             #[must_use]
             pub fn from_hex(text: &str) -> Option<Self> {
                 parse_hex(text).map(Self)
@@ -50,15 +50,19 @@ macro_rules! identifier {
 
 identifier!(
     /// Rendezvous id: names a link slot at the relay. Derived from the QR secret, so only who saw the code knows it.
-    SlotId
+    SlotId, 16
 );
 identifier!(
     /// An account: hash of its root public key.
-    AccountId
+    AccountId, 16
 );
 identifier!(
     /// A device: hash of its signing public key.
-    DeviceId
+    DeviceId, 16
+);
+identifier!(
+    /// A blob at the relay, within its account: random, chosen by the device that uploads it.
+    BlobId, 32
 );
 
 impl AccountId {

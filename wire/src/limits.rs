@@ -51,3 +51,10 @@ pub const LONG_POLL_MS: u64 = 25_000;
 pub const CHECK_CODE_TRIES: u8 = 3;
 /// The relay lets a lapsed lease log in for this much longer, in milliseconds.
 pub const LEASE_GRACE_MS: u64 = 24 * 3_600_000;
+
+/// Longest blob, in bytes.
+pub const BLOB_BYTES: usize = 1024 * 1024;
+/// A blob token lives this long.
+pub const BLOB_TOKEN_MS: u64 = 600_000;
+/// Longest blob token, in bytes.
+pub const BLOB_TOKEN_BYTES: usize = 128;

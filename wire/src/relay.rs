@@ -11,12 +11,18 @@
 //! GET  /v1/accounts/{account}/list?from=n   listed device -> ListChain            (Authorization: Pairlight <DeviceAuth, hex>)
 //! POST /v1/recovery                  RecoveryClaim -> ListChain: the newest list alone
 //! WS   /v1/stream                    Challenge; Login; Welcome; then Post/Ack <-> Accepted, Deliver, ListChanged, ...
+//! PUT  /v1/blobs/{blob}              bytes; Upload-Length, Upload-Offset -> 201, 409  (Authorization: Bearer <blob token, hex>)
+//! HEAD /v1/blobs/{blob}              same token -> Upload-Length, Upload-Offset: how much is there
+//! GET  /v1/blobs/{blob}              same token; Range -> the bytes
+//! DELETE /v1/blobs/{blob}            same token -> 204
 //! GET  /v1/relay                     RelayInfo: the attestation key, for a first look; apps pin it
 //! ```
 
 use crate::codec::{Bytes, List, Text, choice, coded, record};
 use crate::id::{AccountId, DeviceId, SlotId};
-use crate::limits::{CHAIN_LISTS, ENVELOPE_BYTES, MESSAGES_PER_SLOT, OFFER_CT_BYTES, PAIRING_MESSAGE_BYTES};
+use crate::limits::{
+    BLOB_TOKEN_BYTES, CHAIN_LISTS, ENVELOPE_BYTES, MESSAGES_PER_SLOT, OFFER_CT_BYTES, PAIRING_MESSAGE_BYTES,
+};
 use crate::pairing::EndReason;
 use crate::sign::Signed;
 
@@ -45,7 +51,7 @@ coded! {
         NotAllowed = 9,
         /// Too large (413, 4413).
         TooLarge = 10,
-        /// The mailbox of the recipient is full (4414).
+        /// A mailbox, the list chain, or the room for blobs is full (429, 4414).
         Overflow = 11,
         /// The relay cannot store (503, 4503).
         Unavailable = 12,
@@ -387,6 +393,14 @@ record! {
         pub up_to: u64,
     }
 }
+record! {
+    /// Asks for a [`BlobToken`].
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct AskBlobToken [4] {
+        /// Chosen by the device; comes back in the answer or the refusal.
+        pub reference: u64,
+    }
+}
 choice! {
     /// Frames of a device on `/v1/stream`.
     #[derive(Debug, Clone, PartialEq, Eq)]
@@ -397,6 +411,8 @@ choice! {
         Post(PostEnvelope) = 2,
         /// Acknowledges envelopes.
         Ack(AckEnvelopes) = 3,
+        /// Asks for a token for blobs.
+        BlobToken(AskBlobToken) = 4,
         /// Shows a newer lease.
         Renew(RenewLease) = 5,
     }
@@ -453,6 +469,18 @@ record! {
     }
 }
 record! {
+    /// Lets the device use the blobs of its account for a while.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct BlobToken [9] {
+        /// The device's reference.
+        pub reference: u64,
+        /// Bearer token. What is in it is the relay's affair.
+        pub token: Bytes<BLOB_TOKEN_BYTES>,
+        /// How long it is good, ms from now.
+        pub ttl_ms: u64,
+    }
+}
+record! {
     /// Where the relay sees a device of the account, for its primary device.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub struct DeviceSeen [10] {
@@ -482,6 +510,8 @@ choice! {
         Refused(Refused) = 7,
         /// A device logged in twice.
         Duplicate(DuplicateSocket) = 8,
+        /// A token for blobs.
+        BlobToken(BlobToken) = 9,
         /// Where a device connected.
         Seen(DeviceSeen) = 10,
     }

@@ -632,6 +632,12 @@ macro_rules! every_record {
         $each!(ListChanged, ["tag", "epoch"], ListChanged { epoch: 3 });
         $each!(LeaseExpiring, ["tag", "not_after"], LeaseExpiring { not_after: 1_802_592_000_000 });
         $each!(DuplicateSocket, ["tag", "device"], DuplicateSocket { device: DEVICE });
+        $each!(AskBlobToken, ["tag", "reference"], AskBlobToken { reference: 11 });
+        $each!(
+            BlobToken,
+            ["tag", "reference", "token", "ttl_ms"],
+            BlobToken { reference: 11, token: blob(&[0x70; 56]), ttl_ms: 600_000 }
+        );
         $each!(
             RelayInfo,
             ["tag", "host", "attestation_pk"],
@@ -677,9 +683,10 @@ fn frames_are_told_apart_by_their_first_item() {
         StreamRequest::Login(Login { auth: auth(), lease: None, previous: None }),
         StreamRequest::Post(PostEnvelope { to: DEVICE, reference: 1, envelope: blob(&[1]) }),
         StreamRequest::Ack(AckEnvelopes { up_to: 1 }),
+        StreamRequest::BlobToken(AskBlobToken { reference: 1 }),
         StreamRequest::Renew(RenewLease { lease: signed() }),
     ];
-    for (request, tag) in requests.iter().zip([1, 2, 3, 5]) {
+    for (request, tag) in requests.iter().zip([1, 2, 3, 4, 5]) {
         assert_eq!(request.encode()[1], tag);
         assert_eq!(&StreamRequest::decode(&request.encode()).unwrap(), request);
     }
@@ -692,9 +699,10 @@ fn frames_are_told_apart_by_their_first_item() {
         StreamEvent::LeaseExpiring(LeaseExpiring { not_after: 1 }),
         StreamEvent::Refused(refused()),
         StreamEvent::Duplicate(DuplicateSocket { device: DEVICE }),
+        StreamEvent::BlobToken(BlobToken { reference: 1, token: blob(&[1]), ttl_ms: 1 }),
         StreamEvent::Seen(DeviceSeen { device: DEVICE, country: Text::truncated("NL") }),
     ];
-    for (event, tag) in events.iter().zip([1, 2, 3, 4, 5, 6, 7, 8, 10]) {
+    for (event, tag) in events.iter().zip(1..) {
         assert_eq!(event.encode()[1], tag);
         assert_eq!(&StreamEvent::decode(&event.encode()).unwrap(), event);
     }

@@ -40,6 +40,14 @@ impl std::fmt::Debug for LumaFrame<'_> {
 }
 
 impl<'a> LumaFrame<'a> {
+    /// Whether a picture of this size can be scanned: ask before its pixels are unpacked.
+    ///
+    /// # Errors
+    /// [`FrameError`] when a dimension is zero or huge.
+    pub fn check_size(width: u32, height: u32) -> Result<(), FrameError> {
+        check_size(width, height)
+    }
+
     /// A brightness plane with any layout: `row_stride` bytes from row to row, `pixel_stride` bytes from pixel to pixel.
     ///
     /// The last row may end after its last pixel, as Android delivers it.

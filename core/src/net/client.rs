@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
-use pairlight_wire::Wire;
 use pairlight_wire::id::{AccountId, DeviceId, SlotId};
 use pairlight_wire::pairing::EndReason;
 use pairlight_wire::relay::*;
+use pairlight_wire::{Text, Wire};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
@@ -150,28 +150,18 @@ impl RelayClient {
         &self.endpoint
     }
 
+    /// A request to a path of the relay.
+    pub(super) fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
+        self.http.request(method, self.url(path))
+    }
+
     fn url(&self, path: &str) -> String {
         format!("{}{path}", self.endpoint.base)
     }
 
     async fn bytes(&self, request: reqwest::RequestBuilder) -> Result<Vec<u8>, NetError> {
         let response = request.send().await.map_err(|error| unreachable(&error))?;
-        let status = response.status();
-        let mut body = Vec::new();
-        let mut chunks = response.bytes_stream();
-        while let Some(chunk) = chunks.next().await {
-            body.extend_from_slice(&chunk.map_err(|error| unreachable(&error))?);
-            if body.len() > ANSWER_BYTES {
-                return Err(NetError::Protocol);
-            }
-        }
-        if status.is_success() {
-            return Ok(body);
-        }
-        let refused = Refused::decode(&body).map_err(|_| {
-            if status.is_server_error() { NetError::Unreachable(status.to_string()) } else { NetError::Protocol }
-        })?;
-        Err(NetError::Refused(Box::new(refused)))
+        if response.status().is_success() { body(response).await } else { Err(refusal_of(response, false).await) }
     }
 
     async fn answer<T: Wire>(&self, request: reqwest::RequestBuilder) -> Result<T, NetError> {
@@ -226,12 +216,55 @@ impl RelayClient {
     }
 }
 
+async fn body(response: reqwest::Response) -> Result<Vec<u8>, NetError> {
+    let mut body = Vec::new();
+    let mut chunks = response.bytes_stream();
+    while let Some(chunk) = chunks.next().await {
+        body.extend_from_slice(&chunk.map_err(|error| unreachable(&error))?);
+        if body.len() > ANSWER_BYTES {
+            return Err(NetError::Protocol);
+        }
+    }
+    Ok(body)
+}
+
+/// What an answer that is no success says. `silent`: it has no body, as after a `HEAD`.
+pub(super) async fn refusal_of(response: reqwest::Response, silent: bool) -> NetError {
+    let status = response.status();
+    if silent {
+        return silent_refusal(status.as_u16());
+    }
+    let body = match body(response).await {
+        Ok(body) => body,
+        Err(error) => return error,
+    };
+    match Refused::decode(&body) {
+        Ok(refused) => NetError::Refused(Box::new(refused)),
+        Err(_) if status.is_server_error() => NetError::Unreachable(status.to_string()),
+        Err(_) => NetError::Protocol,
+    }
+}
+
+/// A refusal of which only the status is known.
+fn silent_refusal(status: u16) -> NetError {
+    let code = match status {
+        401 => RefusalCode::Removed,
+        403 => RefusalCode::NotAllowed,
+        404 => RefusalCode::NotFound,
+        429 => RefusalCode::RateLimited,
+        500.. => return NetError::Unreachable(status.to_string()),
+        _ => return NetError::Protocol,
+    };
+    let words = Text::truncated("the relay gives no more than a status");
+    NetError::Refused(Box::new(Refused { code, retry_after_ms: 0, words, slot: None, reference: None }))
+}
+
 fn bearer(token: &[u8; 16]) -> String {
     let hex: String = token.iter().map(|byte| format!("{byte:02x}")).collect();
     format!("Bearer {hex}")
 }
 
-fn unreachable(error: &dyn std::error::Error) -> NetError {
+pub(super) fn unreachable(error: &dyn std::error::Error) -> NetError {
     // The innermost cause says what happened; the outer ones repeat the address, which may hold a slot id.
     let mut cause = error;
     while let Some(inner) = cause.source() {

@@ -10,12 +10,14 @@ use pairlight_wire::hash::sha256;
 use pairlight_wire::id::DeviceId;
 use pairlight_wire::list::RemovalReason;
 use pairlight_wire::relay::{
-    AckEnvelopes, Deliver, ListChain, Login, PostEnvelope, PublishList, RefusalCode, StreamEvent, StreamRequest,
+    AckEnvelopes, AskBlobToken, BlobToken, Deliver, ListChain, Login, PostEnvelope, PublishList, RefusalCode, Refused,
+    StreamEvent, StreamRequest,
 };
 use pairlight_wire::{Bytes, Wire};
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
+use super::blobs::Blobs;
 use super::client::{Credentials, Received, RelayClient, Socket, next_frame, send_frame};
 use super::clock::system_rng;
 use super::error::NetError;
@@ -124,7 +126,18 @@ pub(super) fn follow_primary(account: &mut Account, chain: &ListChain) -> Result
     Ok(())
 }
 
-struct Outgoing {
+/// What a [`Connection`] and its [`Blobs`] ask of the task.
+#[derive(Debug)]
+pub(super) enum Command {
+    Send(Outgoing),
+    /// Wants a token for blobs.
+    BlobToken(WantsToken),
+}
+
+type WantsToken = oneshot::Sender<Result<BlobToken, NetError>>;
+
+#[derive(Debug)]
+pub(super) struct Outgoing {
     to: DeviceId,
     kind: EnvelopeKind,
     body: Vec<u8>,
@@ -134,7 +147,8 @@ struct Outgoing {
 /// A live connection. Dropping it goes offline.
 #[derive(Debug)]
 pub struct Connection {
-    commands: mpsc::Sender<Outgoing>,
+    commands: mpsc::Sender<Command>,
+    blobs: Blobs,
     events: Mutex<mpsc::Receiver<ConnectionEvent>>,
     task: JoinHandle<()>,
 }
@@ -145,13 +159,22 @@ impl Connection {
         let (outbox, events) = mpsc::channel(64);
         // The relay takes a known reference for a repetition, also one of an earlier run of this program.
         let next_reference = u64::from_be_bytes(random(&mut system_rng())) >> 1;
-        let driver = Driver { membership, client, store, inbox, outbox, unsent: VecDeque::new(), next_reference };
-        Self { commands, events: Mutex::new(events), task: tokio::spawn(driver.run()) }
+        let blobs = Blobs::new(client.clone(), commands.clone());
+        let unsent = VecDeque::new();
+        let tokens = TokensWanted::default();
+        let driver = Driver { membership, client, store, inbox, outbox, unsent, tokens, next_reference };
+        Self { commands, blobs, events: Mutex::new(events), task: tokio::spawn(driver.run()) }
     }
 
     /// The next event; `None` after the last. Safe to cancel.
     pub async fn next_event(&self) -> Option<ConnectionEvent> {
         self.events.lock().await.recv().await
+    }
+
+    /// The account's blobs at the relay.
+    #[must_use]
+    pub fn blobs(&self) -> &Blobs {
+        &self.blobs
     }
 
     /// Seals `body` for a device of the account and waits until the relay has stored it.
@@ -161,8 +184,34 @@ impl Connection {
     pub async fn send(&self, to: DeviceId, kind: EnvelopeKind, body: &[u8]) -> Result<(), NetError> {
         let (done, answer) = oneshot::channel();
         let outgoing = Outgoing { to, kind, body: body.to_vec(), done };
-        self.commands.send(outgoing).await.map_err(|_| NetError::Ended)?;
+        self.commands.send(Command::Send(outgoing)).await.map_err(|_| NetError::Ended)?;
         answer.await.map_err(|_| NetError::Ended)?
+    }
+}
+
+/// The pieces that want a token for blobs; they share the next one.
+#[derive(Default)]
+struct TokensWanted {
+    by: Vec<WantsToken>,
+    /// Of the question that is on its way.
+    reference: Option<u64>,
+}
+
+impl TokensWanted {
+    fn answer(&mut self, token: &BlobToken) {
+        self.reference = None;
+        self.by.drain(..).for_each(|wants| drop(wants.send(Ok(token.clone()))));
+    }
+
+    /// Whether the refusal was theirs.
+    fn refuse(&mut self, reference: u64, refused: &Refused) -> bool {
+        if self.reference != Some(reference) {
+            return false;
+        }
+        self.reference = None;
+        let error = || NetError::Refused(Box::new(refused.clone()));
+        self.by.drain(..).for_each(|wants| drop(wants.send(Err(error()))));
+        true
     }
 }
 
@@ -188,9 +237,10 @@ struct Driver {
     membership: Membership,
     client: RelayClient,
     store: SharedStore,
-    inbox: mpsc::Receiver<Outgoing>,
+    inbox: mpsc::Receiver<Command>,
     outbox: mpsc::Sender<ConnectionEvent>,
     unsent: VecDeque<Unsent>,
+    tokens: TokensWanted,
     next_reference: u64,
 }
 
@@ -263,9 +313,16 @@ impl Driver {
                         return over;
                     }
                 }
-                outgoing = self.inbox.recv() => {
-                    let Some(outgoing) = outgoing else { return Over::Dropped };
-                    if let Err(over) = self.post(&mut socket, outgoing, online).await {
+                command = self.inbox.recv() => {
+                    let done = match command {
+                        None => return Over::Dropped,
+                        Some(Command::Send(outgoing)) => self.post(&mut socket, outgoing, online).await,
+                        Some(Command::BlobToken(wants)) => {
+                            self.tokens.by.push(wants);
+                            if online { self.ask_token(&mut socket).await } else { Ok(()) }
+                        }
+                    };
+                    if let Err(over) = done {
                         return over;
                     }
                 }
@@ -283,7 +340,9 @@ impl Driver {
                 for unsent in &self.unsent {
                     send_frame(socket, &StreamRequest::Post(unsent.post.clone())).await.map_err(|_| Over::Lost)?;
                 }
-                Ok(())
+                // A question on the socket before got no answer.
+                self.tokens.reference = None;
+                self.ask_token(socket).await
             }
             StreamEvent::Deliver(deliver) => self.on_deliver(socket, deliver).await,
             StreamEvent::Accepted(accepted) => {
@@ -292,8 +351,13 @@ impl Driver {
                 }
                 Ok(())
             }
+            StreamEvent::BlobToken(token) => {
+                self.tokens.answer(&token);
+                Ok(())
+            }
             StreamEvent::ListChanged(_) => self.follow_list().await,
             StreamEvent::Refused(refused) => match (refused.reference, refused.code) {
+                (Some(reference), _) if self.tokens.refuse(reference, &refused) => Ok(()),
                 // The relay cannot store now: the post waits for the next socket.
                 (Some(_), RefusalCode::Unavailable) => Err(Over::Lost),
                 (Some(reference), _) => {
@@ -332,6 +396,18 @@ impl Driver {
         }
         let ack = StreamRequest::Ack(AckEnvelopes { up_to: deliver.number });
         send_frame(socket, &ack).await.map_err(|_| Over::Lost)
+    }
+
+    /// Asks for a token, unless nobody wants one or a question is on its way.
+    async fn ask_token(&mut self, socket: &mut Socket) -> Result<(), Over> {
+        if self.tokens.by.is_empty() || self.tokens.reference.is_some() {
+            return Ok(());
+        }
+        let reference = self.next_reference;
+        self.next_reference = self.next_reference.saturating_add(1);
+        self.tokens.reference = Some(reference);
+        let ask = StreamRequest::BlobToken(AskBlobToken { reference });
+        send_frame(socket, &ask).await.map_err(|_| Over::Lost)
     }
 
     async fn post(&mut self, socket: &mut Socket, outgoing: Outgoing, online: bool) -> Result<(), Over> {

@@ -121,3 +121,95 @@ pub(super) async fn run_probe(mut probe: LanProbe) -> LanVerdict {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use rand_chacha::ChaCha20Rng;
+    use rand_core::SeedableRng;
+    use zeroize::Zeroizing;
+
+    use super::*;
+    use crate::crypto::sign::SigningKey;
+    use crate::trust::lan::{LanKey, lan_offer};
+
+    /// Far more than a busy machine needs from one of its own sockets to another.
+    const LIMIT: Duration = Duration::from_millis(400);
+
+    fn key() -> LanKey {
+        LanKey { key: Zeroizing::new([3; 32]), th2: [4; 32] }
+    }
+
+    fn device() -> SigningKey {
+        SigningKey::from_seed(&[5; 32])
+    }
+
+    async fn probe(port: u16, addresses: &[IpAddr], device_pk: [u8; 32]) -> LanVerdict {
+        let offer = lan_offer(port, addresses).unwrap();
+        let mut rng = ChaCha20Rng::from_seed([6; 32]);
+        run_probe(LanProbe::new(key(), device_pk, &offer, LIMIT, &mut rng).unwrap()).await
+    }
+
+    /// Passes datagrams on to `port` after `delay`, and answers back.
+    async fn proxy(port: u16, delay: Duration) -> (u16, JoinHandle<()>) {
+        let outer = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let inner = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        inner.connect(("127.0.0.1", port)).await.unwrap();
+        let own = outer.local_addr().unwrap().port();
+        let task = tokio::spawn(async move {
+            let (mut datagram, mut back) = ([0; 512], [0; 512]);
+            loop {
+                let (length, from) = outer.recv_from(&mut datagram).await.unwrap();
+                inner.send(&datagram[..length]).await.unwrap();
+                let length = inner.recv(&mut back).await.unwrap();
+                tokio::time::sleep(delay).await;
+                outer.send_to(&back[..length], from).await.unwrap();
+            }
+        });
+        (own, task)
+    }
+
+    #[tokio::test]
+    async fn a_device_on_this_machine_is_near_over_real_sockets_of_both_families() {
+        let listener = LanListener::open(LanResponder::new(key(), device()), None).await.unwrap();
+        let loopback: [IpAddr; 2] = ["127.0.0.1".parse().unwrap(), "::1".parse().unwrap()];
+        for addresses in [&loopback[..1], &loopback[..]] {
+            let verdict = probe(listener.port, addresses, device().public()).await;
+            assert!(verdict.is_near(), "{verdict:?}");
+        }
+        // The same device under another key does not exist.
+        let other = SigningKey::from_seed(&[9; 32]).public();
+        assert!(!probe(listener.port, &loopback[..1], other).await.was_answered());
+    }
+
+    #[tokio::test]
+    async fn answers_through_a_proxy_that_takes_longer_than_the_limit_are_refused() {
+        let listener = LanListener::open(LanResponder::new(key(), device()), None).await.unwrap();
+        let here = ["127.0.0.1".parse().unwrap()];
+        let (port, proxy) = proxy(listener.port, LIMIT + Duration::from_millis(50)).await;
+        let verdict = probe(port, &here, device().public()).await;
+        proxy.abort();
+        assert!(verdict.was_answered() && !verdict.is_near(), "{verdict:?}");
+        assert!(verdict.samples().iter().flatten().all(|took| *took >= LIMIT), "{verdict:?}");
+    }
+
+    #[tokio::test]
+    async fn a_port_where_nobody_is_and_a_listener_that_ended_are_silent() {
+        let listener = LanListener::open(LanResponder::new(key(), device()), None).await.unwrap();
+        let port = listener.port;
+        drop(listener);
+        let verdict = probe(port, &["127.0.0.1".parse().unwrap()], device().public()).await;
+        assert!(!verdict.was_answered() && !verdict.is_near());
+    }
+
+    #[tokio::test]
+    async fn the_address_towards_the_relay_comes_first_and_nothing_is_sent_to_learn_the_others() {
+        let towards: IpAddr = "127.0.0.1".parse().unwrap();
+        let own = own_addresses(Some(towards)).await;
+        assert_eq!(own.first(), Some(&towards));
+        let mut unique = own.clone();
+        unique.dedup();
+        assert_eq!(unique, own);
+    }
+}

@@ -8,9 +8,8 @@ use super::connection::{Connection, Membership};
 use super::error::NetError;
 use super::linking::Linking;
 use super::shared::SharedStore;
-use crate::pairing::{DeviceDescription, LinkedAccount, LinkedMachine, LinkedSave};
+use crate::pairing::{DeviceDescription, LinkedAccount, LinkedMachine};
 use crate::trust::{LinkedAbilities, Radio};
-use pairlight_wire::limits::COMMIT_GIVE_UP_MS;
 
 /// The linked device: a laptop, a terminal, a browser.
 #[derive(Clone)]
@@ -88,20 +87,16 @@ impl LinkedDevice {
         Linking::start(machine, self.client.clone(), self.store.clone(), self.clock.clone(), self.radio.clone())
     }
 
-    /// Goes on with a link that was interrupted between certificate and confirmation; `None` when there is none. One
-    /// that is too old is erased.
+    /// Goes on with a link that was interrupted between certificate and confirmation, however long ago: the account's
+    /// list decides, and only it. `None` when there is none. Call it before [`LinkedDevice::link`], which replaces what
+    /// is pending. A link that ends with [`EndReason::Unreachable`](pairlight_wire::pairing::EndReason) stays pending.
     ///
     /// # Errors
     /// [`NetError::Store`].
     pub async fn resume(&self) -> Result<Option<Linking>, NetError> {
         let account = self.store.run(|store| store.linked_account()).await?;
         let Some(account) = account.filter(|account| !account.is_committed()) else { return Ok(None) };
-        let now = (self.clock)();
-        if now.ms_since(account.created()) > COMMIT_GIVE_UP_MS.saturating_mul(2) {
-            self.store.run(|store| store.save_linked(&LinkedSave::Discard)).await?;
-            return Ok(None);
-        }
-        let machine = LinkedMachine::resume(account, now, system_rng());
+        let machine = LinkedMachine::resume(account, (self.clock)(), system_rng());
         Ok(Some(self.start(machine)))
     }
 

@@ -5,6 +5,7 @@
 //! Primary       --link()-->     Pairing     events: review, digits, linked   commands: approve, decline, cancel
 //! LinkedDevice  --link()-->     Linking     events: show this code, linked   commands: check code, cancel
 //! either one    --connect()-->  Connection  events: message, list, removed   commands: send
+//!                 --blobs()-->  Blobs       large sealed things at the relay: put, get, resume
 //! ```
 //!
 //! The caller's contract:
@@ -12,6 +13,7 @@
 //! 2. Take events until `None`; a handle whose events are not taken waits.
 //! 3. Everything here runs inside a tokio runtime; calls on the store run where blocking is allowed.
 
+mod blobs;
 mod client;
 mod clock;
 mod connection;
@@ -23,6 +25,7 @@ mod pairing;
 mod primary;
 mod shared;
 
+pub use blobs::{BlobStatus, Blobs};
 pub use client::{RelayClient, RelayEndpoint};
 pub use clock::{Clock, SystemRng, system_clock, system_rng};
 pub use connection::{Connection, ConnectionEvent};

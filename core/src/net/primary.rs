@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use pairlight_wire::device::Role;
 use pairlight_wire::id::{AccountId, DeviceId};
-use pairlight_wire::list::{RemovalReason, VerifiedList};
+use pairlight_wire::list::{Entry, RemovalReason, VerifiedList};
 use pairlight_wire::qr::QrPayload;
 use pairlight_wire::relay::{PublishList, RefusalCode};
 
@@ -18,6 +18,7 @@ use crate::Timestamp;
 use crate::devices::{Account, AccountError};
 use crate::pairing::{PrimaryConfig, PrimaryMachine};
 use crate::trust::lan::LAN_LIMIT;
+use crate::trust::policy::LONGEST_LEASE_MS;
 use crate::trust::{Evidence, EvidenceSetup, Grade, PasskeyRegistration, Policy, Radio, ScanSource};
 
 /// Tries to change the list before giving up against other devices that change it too.
@@ -184,7 +185,20 @@ impl Primary {
     async fn setup(&self) -> Result<EvidenceSetup, NetError> {
         let mut setup = self.evidence.clone();
         setup.passkeys.extend(self.passkeys().await?);
+        let (account, now) = (self.account().await?, (self.clock)());
+        let entries = account.list().list().entries.as_slice().iter();
+        let linked = entries.filter(|entry| entry.role == Role::Linked);
+        setup.lapsed.extend(linked.filter(|entry| self.has_lapsed(entry, now)).map(|entry| entry.device));
         Ok(setup)
+    }
+
+    /// Whether the lease that a device got when it was linked has ended.
+    fn has_lapsed(&self, entry: &Entry, now: Timestamp) -> bool {
+        let (_, grade, preset) = Evidence::from_certificate(entry.evidence);
+        let policy = preset.and_then(Policy::of_preset).unwrap_or(self.policy);
+        // A grade that nothing is granted for today had a lease once: the longest that there is.
+        let lease_ms = grade.and_then(|grade| policy.grant(grade)).map_or(LONGEST_LEASE_MS, |grant| grant.lease_ms);
+        now > Timestamp::from_unix_ms(entry.created).plus_ms(lease_ms)
     }
 
     fn config(&self, account: Account, source: ScanSource) -> PrimaryConfig {

@@ -9,6 +9,9 @@ const MINUTE_MS: u64 = 60_000;
 const HOUR_MS: u64 = 60 * MINUTE_MS;
 const DAY_MS: u64 = 24 * HOUR_MS;
 
+/// The longest lease of any preset, ms.
+pub const LONGEST_LEASE_MS: u64 = 30 * DAY_MS;
+
 /// How much history a new device gets at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum HistoryNow {
@@ -129,7 +132,7 @@ const FULL: Grant = Grant {
     second_approval: false,
     history_now: HistoryNow::All,
     history_rest: HistoryRest::Nothing,
-    lease_ms: 30 * DAY_MS,
+    lease_ms: LONGEST_LEASE_MS,
 };
 
 impl Policy {
@@ -184,6 +187,18 @@ impl Policy {
     /// Only strong evidence links. For people at high risk.
     pub const STRONG_ONLY: Self =
         Self { preset: Preset::StrongOnly, weak: None, medium: None, strong: Some(FULL), required: Evidence::NONE };
+
+    /// The table of a preset; `None` for [`Preset::Custom`], which only the embedder knows.
+    #[must_use]
+    pub fn of_preset(preset: Preset) -> Option<Self> {
+        match preset {
+            Preset::Custom => None,
+            Preset::Development => Some(Self::DEVELOPMENT),
+            Preset::Balanced => Some(Self::BALANCED),
+            Preset::Strict => Some(Self::STRICT),
+            Preset::StrongOnly => Some(Self::STRONG_ONLY),
+        }
+    }
 
     /// What `grade` grants; `None` refuses the link.
     #[must_use]

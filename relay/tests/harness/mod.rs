@@ -2,6 +2,8 @@
 #![allow(dead_code, reason = "each test program uses its part")]
 #![expect(unreachable_pub, reason = "a module of several test programs")]
 
+pub mod program;
+
 use std::sync::Once;
 use std::time::Duration;
 
@@ -33,6 +35,21 @@ pub async fn relay_with(change: impl FnOnce(&mut RelayConfig)) -> RelayHandle {
     let mut config = RelayConfig::default();
     change(&mut config);
     Relay::spawn(config).await.unwrap()
+}
+
+/// Where a relay is: in this process, in another, behind a proxy.
+pub trait At: Sync {
+    fn url(&self) -> String;
+    fn host(&self) -> &str;
+}
+
+impl At for RelayHandle {
+    fn url(&self) -> String {
+        RelayHandle::url(self)
+    }
+    fn host(&self) -> &str {
+        RelayHandle::host(self)
+    }
 }
 
 pub fn slot(number: u8) -> SlotId {
@@ -73,7 +90,7 @@ pub fn client() -> reqwest::Client {
 }
 
 pub async fn call(
-    relay: &RelayHandle,
+    relay: &dyn At,
     method: Method,
     path: &str,
     headers: &[(&str, &str)],
@@ -84,7 +101,7 @@ pub async fn call(
 
 pub async fn call_as(
     client: &reqwest::Client,
-    relay: &RelayHandle,
+    relay: &dyn At,
     method: Method,
     path: &str,
     headers: &[(&str, &str)],
@@ -107,19 +124,19 @@ pub async fn call_as(
     }
 }
 
-pub async fn claim(relay: &RelayHandle, slot: SlotId) -> Answer {
+pub async fn claim(relay: &dyn At, slot: SlotId) -> Answer {
     call(relay, Method::POST, &format!("/v1/link/{}/claim", slot.to_hex()), &[], []).await
 }
 
 /// The primary device in a slot that it claimed.
 pub struct Claimer<'r> {
-    pub relay: &'r RelayHandle,
+    pub relay: &'r dyn At,
     pub slot: SlotId,
     pub token: [u8; 16],
 }
 
 impl<'r> Claimer<'r> {
-    pub async fn claim(relay: &'r RelayHandle, slot: SlotId) -> Self {
+    pub async fn claim(relay: &'r dyn At, slot: SlotId) -> Self {
         let answer: ClaimAnswer = claim(relay, slot).await.read();
         Self { relay, slot, token: answer.claim_token }
     }
@@ -155,16 +172,16 @@ pub enum Heard<T> {
 }
 
 impl Socket {
-    pub async fn open(relay: &RelayHandle, path: &str) -> Self {
+    pub async fn open(relay: &dyn At, path: &str) -> Self {
         Self::open_with(relay, path, &[]).await.unwrap()
     }
 
     pub async fn open_with(
-        relay: &RelayHandle,
+        relay: &dyn At,
         path: &str,
         headers: &[(&'static str, &str)],
     ) -> Result<Self, tungstenite::Error> {
-        let url = format!("ws://{}{path}", relay.local_addr());
+        let url = relay.url().replacen("http", "ws", 1) + path;
         let mut request = url.into_client_request().unwrap();
         for (name, value) in headers {
             request.headers_mut().insert(*name, value.parse().unwrap());
@@ -174,6 +191,11 @@ impl Socket {
 
     pub async fn send(&mut self, message: &impl Wire) {
         self.send_raw(Message::Binary(message.encode().into())).await;
+    }
+
+    /// Whether it could be sent.
+    pub async fn try_send(&mut self, message: &impl Wire) -> bool {
+        self.0.send(Message::Binary(message.encode().into())).await.is_ok()
     }
 
     pub async fn send_raw(&mut self, message: Message) {
@@ -256,11 +278,11 @@ impl Socket {
 pub struct Shower(pub Socket);
 
 impl Shower {
-    pub async fn open(relay: &RelayHandle) -> Self {
+    pub async fn open(relay: &dyn At) -> Self {
         Self(Socket::open(relay, "/v1/link").await)
     }
 
-    pub async fn show(relay: &RelayHandle, slot: SlotId) -> Self {
+    pub async fn show(relay: &dyn At, slot: SlotId) -> Self {
         let mut shower = Self::open(relay).await;
         shower.opens(slot).await;
         shower
@@ -352,6 +374,7 @@ impl Device {
 }
 
 /// An account with its root and ops keys.
+#[derive(Clone)]
 pub struct Account {
     pub root: SigningKey,
     pub ops: SigningKey,
@@ -411,21 +434,21 @@ impl Account {
         self.list(None, &[&self.phone, &self.laptop], &[], &self.root)
     }
 
-    pub async fn put(&self, relay: &RelayHandle, list: &Signed) -> Answer {
+    pub async fn put(&self, relay: &dyn At, list: &Signed) -> Answer {
         self.put_with(relay, list, &self.ops_cert()).await
     }
 
-    pub async fn put_with(&self, relay: &RelayHandle, list: &Signed, ops: &Signed) -> Answer {
+    pub async fn put_with(&self, relay: &dyn At, list: &Signed, ops: &Signed) -> Answer {
         let body = PublishList { list: list.clone(), ops: ops.clone() }.encode();
         call(relay, Method::PUT, &format!("/v1/accounts/{}/list", self.id().to_hex()), &[], body).await
     }
 
-    pub async fn chain(&self, relay: &RelayHandle, device: &Device, from: u64) -> Answer {
+    pub async fn chain(&self, relay: &dyn At, device: &Device, from: u64) -> Answer {
         let nonce = call(relay, Method::POST, "/v1/challenge", &[], []).await.read::<Challenge>().nonce;
         self.chain_as(relay, device.auth(self.id(), nonce, relay.host(), 1), from).await
     }
 
-    pub async fn chain_as(&self, relay: &RelayHandle, auth: DeviceAuth, from: u64) -> Answer {
+    pub async fn chain_as(&self, relay: &dyn At, auth: DeviceAuth, from: u64) -> Answer {
         let path = format!("/v1/accounts/{}/list?from={from}", self.id().to_hex());
         let auth = format!("Pairlight {}", hex::encode(auth.encode()));
         call(relay, Method::GET, &path, &[("authorization", &auth)], []).await
@@ -447,7 +470,7 @@ impl Account {
     }
 
     /// Logs in and is welcome.
-    pub async fn connect(&self, relay: &RelayHandle, device: &Device) -> Stream {
+    pub async fn connect(&self, relay: &dyn At, device: &Device) -> Stream {
         let lease = (device.role == Role::Linked).then(|| self.lease(device, now() + 30 * 86_400_000));
         let mut stream = Stream::open(relay).await;
         let auth = device.auth(self.id(), stream.nonce, relay.host(), 1);
@@ -465,7 +488,7 @@ pub struct Stream {
 }
 
 impl Stream {
-    pub async fn open(relay: &RelayHandle) -> Self {
+    pub async fn open(relay: &dyn At) -> Self {
         let mut socket = Socket::open(relay, "/v1/stream").await;
         match socket.frame().await {
             StreamEvent::Challenge(challenge) => Self { socket, nonce: challenge.nonce },
@@ -487,6 +510,22 @@ impl Stream {
     pub async fn posts(&mut self, from: &Device, to: &Device, reference: u64, body: &[u8]) {
         let envelope = envelope(EnvelopeKind::Application, from, to, reference, body);
         self.socket.send(&StreamRequest::Post(PostEnvelope { to: to.id(), reference, envelope })).await;
+    }
+
+    /// A token for blobs, ready for a header.
+    pub async fn blob_token(&mut self) -> String {
+        self.socket.send(&StreamRequest::BlobToken(AskBlobToken { reference: 5 })).await;
+        loop {
+            match self.hears().await {
+                StreamEvent::BlobToken(token) => {
+                    assert_eq!(token.reference, 5);
+                    return format!("Bearer {}", hex::encode(token.token.as_slice()));
+                }
+                // Mail that waits comes first.
+                StreamEvent::Deliver(_) => {}
+                other => panic!("{other:?}"),
+            }
+        }
     }
 
     pub async fn acks(&mut self, up_to: u64) {

@@ -36,7 +36,14 @@ pub(crate) fn draw(code: &CodeMatrix, color: bool) -> String {
     drawing
 }
 
-/// Writes the code as a PNG of 8 pixels per module; the old picture is replaced in one step.
+/// How many letters fit in a line of the terminal; `None` when there is none.
+pub(crate) fn columns() -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(std::io::stderr()).ok()?;
+    Some(usize::from(size.ws_col)).filter(|&columns| columns > 0)
+}
+
+/// Writes the code as a PNG of 8 pixels per module that only its owner can read; the old picture is replaced in one
+/// step.
 pub(crate) fn write_png(code: &CodeMatrix, path: &Path) -> Result<(), String> {
     const SCALE: usize = 8;
     let side = (code.size() + 2 * QUIET_ZONE) * SCALE;
@@ -45,8 +52,17 @@ pub(crate) fn write_png(code: &CodeMatrix, path: &Path) -> Result<(), String> {
         image::Luma([if dark { 0 } else { 255 }])
     });
     let unfinished = path.with_extension("part");
-    picture.save_with_format(&unfinished, image::ImageFormat::Png).map_err(|error| error.to_string())?;
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    picture.write_to(&mut bytes, image::ImageFormat::Png).map_err(|error| error.to_string())?;
+    write_private(&unfinished, bytes.get_ref()).map_err(|error| error.to_string())?;
     std::fs::rename(&unfinished, path).map_err(|error| error.to_string())
+}
+
+fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    file.write_all(bytes)
 }
 
 #[cfg(test)]

@@ -7,13 +7,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use pairlight_core::Timestamp;
-use pairlight_core::frame::LumaFrame;
+use pairlight_core::frame::{LumaBuffer, LumaFrame};
 use pairlight_core::payload::{Payload, Severity};
 use pairlight_core::scan::{Event, ScanEffort, ScanOptions, Scanner};
 use pairlight_wire::qr::QrPayload;
 
 use crate::camera::{Frame, FrameSource, Selector, Webcam};
 use crate::exit::{Exit, Failure};
+use crate::scan::picture;
 use crate::style::Voice;
 use crate::y4m::Y4mReader;
 
@@ -48,13 +49,13 @@ pub(super) fn in_text(text: &str, voice: Voice) -> Result<QrPayload, Failure> {
 
 /// An offer in a picture. Every attempt is made.
 pub(super) fn in_picture(path: &Path, voice: Voice) -> Result<QrPayload, Failure> {
-    let picture = image::open(path).map_err(|error| {
+    let cannot = |error: &dyn std::fmt::Display| {
         Failure::new(Exit::Error, format!("cannot read {}: {error}", path.display()), "name a PNG or JPEG picture")
-    })?;
-    let luma = picture.to_luma8();
-    let mut scanner = Scanner::new(ScanOptions { effort: ScanEffort::Thorough, all_symbols: false });
-    let frame = LumaFrame::luma8(luma.as_raw(), luma.width(), luma.height(), luma.width() as usize)
-        .map_err(|error| Failure::new(Exit::Error, error.to_string(), "use a smaller picture"))?;
+    };
+    let bytes = std::fs::read(path).map_err(|error| cannot(&error))?;
+    let mut buffer = LumaBuffer::new();
+    let frame = picture::decode(&bytes, &mut buffer).map_err(|error| cannot(&error))?;
+    let mut scanner = Scanner::new(ScanOptions { effort: ScanEffort::Thorough, ..ScanOptions::default() });
     let outcome = scanner.scan(&frame, now());
     match outcome.symbols.first() {
         Some(symbol) => offer(&symbol.bytes, voice),
@@ -63,7 +64,7 @@ pub(super) fn in_picture(path: &Path, voice: Voice) -> Result<QrPayload, Failure
     }
 }
 
-/// The first offer in a recording.
+/// The first offer in a recording. Other codes are named once each and looked past.
 pub(super) fn in_frames(path: &Path, voice: Voice) -> Result<QrPayload, Failure> {
     let broken = |error: &dyn std::fmt::Display| {
         Failure::new(Exit::Error, format!("{}: {error}", path.display()), "name a Y4M recording")
@@ -72,17 +73,30 @@ pub(super) fn in_frames(path: &Path, voice: Voice) -> Result<QrPayload, Failure>
     let mut reader = Y4mReader::new(std::io::BufReader::new(file)).map_err(|error| broken(&error))?;
     let header = *reader.header();
     let mut scanner = Scanner::new(ScanOptions::default());
-    let (mut luma, mut saw_code) = (Vec::new(), false);
+    let (mut luma, mut saw_code, mut last) = (Vec::new(), false, None);
     while reader.next_frame(&mut luma).map_err(|error| broken(&error))?.is_some() {
         let frame = LumaFrame::luma8(&luma, header.width, header.height, header.width as usize)
             .map_err(|error| broken(&error))?;
         let outcome = scanner.scan(&frame, now());
         saw_code |= outcome.stats.saw_code();
-        if let Some(symbol) = outcome.symbols.first() {
-            return offer(&symbol.bytes, voice);
+        for Event::Found(symbol) in outcome.events {
+            match offer(&symbol.bytes, voice) {
+                Ok(offer) => return Ok(offer),
+                // As through a camera: another code is looked past.
+                Err(foreign) => {
+                    voice.warn(foreign.what());
+                    last = Some(foreign);
+                }
+            }
         }
     }
-    Err(if saw_code { unreadable(&path.display()) } else { none_found(&path.display()) })
+    Err(if let Some(foreign) = last {
+        foreign
+    } else if saw_code {
+        unreadable(&path.display())
+    } else {
+        none_found(&path.display())
+    })
 }
 
 /// Looks through a camera until an offer is seen, or `stop`. Other codes are named once each and looked past.

@@ -11,6 +11,7 @@ use pairlight_core::net::{Pairing, Primary};
 use pairlight_core::pairing::{PrimaryEvent, ReviewModel};
 use pairlight_core::trust::{ManagedVerdict, Policy, ScanSource};
 use pairlight_wire::id::DeviceId;
+use pairlight_wire::pairing::EndReason;
 use pairlight_wire::qr::QrPayload;
 
 use super::find;
@@ -91,7 +92,7 @@ pub(super) async fn run(args: &ScanArgs, voice: Voice) -> Result<Exit, Failure> 
     }
     let (store, client) = args.profile.open(Role::Primary, voice).await?;
     let primary = Primary::open(store, client, args.policy.policy(), &args.name).await?;
-    let mut lines = Lines::listen();
+    let mut lines = if args.source.paste { Lines::listen_then_terminal() } else { Lines::listen() };
     let interrupt = Interrupt::listen();
     for mut unfinished in primary.resume().await? {
         voice.note("finishing a link that was interrupted");
@@ -174,6 +175,7 @@ impl Person<'_> {
     async fn follow(&mut self, pairing: &mut Pairing) -> Result<DeviceId, Failure> {
         let mut tick = tokio::time::interval(Duration::from_millis(100));
         let (mut asked, mut not_before, mut cancelling) = (None, Instant::now(), false);
+        let (mut asked_at, mut told_of_second) = (Instant::now(), false);
         loop {
             tokio::select! {
                 event = pairing.next_event() => {
@@ -183,14 +185,20 @@ impl Person<'_> {
                         PrimaryEvent::Failed(_) if self.interrupt.is_raised() => {
                             return Err(Failure::new(Exit::Interrupted, "interrupted", "nothing was linked"));
                         }
+                        PrimaryEvent::Failed(EndReason::Declined) => {
+                            let remedy = "nothing was linked; scan again if that was not meant";
+                            return Err(Failure::new(Exit::Cancelled, "the link was declined here", remedy));
+                        }
                         PrimaryEvent::Failed(reason) => return Err(failure(reason)),
                         PrimaryEvent::Review(model) => {
+                            asked_at = Instant::now();
                             self.review(&model);
                             not_before = Instant::now() + Duration::from_millis(model.hold_ms);
                             asked = self.ask(pairing, Asked::Approve, model.hold_ms).await?;
                         }
                         PrimaryEvent::ApproveAgain { hold_ms } => {
-                            self.voice.warn("nothing proves that the other device is near you; somebody may be deceiving you");
+                            asked_at = Instant::now();
+                            self.voice.caution("nothing proves that the other device is near you; somebody may be deceiving you");
                             not_before = Instant::now() + Duration::from_millis(hold_ms);
                             asked = self.ask(pairing, Asked::ApproveAgain, hold_ms).await?;
                         }
@@ -213,10 +221,14 @@ impl Person<'_> {
                         }
                         PrimaryEvent::Certified => self.voice.note("certified"),
                         PrimaryEvent::Accepted => self.voice.note("accepted by the other device; publishing the list"),
-                        PrimaryEvent::SecondScanner => self.voice.warn("somebody else tried to scan the same code and was refused"),
+                        PrimaryEvent::SecondScanner if told_of_second => {}
+                        PrimaryEvent::SecondScanner => {
+                            told_of_second = true;
+                            self.voice.caution("somebody else tried to scan the same code and was refused");
+                        }
                     }
                 }
-                line = self.lines.next(), if asked.is_some() => match (line, asked) {
+                line = self.lines.answer(asked_at), if asked.is_some() => match (line, asked) {
                     (Some(line), Some(question)) if is_yes(&line) => {
                         let wait = not_before.saturating_duration_since(Instant::now());
                         if wait > Duration::ZERO {
@@ -227,8 +239,11 @@ impl Person<'_> {
                         }
                     }
                     // Anything but yes, and the end of the input, is no.
-                    _ => {
+                    (line, _) => {
                         asked = None;
+                        if line.is_none() {
+                            self.voice.caution("nobody is there to answer: the input has ended and there is no terminal");
+                        }
                         pairing.decline().await?;
                     }
                 },
@@ -275,7 +290,7 @@ impl Person<'_> {
             self.say(&format!("  returns  as \"{name}\", whose lease has lapsed"));
         }
         for warning in &model.warnings {
-            self.voice.warn(warning.text());
+            self.voice.caution(warning.text());
         }
         for help in &model.help {
             self.voice.note(help.text());

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use pairlight_core::net::{LinkedDevice, Linking};
-use pairlight_core::pairing::{CodeMatrix, DeviceDescription, LinkedAccount, LinkedEvent};
+use pairlight_core::pairing::{CodeMatrix, DeviceDescription, LinkedAccount, LinkedEvent, QUIET_ZONE};
 use pairlight_wire::offer::ClientKind;
 
-use super::draw::{draw, write_png};
+use super::draw::{columns, draw, write_png};
 use super::prompt::Lines;
 use super::words::failure;
 use crate::exit::{Exit, Failure};
@@ -25,7 +25,7 @@ pub(crate) struct ShowArgs {
     /// How this device calls itself on the primary device's screen
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
-    /// Also write the current code as a picture, for another screen
+    /// Also write the current code as a picture that only you can read, for another screen; removed at the end
     #[arg(long, value_name = "FILE.png")]
     qr_out: Option<PathBuf>,
     /// Also print the text of each code on standard output. It is a secret: whoever has it can answer the code
@@ -48,8 +48,11 @@ pub(super) async fn run(args: &ShowArgs, voice: Voice) -> Result<Exit, Failure> 
     let interrupt = Interrupt::listen();
     if let Some(mut unfinished) = device.resume().await? {
         voice.note("finishing a link that was interrupted");
-        if let Ok(account) = screen.follow(&mut unfinished, &mut lines, &interrupt).await {
-            return screen.linked(&account);
+        match screen.follow(&mut unfinished, &mut lines, &interrupt).await {
+            Ok(account) => return screen.linked(&account),
+            // Still pending: the list could not be seen, so the account may hold this device. A new link would forget it.
+            Err(failure) if device.resume().await?.is_some() => return Err(failure),
+            Err(_) => voice.note("it was not completed, and nothing of it is linked; here is a new code"),
         }
     }
     let description = DeviceDescription {
@@ -70,6 +73,15 @@ fn host_name() -> String {
     name.unwrap_or_else(|| "a terminal".into())
 }
 
+impl Drop for Screen<'_> {
+    /// A code is a secret while it lives, and litter afterwards.
+    fn drop(&mut self) {
+        if let Some(path) = &self.args.qr_out {
+            drop(std::fs::remove_file(path));
+        }
+    }
+}
+
 struct Screen<'a> {
     args: &'a ShowArgs,
     voice: Voice,
@@ -86,6 +98,7 @@ impl Screen<'_> {
     ) -> Result<Box<LinkedAccount>, Failure> {
         let mut tick = tokio::time::interval(Duration::from_millis(100));
         let (mut asking, mut cancelling, mut input_open) = (false, false, true);
+        let (mut paused, mut asked_at) = (false, Instant::now());
         loop {
             tokio::select! {
                 event = linking.next_event() => {
@@ -96,10 +109,15 @@ impl Screen<'_> {
                             return Err(Failure::new(Exit::Interrupted, "interrupted", "start again when you like; nothing was linked"));
                         }
                         LinkedEvent::Failed(reason) => return Err(failure(reason)),
-                        other => asking = self.on_event(other, asking)?,
+                        other => {
+                            // Before the question is on the screen: an answer to it cannot be older.
+                            asked_at = Instant::now();
+                            paused = matches!(other, LinkedEvent::Paused);
+                            asking = self.on_event(other, asking)?;
+                        }
                     }
                 }
-                line = lines.next(), if input_open => match line {
+                line = lines.answer(asked_at), if input_open => match line {
                     None => {
                         input_open = false;
                         // Nobody is left who could type the code.
@@ -118,6 +136,10 @@ impl Screen<'_> {
                     }
                     self.count_down();
                 }
+            }
+            if paused && !input_open {
+                let remedy = "start again when the phone is at hand";
+                return Err(Failure::new(Exit::TimedOut, "nobody scanned the code for five minutes", remedy));
             }
             if asking && !input_open && !cancelling {
                 cancelling = true;
@@ -174,13 +196,17 @@ impl Screen<'_> {
         }
         self.expires = Some(Instant::now() + Duration::from_millis(shown_ms));
         if self.on_terminal {
-            let color = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+            let color = self.voice.has_color();
             let home = if color { "\x1b[2J\x1b[H" } else { "" };
             let drawing = draw(&code, color);
             drop(writeln!(
                 std::io::stderr(),
                 "{home}{drawing}Scan this code with the phone: its app, \"Link a device\"."
             ));
+            if let Some(columns) = columns().filter(|&columns| columns < code.size() + 2 * QUIET_ZONE) {
+                let needed = code.size() + 2 * QUIET_ZONE;
+                self.voice.warn(format_args!("the window has {columns} columns and the code needs {needed}: widen it"));
+            }
             if !color {
                 self.voice.note("without colours this code is right on a dark terminal only");
             }

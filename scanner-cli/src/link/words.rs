@@ -13,7 +13,7 @@ pub(crate) fn words(reason: EndReason) -> &'static str {
         EndReason::TimedOut => "it took too long",
         EndReason::Tampered => "something was altered on the way, or the two devices disagree about what was said",
         EndReason::WrongCheckCode => "the check code was wrong three times",
-        EndReason::Conflict => "two devices scanned the same code, so neither is linked",
+        EndReason::Conflict => "two devices scanned the same code",
         EndReason::Expired => "the code is too old, or was used before",
         EndReason::Refused => "the account's policy refuses this link with the evidence there is",
         EndReason::StorageFailed => "a device could not store its keys",
@@ -56,7 +56,9 @@ fn remedy(reason: EndReason) -> &'static str {
             "nothing was linked and your other devices are safe; use another network, then try again"
         }
         EndReason::WrongCheckCode => "start again and type the digits that the primary device shows",
-        EndReason::Conflict => "make sure that nobody else sees the screen, then show a new code",
+        EndReason::Conflict => {
+            "make sure that nobody else sees the screen, look at the list of devices, then show a new code"
+        }
         EndReason::Expired | EndReason::Superseded => "ask the other device for a new code",
         EndReason::Refused => "scan with the camera, close to the other device and in the same network",
         EndReason::StorageFailed => "make room on the disk, or check the folder's permissions, then start again",

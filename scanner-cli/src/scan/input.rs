@@ -21,7 +21,7 @@ const MAX_DEPTH: u32 = 64;
 
 /// Why one input could not be scanned. The others still are.
 #[derive(Debug, Error)]
-pub(super) enum InputError {
+pub(crate) enum InputError {
     /// The file cannot be opened or read.
     #[error("cannot be read: {0}")]
     Io(#[from] io::Error),

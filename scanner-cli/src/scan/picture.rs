@@ -13,7 +13,7 @@ const MAX_DECODED_BYTES: u64 = 640 << 20;
 
 /// Decodes a picture of any supported format. The format is told by the first bytes, never by a file name. What is
 /// transparent is shown on white, as viewers do.
-pub(super) fn decode<'a>(bytes: &[u8], buffer: &'a mut LumaBuffer) -> Result<LumaFrame<'a>, InputError> {
+pub(crate) fn decode<'a>(bytes: &[u8], buffer: &'a mut LumaBuffer) -> Result<LumaFrame<'a>, InputError> {
     let Ok(format) = image::guess_format(bytes) else {
         return Err(if bytes.get(4..8) == Some(b"ftyp") { InputError::PhoneFormat } else { InputError::UnknownFormat });
     };
@@ -27,6 +27,9 @@ pub(super) fn decode<'a>(bytes: &[u8], buffer: &'a mut LumaBuffer) -> Result<Lum
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     reader.limits(limits);
     let mut decoder = reader.into_decoder()?;
+    // Before the pixels are unpacked: a small file can hold a huge picture.
+    let (width, height) = decoder.dimensions();
+    LumaFrame::check_size(width, height)?;
     // A camera turns the picture by a note, not by moving pixels. Without the note it is upright.
     let orientation = decoder.orientation().unwrap_or(image::metadata::Orientation::NoTransforms);
     let mut picture = DynamicImage::from_decoder(decoder)?;

@@ -176,3 +176,19 @@ fn an_existing_recording_is_not_overwritten() {
     assert!(has_two_lines(&run) && run.stderr.contains("x.y4m exists already"), "{run:?}");
     assert_eq!(std::fs::read(place.path("x.y4m")).unwrap(), b"precious");
 }
+
+#[test]
+fn the_demo_tells_its_story_and_leaves_frames_and_timeline() {
+    let place = Place::new();
+    let run = place.run(&["demo"]);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    let told = format!("{}{}", run.text(), run.stderr);
+    for part in ["code found", "claimed", "check code", "counter-signed", "linked:", "refused", "revoked"] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    let left = place.path("demo-out");
+    let timeline = std::fs::read(left.join("timeline.json")).unwrap();
+    assert!(serde_json::from_slice::<serde_json::Value>(&timeline).is_ok());
+    let mut files = left.read_dir().unwrap().filter_map(Result::ok);
+    assert!(files.any(|file| file.path().extension() == Some("png".as_ref())));
+}

@@ -208,7 +208,7 @@ fn no_is_the_default_and_both_terminals_say_declined() {
     scan.hear("[y/N]");
     scan.type_line("");
     let (exit, said) = scan.end();
-    assert_eq!(exit, 8, "{said}");
+    assert_eq!(exit, 3, "{said}");
     show.hear("declined");
     assert_eq!(show.end().0, 8);
     assert!(!world.devices(&[]).1.contains("linked  "));
@@ -284,6 +284,62 @@ fn a_foreign_login_code_is_named_and_refused() {
     let (exit, said) = paste.end();
     assert_eq!(exit, 1);
     assert!(said.contains("Signal") && !said.contains("secret-token"), "{said}");
+    world.stop();
+}
+
+#[test]
+fn an_answer_that_was_typed_before_the_question_approves_nothing() {
+    let world = World::new();
+    let show = world.show();
+    let mut scan = world.scan(&["--policy", "development"]);
+    scan.type_line("y");
+    scan.type_line("yes");
+    scan.hear("[y/N]");
+    scan.type_line("n");
+    let (exit, said) = scan.end();
+    assert_eq!(exit, 3, "{said}");
+    assert!(!said.contains("Type these digits"), "{said}");
+    assert_eq!(show.end().0, 8);
+    world.stop();
+}
+
+#[test]
+fn a_quiet_program_still_says_what_the_person_must_know_and_asks_nobody_who_is_gone() {
+    let world = World::new();
+    let show = world.show();
+    let mut scan = world.scan(&["--quiet"]);
+    scan.hear("Somebody may have sent it to you");
+    scan.hear("[y/N]");
+    drop(scan.input.take());
+    let (exit, said) = scan.end();
+    assert_eq!(exit, 3, "{said}");
+    assert!(said.contains("nobody is there to answer"), "{said}");
+    assert_eq!(show.end().0, 8);
+    world.stop();
+}
+
+#[test]
+fn a_flood_of_lines_is_not_kept_and_a_code_picture_is_private_and_does_not_stay() {
+    use std::os::unix::fs::PermissionsExt;
+    let world = World::new();
+    let mut show = world.show();
+    let code = world.path("code.png");
+    assert_eq!(std::fs::metadata(&code).unwrap().permissions().mode() & 0o777, 0o600);
+    let mut input = show.input.take().unwrap();
+    let flood = std::thread::spawn(move || {
+        let chunk = vec![b'x'; 1 << 20];
+        (0..64).take_while(|_| input.write_all(&chunk).is_ok()).count()
+    });
+    assert_eq!(flood.join().unwrap(), 64, "a long line is read and passed over");
+    let status = std::fs::read_to_string(format!("/proc/{}/status", show.child.id()));
+    if let Ok(status) = status {
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        let kilobytes: u64 = peak.trim().trim_end_matches(" kB").parse().unwrap();
+        assert!(kilobytes < 60_000, "{kilobytes} kB resident");
+    }
+    show.interrupt();
+    assert_eq!(show.end().0, 130);
+    assert!(!code.exists());
     world.stop();
 }
 

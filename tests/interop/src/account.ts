@@ -2,7 +2,16 @@
 
 import { ascii, compare, equal, must, type Bytes } from "./bytes.js";
 import { sha256, verify } from "./primitives.js";
-import { Certificate, DeviceList, Lease, OpsCertificate, type M3Body, type Signed } from "./records.js";
+import {
+  Certificate,
+  DeviceList,
+  Lease,
+  OpsCertificate,
+  RecoveryRecord,
+  RootRotation,
+  type M3Body,
+  type Signed,
+} from "./records.js";
 
 const OPS_LEASES = 1;
 const OPS_REMOVES = 2;
@@ -31,11 +40,11 @@ export async function isSignedBy(signed: Signed, publicKey: Bytes, label: string
 
 type Ops = ReturnType<typeof OpsCertificate.decode>;
 
-/** The ops key's certificate, if the root key signed it for its own account. */
-async function openOps(ops: Signed, rootPk: Bytes): Promise<Ops> {
+/** The ops key's certificate, if the root key signed it for the account. */
+async function openOps(ops: Signed, rootPk: Bytes, account: Bytes): Promise<Ops> {
   must(await isSignedBy(ops, rootPk, "ops-cert"), "an ops certificate that the root key did not sign");
   const opened = OpsCertificate.decode(ops.payload);
-  must(equal(opened.account, await accountIdOf(rootPk)), "an ops certificate of another account");
+  must(equal(opened.account, account), "an ops certificate of another account");
   return opened;
 }
 
@@ -48,8 +57,39 @@ function sorted(ids: Bytes[]): boolean {
   return ids.every((id, i) => i === 0 || compare(ids[i - 1]!, id) < 0);
 }
 
+async function openRecovery(signed: Signed, rootPk: Bytes, account: Bytes): Promise<Bytes> {
+  must(await isSignedBy(signed, rootPk, "recovery"), "a recovery record that the root key did not sign");
+  const record = RecoveryRecord.decode(signed.payload);
+  must(equal(record.account, account), "a recovery record of another account");
+  return record.recoveryPk;
+}
+
+async function openRotation(signed: Signed, account: Bytes): Promise<ReturnType<typeof RootRotation.decode>> {
+  const rotation = RootRotation.decode(signed.payload);
+  const { recovery, fromPk } = rotation;
+  const signer = recovery === null ? fromPk : await openRecovery(recovery, fromPk, account);
+  must(await isSignedBy(signed, signer, "root-rotate"), "a rotation that nobody of the account signed");
+  must(equal(rotation.account, account), "a rotation of another account");
+  return rotation;
+}
+
+/** 11.5: the rotations lead from the key that named the account to the present one. */
+async function rootsLead(list: DeviceList): Promise<void> {
+  let reached: Bytes | null = null;
+  for (const signed of list.roots) {
+    const rotation = await openRotation(signed, list.account);
+    const follows: boolean =
+      reached === null ? equal(await accountIdOf(rotation.fromPk), list.account) : equal(rotation.fromPk, reached);
+    must(follows, "a rotation that does not follow");
+    reached = rotation.toPk;
+  }
+  const arrives = reached === null ? equal(await accountIdOf(list.rootPk), list.account) : equal(reached, list.rootPk);
+  must(arrives, "rotations that do not lead to the root key");
+}
+
 async function wellFormed(list: DeviceList): Promise<void> {
-  must(equal(list.account, await accountIdOf(list.rootPk)), "a list of another account than its root key's");
+  await rootsLead(list);
+  if (list.recovery !== null) await openRecovery(list.recovery, list.rootPk, list.account);
   must(list.epoch >= 1, "epochs begin at 1");
   must(list.epoch !== 1 || equal(list.prev, new Uint8Array(32)), "the first list follows nothing");
   const entries = list.entries.map((entry) => entry.device);
@@ -72,7 +112,7 @@ export async function verifyList(signed: Signed, ops: Signed | null): Promise<Ve
   await wellFormed(list);
   if (!(await isSignedBy(signed, list.rootPk, "device-list"))) {
     must(ops !== null, "a list that the root key did not sign");
-    const opened = await openOps(ops, list.rootPk);
+    const opened = await openOps(ops, list.rootPk, list.account);
     must(await isSignedBy(signed, opened.opsPk, "device-list"), "a list that nobody of the account signed");
   }
   for (const entry of list.entries) await accepted(entry);
@@ -87,20 +127,31 @@ function same(a: unknown, b: unknown): boolean {
   return flat(a) === flat(b);
 }
 
+async function oneRotationMore(known: DeviceList, list: DeviceList): Promise<void> {
+  const last = list.roots.at(-1);
+  must(last !== undefined && same(list.roots.slice(0, -1), known.roots), "rotations that do not follow");
+  const { fromPk, toPk, recovery } = await openRotation(last, list.account);
+  must(equal(fromPk, known.rootPk) && equal(toPk, list.rootPk), "a rotation between other keys");
+  must(recovery === null || same(recovery, known.recovery), "an older recovery key counts no more");
+}
+
 /** The list after a known one. */
 export async function verifySuccessor(known: VerifiedList, signed: Signed, ops: Signed | null): Promise<VerifiedList> {
   const list = DeviceList.decode(signed.payload);
   await wellFormed(list);
-  must(equal(list.account, known.list.account) && equal(list.rootPk, known.list.rootPk), "a list of another account");
+  must(equal(list.account, known.list.account), "a list of another account");
+  const sameKeys = equal(list.rootPk, known.list.rootPk) && same(list.roots, known.list.roots);
+  if (!sameKeys) await oneRotationMore(known.list, list);
   must(list.epoch === known.list.epoch + 1, "not the next epoch");
   must(equal(list.prev, known.hash), "a fork");
   const isKnown = (entry: DeviceList["entries"][number]) => known.list.entries.some((other) => same(entry, other));
   if (!(await isSignedBy(signed, list.rootPk, "device-list"))) {
     must(ops !== null, "a list that the root key did not sign");
-    const opened = await openOps(ops, list.rootPk);
+    const opened = await openOps(ops, list.rootPk, list.account);
     must(await isSignedBy(signed, opened.opsPk, "device-list"), "a list that nobody of the account signed");
     const right = list.entries.length < known.list.entries.length ? OPS_REMOVES : OPS_REPEATS;
-    must(list.entries.every(isKnown) && (opened.caps & right) !== 0, "more than the ops key may do");
+    const keys = sameKeys && same(list.recovery, known.list.recovery);
+    must(keys && list.entries.every(isKnown) && (opened.caps & right) !== 0, "more than the ops key may do");
   }
   for (const entry of list.entries.filter((entry) => !isKnown(entry))) await accepted(entry);
   return { list, hash: await sha256(signed.payload) };
@@ -121,18 +172,18 @@ export interface Account {
 /** 7.5, items 1 to 4 and 6. */
 export async function verifyM3(m3: M3Body, devicePk: Bytes, th2: Bytes): Promise<Account> {
   const device = await deviceIdOf(devicePk);
-  const id = await accountIdOf(m3.rootPk);
+  const list = await verifyList(m3.list, m3.ops);
+  const id = list.list.account;
   must(await isSignedBy(m3.cert, m3.rootPk, "device-cert"), "a certificate that the root key did not sign");
   const cert = Certificate.decode(m3.cert.payload);
   must(equal(cert.devicePk, devicePk) && equal(cert.device, device), "a certificate of another device");
   must(cert.role === 2 && equal(cert.account, id), "a certificate of another role or account");
   must(equal(cert.linkTh, th2), "a certificate of another pairing");
 
-  const list = await verifyList(m3.list, m3.ops);
   must(equal(list.list.rootPk, m3.rootPk), "a list of another account");
   must(equal(cert.prevList, list.hash) && cert.epoch === list.list.epoch + 1, "a certificate that does not follow");
 
-  const ops = await openOps(m3.ops, m3.rootPk);
+  const ops = await openOps(m3.ops, m3.rootPk, id);
   must((ops.caps & OPS_LEASES) !== 0, "an ops key that may not sign leases");
   must(await isSignedBy(m3.lease, ops.opsPk, "lease"), "a lease that the ops key did not sign");
   const lease = Lease.decode(m3.lease.payload);

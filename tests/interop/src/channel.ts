@@ -44,8 +44,10 @@ export const transcript = {
   th1: async (th0: Bytes, m1: Bytes) => sha256(ascii("pairlight/v1/th1\0"), th0, await sha256(m1)),
   th2: async (th0: Bytes, m1: Bytes, m2: Bytes) =>
     sha256(ascii("pairlight/v1/th2\0"), th0, await sha256(m1), await sha256(m2)),
-  th3: async (th2: Bytes, m2b: Bytes, m3: Bytes) =>
-    sha256(ascii("pairlight/v1/th3\0"), th2, await sha256(m2b), await sha256(m3)),
+  th3: async (th2: Bytes, said: Bytes, m3: Bytes) => sha256(ascii("pairlight/v1/th3\0"), th2, said, await sha256(m3)),
+  said: (m2b: Bytes) => sha256(m2b),
+  saidAfterNeed: async (m2b: Bytes, need: Bytes, second: Bytes) =>
+    sha256(ascii("pairlight/v1/evidence\0"), await sha256(m2b), await sha256(need), await sha256(second)),
 };
 
 /** 6.3, the recipient's end. */

@@ -87,10 +87,17 @@ async function link(url: string, dump: string | undefined): Promise<void> {
       }
       say({ event: "wrong_check_code", triesLeft: tries });
     }
-    const { confirmed, m2b } = await keyed.confirm();
+    let { confirmed, m2b } = await keyed.confirm();
     said.m2b = m2b;
     send(m2b);
-    said.m3 = await message(180_000);
+    let next = await message(180_000);
+    if (records.tagOf(next) === 7) {
+      say({ event: "asked_for_evidence" });
+      ({ confirmed, m2b } = await confirmed.receiveNeed(next));
+      send(m2b);
+      next = await message(180_000);
+    }
+    said.m3 = next;
     const step = await confirmed.receiveM3(said.m3);
     said.m4 = step.m4;
     send(step.m4);

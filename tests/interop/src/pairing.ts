@@ -6,7 +6,7 @@ import * as code from "./code.js";
 import { digestOf, holds, verifyM3, verifySuccessor, type Account } from "./account.js";
 import { RatchetAccount, type Session } from "./olm.js";
 import { openOnce, sealOnce, SigningKey } from "./primitives.js";
-import { M1, M1Body, M2, M2Body, M2b, M2bBody, M3, M3Body, M4, M4Body, M5, M5Body, Offer } from "./records.js";
+import { M1, M1Body, M2, M2Body, M2b, M2bBody, M3, M3Body, M4, M4Body, M5, M5Body, Need, NeedBody, Offer } from "./records.js";
 
 const { transcript } = channel;
 
@@ -142,7 +142,20 @@ export class Confirmed {
     private readonly th2: Bytes,
     private readonly m2b: Bytes,
     private readonly ratchet: RatchetAccount,
+    private readonly said: Bytes | null = null,
   ) {}
+
+  /** Need in, the second M2b out. This program has no evidence to give, and says so. */
+  async receiveNeed(need: Bytes): Promise<{ confirmed: Confirmed; m2b: Bytes }> {
+    must(this.said === null, "a second Need");
+    NeedBody.decode(await this.fromPrimary.open(concat(ascii("need"), this.th2), Need.decode(need).ct));
+    const zero = new Uint8Array(32);
+    const body = M2bBody.encode({ checkCodeOk: true, evidence: [], olmIk: zero, olmOtk: zero });
+    const m2b = M2b.encode({ ct: await this.toPrimary.seal(concat(ascii("m2b"), this.th2), body) });
+    const said = await transcript.saidAfterNeed(this.m2b, need, m2b);
+    const { device, fromPrimary, toPrimary, th2, ratchet } = this;
+    return { confirmed: new Confirmed(device, fromPrimary, toPrimary, th2, this.m2b, ratchet, said), m2b };
+  }
 
   /** M3 in, M4 out, after all checks of 7.5. */
   async receiveM3(m3: Bytes): Promise<{ certified: Certified; m4: Bytes }> {
@@ -150,7 +163,8 @@ export class Confirmed {
     const account = await verifyM3(body, this.device.publicKey, this.th2);
     const { session, plaintext } = await this.ratchet.join(body.olmIk, body.olmPrekey);
     must(equal(plaintext, this.th2), "a ratchet of another pairing");
-    const th3 = await transcript.th3(this.th2, this.m2b, m3);
+    const said = this.said ?? (await transcript.said(this.m2b));
+    const th3 = await transcript.th3(this.th2, said, m3);
     const acceptSig = await this.device.sign("pairlight/v1/device-accept", await digestOf(account.cert));
     const m4 = M4Body.encode({ acceptSig, olmMsg: await session.seal(this.th2) });
     const sealed = M4.encode({ ct: await this.toPrimary.seal(concat(ascii("m4"), th3), m4) });

@@ -144,10 +144,12 @@ export const M2b = layout(3, { ct });
 export const M3 = layout(4, { ct });
 export const M4 = layout(5, { ct });
 export const M5 = layout(6, { ct });
+export const Need = layout(7, { ct });
 
 export const EvidenceItem = layout(null, { bit: below(256), proof: bstr(0, 4096) });
 export const M1Body = layout(1, { purpose: below(2), nonceP: b32, minEvidence: uint, caps: uint });
 export const M2Body = layout(1, { nonceP: b32, nonceS: b32, caps: uint });
+export const NeedBody = layout(1, { wanted: uint, hints: list(EvidenceItem.field, 8) });
 export const M2bBody = layout(1, { checkCodeOk: bool, evidence: list(EvidenceItem.field, 8), olmIk: b32, olmOtk: b32 });
 export const M3Body = layout(1, {
   rootPk: b32,
@@ -204,7 +206,21 @@ export const Entry = layout(null, {
   hwSig: nullable(b64),
 });
 export type Entry = ReturnType<typeof Entry.field>;
-export const Tombstone = layout(null, { device: b16, reason: below(6), at: uint });
+export const Tombstone = layout(null, { device: b16, reason: below(8), at: uint });
+export const ResetMark = layout(null, { device: b16, at: uint });
+export const RecoveryRecord = layout(1, {
+  account: b16,
+  recoveryPk: b32,
+  labelKeyCt: bstr(0, 64),
+  at: uint,
+});
+export const RootRotation = layout(1, {
+  account: b16,
+  fromPk: b32,
+  toPk: b32,
+  at: uint,
+  recovery: nullable(Signed.field),
+});
 export const DeviceList = layout(1, {
   account: b16,
   epoch: number,
@@ -213,13 +229,16 @@ export const DeviceList = layout(1, {
   rootPk: b32,
   entries: list(Entry.field, 16),
   tombstones: list(Tombstone.field, 256),
+  recovery: nullable(Signed.field),
+  roots: list(Signed.field, 8),
+  resets: list(ResetMark.field, 32),
 });
 export type DeviceList = ReturnType<typeof DeviceList.field>;
 
 // ---- 5.5
 
 export const Envelope = layout(1, {
-  kind: below(5),
+  kind: below(7),
   from: b16,
   to: b16,
   seq: number,
@@ -227,7 +246,7 @@ export const Envelope = layout(1, {
   olmCt: bstr(0, 2048),
   bodyCt: bstr(0, 61440),
 });
-export const EnvelopeHeader = layout(1, { kind: below(5), from: b16, to: b16, seq: number });
+export const EnvelopeHeader = layout(1, { kind: below(7), from: b16, to: b16, seq: number });
 
 // ---- 5.6
 
@@ -265,8 +284,8 @@ export function tagOf(bytes: Uint8Array): number {
   return item[0];
 }
 
-/** `login` holds a whole `device-auth`, with its own version. */
+/** `login` holds a whole `device-auth`, with its own version. This program opens one socket: it has none before. */
 export function encodeLogin(auth: ReturnType<typeof DeviceAuth.field>, lease: Signed | null): Bytes {
   const signed = lease === null ? null : Signed.items(lease);
-  return new Uint8Array(cborEncode([1, DeviceAuth.items(auth), signed]));
+  return new Uint8Array(cborEncode([1, DeviceAuth.items(auth), signed, null]));
 }

@@ -51,7 +51,7 @@ export async function check(vector: Record<string, unknown>, say: Say): Promise<
 
   const m3 = await openM3(fromPrimary, th2, message("m3"));
   const account = await verifyM3(m3, displayed.device.publicKey, th2);
-  const th3 = await channel.transcript.th3(th2, message("m2b"), message("m3"));
+  const th3 = await channel.transcript.th3(th2, await channel.transcript.said(message("m2b")), message("m3"));
   const m4 = M4Body.decode(await toPrimary.open(concat(ascii("m4"), th3), M4.decode(message("m4")).ct));
   const digest = await digestOf(account.cert);
   const accepted = await verify(displayed.device.publicKey, "pairlight/v1/device-accept", digest, m4.acceptSig);

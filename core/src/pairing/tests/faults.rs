@@ -181,7 +181,7 @@ pub(super) fn instead(world: &mut World, target: Leg, change: impl Fn(Vec<u8>) -
 }
 
 /// The messages of a pairing between other keys, or of the same devices at another time.
-fn earlier_pairing() -> Vec<(Leg, Vec<u8>)> {
+pub(super) fn earlier_pairing() -> Vec<(Leg, Vec<u8>)> {
     let mut world = World::with_seed(77);
     world.scan();
     world.run();

@@ -34,6 +34,9 @@ pub(super) enum Leg {
 /// What the adversary does with a message: what arrives where, maybe several, maybe nothing.
 pub(super) type Tamper = Box<dyn FnMut(Leg, Vec<u8>) -> Vec<(Leg, Vec<u8>)>>;
 
+/// Something that happens.
+pub(super) type Act = Box<dyn Fn(&mut World)>;
+
 /// What the linked device's app gives when it is asked for evidence.
 pub(super) type App = Box<dyn FnMut(&EvidenceWanted) -> Option<Vec<AppEvidence>>>;
 
@@ -57,7 +60,7 @@ pub(super) enum Moment {
 pub(super) struct Plan {
     pub(super) at: At,
     pub(super) moment: Moment,
-    pub(super) act: Box<dyn Fn(&mut World)>,
+    pub(super) act: Act,
 }
 
 /// How a side ended, as its owner sees it.
@@ -146,6 +149,12 @@ pub(super) struct World {
     pub(super) nobody: bool,
     pub(super) tamper: Tamper,
     pub(super) plan: Option<Plan>,
+    /// Outputs that both machines' drivers took so far, and what happens before the n-th is done; a side that
+    /// crashed then does not do it.
+    pub(super) steps: u32,
+    /// The relay puts this message into another slot.
+    pub(super) wrong_slot: Option<(Leg, SlotId)>,
+    pub(super) at_step: Option<(u32, Act)>,
     pub(super) linked_online: bool,
     pub(super) primary_online: bool,
     pub(super) relay_key: SigningKey,
@@ -243,6 +252,9 @@ impl World {
             nobody: false,
             tamper: Box::new(deliver),
             plan: None,
+            steps: 0,
+            wrong_slot: None,
+            at_step: None,
             linked_online: true,
             primary_online: true,
             relay_key: SigningKey::from_seed(&[9; 32]),
@@ -579,6 +591,16 @@ impl World {
 
     // ---- outputs
 
+    /// Counts an output; whether something happened before it is done.
+    fn is_step(&mut self) -> bool {
+        self.steps += 1;
+        let due = self.at_step.as_ref().is_some_and(|(at, _)| *at == self.steps);
+        if due && let Some((_, act)) = self.at_step.take() {
+            act(self);
+        }
+        due
+    }
+
     fn drain_linked(&mut self) -> bool {
         let mut moved = false;
         self.check(Moment::Busy, true);
@@ -588,6 +610,9 @@ impl World {
                 break;
             };
             moved = true;
+            if self.is_step() && self.linked_down.is_some() {
+                continue;
+            }
             self.on_linked(output);
             self.check(Moment::Busy, true);
         }
@@ -654,6 +679,9 @@ impl World {
                 break;
             };
             moved = true;
+            if self.is_step() && self.primary_down.is_some() {
+                continue;
+            }
             self.on_primary(output);
             self.check(Moment::Busy, false);
         }
@@ -774,8 +802,11 @@ impl World {
     }
 
     pub(super) fn arrive(&mut self, leg: Leg, bytes: Vec<u8>) {
-        let slot = self.claimed_slot();
+        let wrong = self.wrong_slot.take_if(|(wrong, _)| *wrong == leg);
+        let slot = wrong.map_or(self.claimed_slot(), |(_, slot)| slot);
         match leg {
+            // The phone asks for one slot and knows no other: to it, this is a message that never came.
+            Leg::ToPrimary(_) if wrong.is_some() => {}
             Leg::ToPrimary(seq) => self.tell_primary(|primary, now| primary.handle_message(seq, &bytes, now)),
             Leg::ToLinked(seq) => {
                 let msg = SlotMsg { slot, seq, body: Bytes::new(bytes).unwrap() };

@@ -1,5 +1,6 @@
 //! Machine against machine, with an adversary between them and a clock that the test owns.
 
+mod adversary;
 mod evidence;
 mod faults;
 mod harness;

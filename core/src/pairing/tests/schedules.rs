@@ -1,5 +1,9 @@
 //! Not a list but everything: each byte of each message, and random schedules of disturbances.
 
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
 use proptest::prelude::*;
 
 use super::faults::{MESSAGES, flipped, instead, spoilt};
@@ -35,10 +39,27 @@ fn no_flipped_bit_of_any_message_ever_links() {
     assert!(runs > 400, "{runs}");
 }
 
+/// What the schedules did, for the summary that `make test` shows.
+struct Tally {
+    schedules: AtomicU64,
+    faults: AtomicU64,
+    linked: AtomicU64,
+    failed: AtomicU64,
+}
+
+static TALLY: Tally = Tally {
+    schedules: AtomicU64::new(0),
+    faults: AtomicU64::new(0),
+    linked: AtomicU64::new(0),
+    failed: AtomicU64::new(0),
+};
+
 /// What happens to one message.
 #[derive(Debug, Clone, Copy)]
 enum Fate {
     Pass,
+    /// In its place comes the message of the same place of another pairing.
+    Older,
     Drop,
     Twice,
     Flip(u16, u8),
@@ -66,7 +87,8 @@ enum Event {
 
 fn fate() -> impl Strategy<Value = Fate> {
     prop_oneof![
-        12 => Just(Fate::Pass),
+        50 => Just(Fate::Pass),
+        1 => Just(Fate::Older),
         1 => Just(Fate::Drop),
         1 => Just(Fate::Twice),
         1 => (any::<u16>(), 0..8u8).prop_map(|(index, bit)| Fate::Flip(index, bit)),
@@ -158,8 +180,16 @@ fn act(world: &mut World, event: Event) {
     }
 }
 
-fn disturb(world: &mut World, fates: Vec<Fate>) {
+thread_local! {
+    /// The messages of a pairing between other keys.
+    static OLDER: Vec<(Leg, Vec<u8>)> = super::faults::earlier_pairing();
+}
+
+/// Gives every message its fate; the counter tells how many were not left alone.
+fn disturb(world: &mut World, fates: Vec<Fate>) -> Rc<Cell<u64>> {
     let mut fates = fates.into_iter();
+    let faults = Rc::new(Cell::new(0));
+    let counter = Rc::clone(&faults);
     let mut held: Vec<(Leg, Vec<u8>)> = Vec::new();
     world.tamper = Box::new(move |leg, bytes| {
         let other = match leg {
@@ -170,8 +200,16 @@ fn disturb(world: &mut World, fates: Vec<Fate>) {
             Leg::ToLinked(_) => Leg::ToLinked(seq),
             Leg::ToPrimary(_) => Leg::ToPrimary(seq),
         };
-        let mut arrivals = match fates.next().unwrap_or(Fate::Pass) {
+        let fate = fates.next().unwrap_or(Fate::Pass);
+        if !matches!(fate, Fate::Pass) {
+            counter.set(counter.get() + 1);
+        }
+        let mut arrivals = match fate {
             Fate::Pass => vec![(leg, bytes)],
+            Fate::Older => {
+                let older = OLDER.with(|older| older.iter().find(|(old, _)| *old == leg).cloned());
+                older.into_iter().collect()
+            }
             Fate::Drop => Vec::new(),
             Fate::Twice => vec![(leg, bytes.clone()), (leg, bytes)],
             Fate::Flip(index, bit) => {
@@ -189,29 +227,86 @@ fn disturb(world: &mut World, fates: Vec<Fate>) {
         arrivals.append(&mut held);
         arrivals
     });
+    faults
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+/// One schedule: a fate for each message, something that happens at two moments, a relay that publishes in its way, disks
+/// that may be full.
+#[derive(Debug, Clone)]
+struct Schedule {
+    fates: Vec<Fate>,
+    happens: [(At, bool, Event); 2],
+    publishing: Publishing,
+    writes: (Option<u32>, Option<u32>),
+}
 
-    #[test]
-    fn whatever_happens_both_end_and_nothing_is_half_linked(
-        fates in prop::collection::vec(fate(), 6),
-        (at, busy, happens) in (state(), any::<bool>(), event()),
-        publishing in publishing(),
-        (linked_writes, primary_writes) in (writes(), writes()),
-    ) {
-        let mut world = World::new();
-        disturb(&mut world, fates);
-        world.publishing = publishing;
-        world.disk.linked_writes_left = linked_writes;
-        world.disk.primary_writes_left = primary_writes;
-        let moment = if busy { Moment::Busy } else { Moment::Idle };
-        world.plan = Some(Plan { at, moment, act: Box::new(move |world| act(world, happens)) });
-        world.scan();
-        world.run();
-        let (linked, primary) = world.ends();
-        prop_assert!(linked != End::Running && primary != End::Running);
-        world.assert_nothing_half_linked();
+fn schedule() -> impl Strategy<Value = Schedule> {
+    let happens = || (state(), any::<bool>(), event());
+    (prop::collection::vec(fate(), 6), happens(), happens(), publishing(), (writes(), writes())).prop_map(
+        |(fates, first, second, publishing, writes)| Schedule { fates, happens: [first, second], publishing, writes },
+    )
+}
+
+/// Plays a schedule and counts what it was.
+fn play(schedule: Schedule) {
+    let Schedule { fates, happens: [first, second], publishing, writes } = schedule;
+    let mut world = World::new();
+    let faults = disturb(&mut world, fates);
+    world.publishing = publishing;
+    (world.disk.linked_writes_left, world.disk.primary_writes_left) = writes;
+    let happens = |(at, busy, event): (At, bool, Event), next: Option<Plan>| {
+        let counted = Rc::clone(&faults);
+        let next = Cell::new(next);
+        let happen = move |world: &mut World| {
+            counted.set(counted.get() + u64::from(!matches!(event, Event::Nothing)));
+            act(world, event);
+            world.plan = next.take();
+        };
+        Plan { at, moment: if busy { Moment::Busy } else { Moment::Idle }, act: Box::new(happen) }
+    };
+    let second = happens(second, None);
+    world.plan = Some(happens(first, Some(second)));
+    world.scan();
+    world.run();
+    let (linked, primary) = world.ends();
+    assert!(linked != End::Running && primary != End::Running);
+    let others = u64::from(!matches!(publishing, Publishing::Honest))
+        + u64::from(writes.0.is_some())
+        + u64::from(writes.1.is_some());
+    TALLY.schedules.fetch_add(1, Relaxed);
+    TALLY.faults.fetch_add(faults.get() + others, Relaxed);
+    let tally = if linked == End::Linked { &TALLY.linked } else { &TALLY.failed };
+    tally.fetch_add(1, Relaxed);
+    world.assert_nothing_half_linked();
+}
+
+/// Runs `cases` schedules; proptest makes a failing one as small as it can.
+fn play_many(cases: u32) {
+    let config = ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() };
+    let outcome = proptest::test_runner::TestRunner::new(config).run(&schedule(), |schedule| {
+        play(schedule);
+        Ok(())
+    });
+    if let Err(error) = outcome {
+        panic!("{error}");
     }
+    println!(
+        "schedules {}, faults injected {}, linked {}, ended {}",
+        TALLY.schedules.load(Relaxed),
+        TALLY.faults.load(Relaxed),
+        TALLY.linked.load(Relaxed),
+        TALLY.failed.load(Relaxed)
+    );
+}
+
+// In two halves, for two processors.
+
+#[test]
+fn whatever_happens_both_end_and_nothing_is_half_linked() {
+    play_many(5_000);
+}
+
+#[test]
+fn whatever_else_happens_both_end_and_nothing_is_half_linked() {
+    play_many(5_000);
 }

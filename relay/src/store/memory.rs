@@ -1,140 +1,15 @@
-//! What outlives a connection: signed lists and mailboxes. Link slots are not here, on purpose.
-//!
-//! [`Store`] is the seam for a database: every method is one transaction, and what must be atomic (compare-and-swap of
-//! a list, numbering of mail) is one method. [`MemoryStore`] forgets all when it is dropped.
+//! A store in memory.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::pin::Pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use pairlight_wire::id::{AccountId, DeviceId};
 use pairlight_wire::sign::Signed;
 
-/// A device of an account: the owner of a mailbox.
-pub type Mailbox = (AccountId, DeviceId);
-
-/// The answer of a store, later.
-pub type Stored<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
-
-/// The store cannot do it now. The caller gets `Unavailable` and tries again.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// No room for more.
-    #[error("the store is full")]
-    Full,
-    /// The database failed.
-    #[error("the store failed")]
-    Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
-}
-
-/// Certificates of ops keys that are kept for one account: leases of the one before must live through a renewal.
-pub const OPS_KEPT: usize = 4;
-
-/// A list as it was published.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredList {
-    /// The signed list.
-    pub list: Signed,
-    /// The certificate of the ops key that came with it.
-    pub ops: Signed,
-}
-
-/// The state of an account.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Head {
-    /// The newest list.
-    pub newest: StoredList,
-    /// Certificates of the account's ops keys, the current one first, at most [`OPS_KEPT`].
-    pub ops: Vec<Signed>,
-}
-
-/// A list to store.
-#[derive(Debug, Clone)]
-pub struct NewList {
-    /// The account.
-    pub account: AccountId,
-    /// Its epoch.
-    pub epoch: u64,
-    /// Epoch of the newest stored list that it follows; `None`: the account is not known yet.
-    pub after: Option<u64>,
-    /// List and certificate.
-    pub stored: StoredList,
-    /// Whether the certificate becomes the account's current one.
-    pub renews_ops: bool,
-    /// Public recovery key that the list names.
-    pub recovery: Option<[u8; 32]>,
-}
-
-/// One envelope to store.
-#[derive(Debug, Clone)]
-pub struct NewMail {
-    /// For whom.
-    pub to: Mailbox,
-    /// From which device of the same account.
-    pub from: DeviceId,
-    /// The sender's number: the same one twice is stored once.
-    pub reference: u64,
-    /// The encoded envelope.
-    pub envelope: Vec<u8>,
-    /// Now, ms since 1970.
-    pub at: u64,
-}
-
-/// What happened to an envelope.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Deposit {
-    /// Stored, with this number in the mailbox. Numbers start at 1 and only grow.
-    Stored(u64),
-    /// Stored before.
-    Repeated,
-    /// The mailbox is full.
-    Full,
-}
-
-/// How much one mailbox holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MailboxLimits {
-    /// Bytes of all envelopes.
-    pub bytes: usize,
-    /// Envelopes.
-    pub messages: usize,
-}
-
-/// An envelope and its number in the mailbox.
-pub type Numbered = (u64, Vec<u8>);
-
-/// Lists and mailboxes.
-pub trait Store: Send + Sync + 'static {
-    /// The newest list of an account; `None` for an unknown account.
-    fn head(&self, account: AccountId) -> Stored<'_, Option<Head>>;
-
-    /// At most `most` signed lists from epoch `from` on, oldest first.
-    fn lists(&self, account: AccountId, from: u64, most: usize) -> Stored<'_, Vec<Signed>>;
-
-    /// Stores a list when the newest is the one that it follows, and says whether it did. Atomic.
-    fn append(&self, new: NewList) -> Stored<'_, bool>;
-
-    /// The account whose newest list names this recovery key. Where two do, the first that did.
-    fn account_with_recovery(&self, recovery_pk: [u8; 32]) -> Stored<'_, Option<AccountId>>;
-
-    /// Stores an envelope, unless the sender did so before. Atomic.
-    fn deposit(&self, mail: NewMail, limits: MailboxLimits) -> Stored<'_, Deposit>;
-
-    /// At most `most` envelopes with numbers above `after`, in order.
-    fn mail(&self, to: Mailbox, after: u64, most: usize) -> Stored<'_, Vec<Numbered>>;
-
-    /// Drops the envelopes up to a number.
-    fn acknowledge(&self, to: Mailbox, up_to: u64) -> Stored<'_, ()>;
-
-    /// Drops a mailbox of a removed device.
-    fn drop_mailbox(&self, to: Mailbox) -> Stored<'_, ()>;
-
-    /// Drops envelopes stored before `oldest`, ms since 1970.
-    fn drop_mail_before(&self, oldest: u64) -> Stored<'_, ()>;
-}
-
-/// References remembered for one sender and recipient, to know a repetition.
-const REFERENCES_KEPT: usize = 1_024;
+use super::{
+    BlobKey, BlobState, Deposit, Head, Mailbox, MailboxLimits, NewList, NewMail, NewPart, Numbered, OPS_KEPT,
+    PartStored, REFERENCES_KEPT, Store, StoreError, Stored, StoredList, blob_room,
+};
 
 struct Letter {
     envelope: Vec<u8>,
@@ -157,11 +32,30 @@ struct Account {
     ops: Vec<Signed>,
 }
 
+struct Blob {
+    contents: Vec<u8>,
+    total: u64,
+    at: u64,
+}
+
+impl Blob {
+    fn state(&self) -> BlobState {
+        BlobState { received: self.contents.len() as u64, total: self.total }
+    }
+
+    fn bytes(&self) -> usize {
+        self.contents.len().saturating_add(OVERHEAD)
+    }
+}
+
 #[derive(Default)]
 struct Memory {
     accounts: HashMap<AccountId, Account>,
     recoveries: HashMap<[u8; 32], AccountId>,
     mailboxes: HashMap<Mailbox, Letters>,
+    blobs: HashMap<BlobKey, Blob>,
+    /// What the blobs of an account take when complete.
+    in_flight: HashMap<AccountId, u64>,
     bytes: usize,
 }
 
@@ -213,6 +107,19 @@ impl Memory {
         });
         letters.bytes = letters.bytes.saturating_sub(contents);
         self.bytes = self.bytes.saturating_sub(freed);
+    }
+}
+
+impl Memory {
+    fn drop_blob(&mut self, key: BlobKey) {
+        let Some(blob) = self.blobs.remove(&key) else { return };
+        self.bytes = self.bytes.saturating_sub(blob.bytes());
+        if let Some(taken) = self.in_flight.get_mut(&key.0) {
+            *taken = taken.saturating_sub(blob_room(blob.total));
+            if *taken == 0 {
+                self.in_flight.remove(&key.0);
+            }
+        }
     }
 }
 
@@ -325,6 +232,55 @@ impl Store for MemoryStore {
         for to in all {
             memory.discard(to, |_, letter| letter.at < oldest);
         }
+        ready(Ok(()))
+    }
+
+    fn add_part(&self, part: NewPart, room: u64) -> Stored<'_, PartStored> {
+        let mut memory = self.lock();
+        let known = memory.blobs.get(&part.blob).map(Blob::state);
+        let expected = known.map_or(0, |known| known.received);
+        let end = part.offset.saturating_add(part.bytes.len() as u64);
+        if part.offset != expected || end > part.total || known.is_some_and(|known| known.total != part.total) {
+            return ready(Ok(PartStored::Elsewhere(known)));
+        }
+        let taken = memory.in_flight.get(&part.blob.0).copied().unwrap_or_default();
+        let taken = taken.saturating_add(blob_room(part.total));
+        if known.is_none() && taken > room {
+            return ready(Ok(PartStored::Full));
+        }
+        let overhead = if known.is_none() { OVERHEAD } else { 0 };
+        if let Err(full) = memory.reserve(part.bytes.len().saturating_add(overhead), self.most_bytes) {
+            return ready(Err(full));
+        }
+        if known.is_none() {
+            memory.in_flight.insert(part.blob.0, taken);
+        }
+        let new = || Blob { contents: Vec::new(), total: part.total, at: part.at };
+        let blob = memory.blobs.entry(part.blob).or_insert_with(new);
+        blob.contents.extend_from_slice(&part.bytes);
+        ready(Ok(PartStored::Stored(blob.state())))
+    }
+
+    fn blob(&self, blob: BlobKey) -> Stored<'_, Option<BlobState>> {
+        ready(Ok(self.lock().blobs.get(&blob).map(Blob::state)))
+    }
+
+    fn read_blob(&self, blob: BlobKey, from: u64, most: usize) -> Stored<'_, Vec<u8>> {
+        let memory = self.lock();
+        let contents = memory.blobs.get(&blob).map_or([].as_slice(), |blob| blob.contents.as_slice());
+        let rest = usize::try_from(from).ok().and_then(|from| contents.get(from..)).unwrap_or_default();
+        ready(Ok(rest.iter().take(most).copied().collect()))
+    }
+
+    fn drop_blob(&self, blob: BlobKey) -> Stored<'_, ()> {
+        self.lock().drop_blob(blob);
+        ready(Ok(()))
+    }
+
+    fn drop_blobs_before(&self, oldest: u64) -> Stored<'_, ()> {
+        let mut memory = self.lock();
+        let old: Vec<_> = memory.blobs.iter().filter(|(_, blob)| blob.at < oldest).map(|(key, _)| *key).collect();
+        old.into_iter().for_each(|key| memory.drop_blob(key));
         ready(Ok(()))
     }
 }

@@ -1,0 +1,177 @@
+//! One fault at every place where there can be one: each message in each way, and a crash of either side instead of each
+//! single output. The ends are not listed (that is `faults`); what must hold after every one of them is.
+
+use super::faults::{MESSAGES, earlier_pairing, flipped};
+use super::harness::{End, Leg, World};
+
+/// What can happen to one message.
+type Fault = (&'static str, fn(Leg, Vec<u8>, &[(Leg, Vec<u8>)]) -> Vec<(Leg, Vec<u8>)>);
+
+/// Who crashes, for how many milliseconds.
+type Crash = (&'static str, fn(&mut World, u64));
+
+fn renumbered(leg: Leg, by: u64) -> Leg {
+    match leg {
+        Leg::ToLinked(seq) => Leg::ToLinked(seq + by),
+        Leg::ToPrimary(seq) => Leg::ToPrimary(seq + by),
+    }
+}
+
+fn other_way(leg: Leg) -> Leg {
+    match leg {
+        Leg::ToLinked(seq) => Leg::ToPrimary(seq),
+        Leg::ToPrimary(seq) => Leg::ToLinked(seq),
+    }
+}
+
+const FAULTS: [Fault; 12] = [
+    ("dropped", |_, _, _| Vec::new()),
+    ("doubled", |leg, bytes, _| vec![(leg, bytes.clone()), (leg, bytes)]),
+    ("numbered higher", |leg, bytes, _| vec![(renumbered(leg, 1), bytes)]),
+    ("doubled under the next number", |leg, bytes, _| vec![(leg, bytes.clone()), (renumbered(leg, 1), bytes)]),
+    ("first bit flipped", |leg, bytes, _| vec![(leg, flipped(bytes, 0, 0))]),
+    ("middle bit flipped", |leg, bytes, _| {
+        let middle = bytes.len() / 2;
+        vec![(leg, flipped(bytes, middle, 3))]
+    }),
+    ("last bit flipped", |leg, bytes, _| {
+        let last = bytes.len() - 1;
+        vec![(leg, flipped(bytes, last, 7))]
+    }),
+    ("cut", |leg, bytes, _| vec![(leg, bytes[..bytes.len() / 2].to_vec())]),
+    ("of an older run", |leg, _, older| older.iter().filter(|(old, _)| *old == leg).cloned().collect()),
+    ("after the one of an older run", |leg, bytes, older| {
+        let mut both: Vec<_> = older.iter().filter(|(old, _)| *old == leg).cloned().collect();
+        both.push((leg, bytes));
+        both
+    }),
+    ("sent back to its sender", |leg, bytes, _| vec![(other_way(leg), bytes)]),
+    ("sent to both", |leg, bytes, _| vec![(other_way(leg), bytes.clone()), (leg, bytes)]),
+];
+
+/// Runs a world to its end; what must hold whatever happened.
+fn survives(name: &str, mut world: World) {
+    // Shown only when the test fails: what it was.
+    eprintln!("{name}");
+    world.scan();
+    world.run();
+    let (linked, primary) = world.ends();
+    assert!(linked != End::Running && primary != End::Running, "{name}: no end");
+    // Both name the same reason, unless one of them could not hear of the other's: it crashed, or only the list decides.
+    if let (End::Failed(one), End::Failed(other)) = (linked, primary) {
+        use pairlight_wire::pairing::EndReason::{Expired, NotPublished, TimedOut, Unreachable};
+        let alone = |reason| matches!(reason, NotPublished | TimedOut | Unreachable | Expired);
+        assert!(one == other || alone(one) || alone(other), "{name}: {one:?} and {other:?}");
+    }
+    world.assert_nothing_half_linked();
+}
+
+#[test]
+fn one_fault_at_every_message_in_every_way() {
+    let older = earlier_pairing();
+    let mut runs = 0;
+    for (message, target) in MESSAGES {
+        for (what, change) in FAULTS {
+            let mut world = World::new();
+            let (older, mut done) = (older.clone(), false);
+            world.tamper = Box::new(move |leg, bytes| {
+                if leg == target && !done {
+                    done = true;
+                    return change(leg, bytes, &older);
+                }
+                vec![(leg, bytes)]
+            });
+            survives(&format!("{message} {what}"), world);
+            runs += 1;
+        }
+        // Delayed: it arrives with, and then after, each later message of the same direction or of the other.
+        for later in 1..4 {
+            for behind in [false, true] {
+                let mut world = World::new();
+                let (mut held, mut passed) = (Vec::new(), 0);
+                world.tamper = Box::new(move |leg, bytes| {
+                    if leg == target && held.is_empty() && passed == 0 {
+                        held.push((leg, bytes));
+                        passed = 1;
+                        return Vec::new();
+                    }
+                    passed += u32::from(passed > 0);
+                    let mut now = vec![(leg, bytes)];
+                    if passed > later {
+                        let at = if behind { now.len() } else { 0 };
+                        now.splice(at..at, held.drain(..));
+                    }
+                    now
+                });
+                survives(&format!("{message} delayed by {later}, behind: {behind}"), world);
+                runs += 1;
+            }
+        }
+        // The answer comes from another slot, or as something that is no message at all.
+        for slot in [[9; 16], [0; 16]] {
+            let mut world = World::new();
+            world.wrong_slot = Some((target, pairlight_wire::id::SlotId(slot)));
+            survives(&format!("{message} of another slot"), world);
+            runs += 1;
+        }
+    }
+    println!("single faults at messages: {runs} injected, {runs} survived");
+}
+
+#[test]
+fn a_crash_of_either_side_instead_of_every_single_output() {
+    let mut honest = World::new();
+    honest.scan();
+    honest.run();
+    assert_eq!(honest.ends(), (End::Linked, End::Linked));
+    let (steps, mut runs) = (honest.steps, 0);
+    assert!(steps > 20, "{steps}");
+    for step in 1..=steps {
+        for minutes in [0, 9, 11] {
+            let crashes: [Crash; 3] = [
+                ("linked device", World::crash_linked),
+                ("phone", World::crash_primary),
+                ("both", |world, ms| {
+                    world.crash_linked(ms);
+                    world.crash_primary(ms);
+                }),
+            ];
+            for (who, crash) in crashes {
+                let mut world = World::new();
+                world.at_step = Some((step, Box::new(move |world| crash(world, minutes * 60_000))));
+                survives(&format!("{who} crashes at step {step}, back after {minutes} min"), world);
+                runs += 1;
+            }
+        }
+    }
+    println!("crashes: {runs} injected at {steps} steps, {runs} survived");
+}
+
+#[test]
+fn every_message_at_every_moment_by_a_relay_that_kept_it() {
+    // A relay that says each thing again, under its own number and the next, after each later message.
+    let mut runs = 0;
+    for (message, kept) in MESSAGES {
+        for (_, moment) in MESSAGES {
+            for by in [0, 1] {
+                let mut world = World::new();
+                let mut copy: Option<Vec<u8>> = None;
+                world.tamper = Box::new(move |leg, bytes| {
+                    if leg == kept {
+                        copy = Some(bytes.clone());
+                    }
+                    let mut now = vec![(leg, bytes)];
+                    if leg == moment
+                        && let Some(copy) = &copy
+                    {
+                        now.push((renumbered(kept, by), copy.clone()));
+                    }
+                    now
+                });
+                survives(&format!("{message} said again at {moment:?}, number +{by}"), world);
+                runs += 1;
+            }
+        }
+    }
+    println!("repetitions: {runs} injected, {runs} survived");
+}

@@ -1,0 +1,282 @@
+//! Evidence over a real relay, real sockets and sealed stores: what the facades add to the machines.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
+
+use ed25519_dalek::{Signer, SigningKey};
+use pairlight_core::Timestamp;
+use pairlight_core::net::{Clock, LinkedDevice, Linking, Primary, SharedStore};
+use pairlight_core::pairing::{AppEvidence, EvidenceWanted, LinkedAccount, LinkedEvent, PrimaryEvent, ReviewModel};
+use pairlight_core::store::Table;
+use pairlight_core::trust::{
+    Evidence, EvidenceBit, EvidenceSetup, Finding, Grade, LinkedAbilities, PasskeyRegistration, Policy, Radio,
+    RadioOrder, ScanSource, TapMedium,
+};
+use pairlight_tests::world::{World, description, open_store};
+use pairlight_wire::Bytes;
+use pairlight_wire::evidence::PasskeyProof;
+use pairlight_wire::hash::sha256;
+use pairlight_wire::pairing::EndReason;
+use pairlight_wire::qr::QrPayload;
+
+/// Far more than a busy machine needs between two of its own sockets; the product's limit is 15 ms.
+const LAN_LIMIT: Duration = Duration::from_millis(800);
+
+/// What an attempt was like.
+#[derive(Default)]
+struct Attempt {
+    source: Option<ScanSource>,
+    /// The person's phone and laptop are connected by a cable.
+    cable: bool,
+    /// Gives what the linked device is asked for.
+    app: Option<fn(&EvidenceWanted) -> Vec<AppEvidence>>,
+    /// What the linked device's radio hears.
+    air: Option<Receiver<[u8; 16]>>,
+}
+
+/// How it ended.
+#[derive(Debug)]
+struct Outcome {
+    linked: Result<Box<LinkedAccount>, EndReason>,
+    review: ReviewModel,
+    findings: Vec<(EvidenceBit, Finding)>,
+}
+
+/// Plays one attempt in which the person agrees to everything.
+async fn play(primary: &Primary, linking: &Linking, attempt: Attempt) -> Outcome {
+    let text = loop {
+        if let LinkedEvent::ShowCode { text, .. } = linking.next_event().await.expect("a code") {
+            break text;
+        }
+    };
+    let source = attempt.source.unwrap_or(ScanSource::LiveCamera);
+    let pairing = primary.link(QrPayload::parse(&text).unwrap(), source).await.unwrap();
+    let (mut review, mut findings, mut digits, mut asked) = (None, Vec::new(), None, false);
+    let (mut linked, mut done) = (None, false);
+    while linked.is_none() || !done {
+        tokio::select! {
+            event = linking.next_event(), if linked.is_none() => match event.expect("an end") {
+                LinkedEvent::EnterCheckCode => asked = true,
+                LinkedEvent::EvidenceWanted(wanted) => {
+                    let given = attempt.app.map_or_else(Vec::new, |app| app(&wanted));
+                    linking.give_evidence(given).await.unwrap();
+                }
+                LinkedEvent::Linked(account) => linked = Some(Ok(account)),
+                LinkedEvent::Failed(reason) => linked = Some(Err(reason)),
+                _ => {}
+            },
+            event = pairing.next_event(), if !done => match event.expect("an end") {
+                PrimaryEvent::Review(model) => {
+                    review = Some(*model);
+                    pairing.approve().await.unwrap();
+                }
+                PrimaryEvent::ShowCheckCode(code) => digits = Some(code.to_display()),
+                PrimaryEvent::EvidenceChecked { bit, finding } => findings.push((bit, finding)),
+                PrimaryEvent::Linked(_) | PrimaryEvent::Failed(_) => done = true,
+                _ => {}
+            },
+        }
+        if let Some(digits) = digits.as_ref().filter(|_| asked) {
+            asked = false;
+            for uuid in attempt.air.iter().flat_map(Receiver::try_iter) {
+                linking.heard(uuid).await.unwrap();
+            }
+            if attempt.cable {
+                pairing.tapped(TapMedium::Cable, linking.tap_word().expect("a word").as_bytes()).await.unwrap();
+            }
+            linking.enter_check_code(digits).await.unwrap();
+        }
+    }
+    Outcome { linked: linked.unwrap(), review: review.expect("a review"), findings }
+}
+
+fn evidence(account: &LinkedAccount) -> (Evidence, Option<Grade>) {
+    let entry = account.list().entry(&account.device_id()).expect("on the list");
+    let (evidence, grade, _) = Evidence::from_certificate(entry.evidence);
+    (evidence, grade)
+}
+
+fn near() -> EvidenceSetup {
+    EvidenceSetup { lan: Some(LAN_LIMIT), ..EvidenceSetup::default() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_programs_on_one_network_prove_it_to_each_other_without_being_asked() {
+    let world = World::start().await;
+    let primary = world.primary("phone", Policy::DEVELOPMENT).await.unwrap().with_evidence(near());
+    let laptop = world.linked("laptop").await.unwrap();
+    let outcome = play(&primary, &laptop.link(description("laptop")), Attempt::default()).await;
+    assert_eq!(outcome.findings, [(EvidenceBit::Lan, Finding::Proven)]);
+    let (evidence, grade) = evidence(&outcome.linked.unwrap());
+    assert!(evidence.has(EvidenceBit::Lan) && evidence.has(EvidenceBit::CheckCode));
+    assert_eq!(grade, Some(Grade::Medium));
+    // A linked device that does not offer it, and a primary device that does not check it, link all the same.
+    let plain = world.linked("plain").await.unwrap().with_abilities(LinkedAbilities::default());
+    let outcome = play(&primary, &plain.link(description("plain")), Attempt::default()).await;
+    assert!(outcome.findings.is_empty() && outcome.linked.is_ok());
+    let blind = primary.with_evidence(EvidenceSetup::default());
+    let other = world.linked("other").await.unwrap();
+    let outcome = play(&blind, &other.link(description("other")), Attempt::default()).await;
+    assert!(outcome.findings.is_empty() && outcome.linked.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_code_from_a_picture_or_pasted_is_weak_with_the_best_evidence() {
+    let world = World::start().await;
+    let primary = world.primary("phone", Policy::DEVELOPMENT).await.unwrap().with_evidence(near());
+    for (source, name) in [(ScanSource::Picture, "picture"), (ScanSource::Pasted, "pasted")] {
+        let laptop = world.linked(name).await.unwrap();
+        let attempt = Attempt { source: Some(source), cable: true, ..Attempt::default() };
+        let outcome = play(&primary, &laptop.link(description(name)), attempt).await;
+        let (evidence, grade) = evidence(&outcome.linked.unwrap());
+        assert!(evidence.has(EvidenceBit::Lan) && evidence.has(EvidenceBit::Tap));
+        assert_eq!((grade, outcome.review.source), (Some(Grade::Weak), source));
+    }
+    let grades: Vec<_> = primary.devices().await.unwrap().iter().filter(|d| !d.is_this).map(|d| d.grade).collect();
+    assert_eq!(grades, [Some(Grade::Weak); 2]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_word_over_a_cable_lets_strong_only_link() {
+    let world = World::start().await;
+    let primary = world.primary("phone", Policy::STRONG_ONLY).await.unwrap().with_evidence(near());
+    let laptop = world.linked("laptop").await.unwrap();
+    let refused = play(&primary, &laptop.link(description("laptop")), Attempt::default()).await;
+    assert_eq!(refused.linked.unwrap_err(), EndReason::Refused);
+    let attempt = Attempt { cable: true, ..Attempt::default() };
+    let outcome = play(&primary, &laptop.link(description("laptop")), attempt).await;
+    assert_eq!(evidence(&outcome.linked.unwrap()).1, Some(Grade::Strong));
+}
+
+const RP_ID: &str = "example.com";
+const ORIGIN: &str = "https://link.example.com";
+
+fn passkey() -> SigningKey {
+    SigningKey::from_bytes(&[0x44; 32])
+}
+
+/// What a browser on the right page makes of the request.
+fn assertion(wanted: &EvidenceWanted) -> Vec<AppEvidence> {
+    use base64::Engine as _;
+    let wanted = wanted.passkey.as_ref().expect("a passkey");
+    let challenge = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(wanted.challenge);
+    let client =
+        format!(r#"{{"type":"webauthn.get","challenge":"{challenge}","origin":"{ORIGIN}","crossOrigin":false}}"#);
+    let data = [sha256(&[wanted.rp_id.as_bytes()]).as_slice(), &[0x05, 0, 0, 0, 1]].concat();
+    let signature = passkey().sign(&[data.as_slice(), &sha256(&[client.as_bytes()])].concat());
+    vec![AppEvidence::Passkey(Box::new(PasskeyProof {
+        credential: Bytes::new(wanted.credentials[0].clone()).unwrap(),
+        authenticator_data: Bytes::new(data).unwrap(),
+        client_data: Bytes::new(client.into_bytes()).unwrap(),
+        signature: Bytes::new(signature.to_bytes().to_vec()).unwrap(),
+    }))]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_passkey_that_was_registered_once_is_asked_for_and_survives_a_restart_of_the_phone() {
+    let world = World::start().await;
+    let mut cose = hex::decode("a4010103272006215820").unwrap();
+    cose.extend(passkey().verifying_key().as_bytes());
+    let registration = PasskeyRegistration::new(b"id", &cose, RP_ID, &[ORIGIN]).unwrap();
+    let phone = world.primary("phone", Policy::STRONG_ONLY).await.unwrap();
+    phone.register_passkey(registration.clone()).await.unwrap();
+    phone.register_passkey(registration.clone()).await.unwrap();
+    drop(phone);
+    let phone = world.primary("phone", Policy::STRONG_ONLY).await.unwrap();
+    assert_eq!(phone.passkeys().await.unwrap(), [registration]);
+
+    let abilities = LinkedAbilities { passkey: true, ..LinkedAbilities::default() };
+    let page = world.linked("page").await.unwrap().with_abilities(abilities);
+    let attempt = || Attempt { app: Some(assertion), ..Attempt::default() };
+    let outcome = play(&phone, &page.link(description("page")), attempt()).await;
+    assert_eq!(outcome.findings, [(EvidenceBit::Passkey, Finding::Proven)]);
+    assert_eq!(evidence(&outcome.linked.unwrap()).1, Some(Grade::Strong));
+
+    phone.forget_passkey(b"id").await.unwrap();
+    let refused = play(&phone, &page.link(description("page")), attempt()).await;
+    assert_eq!(refused.linked.unwrap_err(), EndReason::Refused);
+    assert!(refused.findings.is_empty());
+}
+
+/// The air between two simulated radios.
+struct Air(Sender<[u8; 16]>);
+
+impl Radio for Air {
+    fn perform(&self, order: RadioOrder) {
+        if let RadioOrder::Advertise(uuid) = order {
+            self.0.send(uuid).expect("the test listens");
+        }
+    }
+}
+
+/// A radio that only listens.
+struct Ears;
+
+impl Radio for Ears {
+    fn perform(&self, _: RadioOrder) {}
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_phones_radio_says_reaches_the_laptop_and_makes_the_link_strong() {
+    let world = World::start().await;
+    let (says, hears) = channel();
+    let phone = world.primary("phone", Policy::STRONG_ONLY).await.unwrap().with_radio(Arc::new(Air(says)));
+    let laptop = world.linked("laptop").await.unwrap().with_radio(Arc::new(Ears));
+    let attempt = Attempt { air: Some(hears), ..Attempt::default() };
+    let outcome = play(&phone, &laptop.link(description("laptop")), attempt).await;
+    let (evidence, grade) = evidence(&outcome.linked.unwrap());
+    assert!(evidence.has(EvidenceBit::Ble));
+    assert_eq!(grade, Some(Grade::Strong));
+}
+
+/// A clock that the test sets ahead of the true one.
+fn clock_ahead(by_ms: &Arc<AtomicU64>) -> Clock {
+    let (by_ms, system) = (by_ms.clone(), pairlight_core::net::system_clock());
+    Arc::new(move || system().plus_ms(by_ms.load(Ordering::SeqCst)))
+}
+
+async fn checkpoint(store: &SharedStore, id: &'static [u8]) -> Option<Vec<u8>> {
+    store.run(move |store| Ok(store.get(Table::Checkpoint, id)?.map(|row| row.to_vec()))).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_whose_lease_lapsed_comes_back_as_itself_with_what_it_had_read() {
+    const DAY_MS: u64 = 24 * 3_600_000;
+    let world = World::start().await;
+    let ahead = Arc::new(AtomicU64::new(0));
+    let (phone_store, laptop_store) =
+        (open_store(world.folder.path(), "phone"), open_store(world.folder.path(), "laptop"));
+    let clock = clock_ahead(&ahead);
+    let phone = Primary::open_at(phone_store.clone(), world.client.clone(), Policy::BALANCED, "phone", clock.clone());
+    let phone = phone.await.unwrap().with_evidence(near());
+    let laptop = LinkedDevice::open_at(laptop_store.clone(), world.client.clone(), clock).await.unwrap();
+    let first = play(&phone, &laptop.link(description("laptop")), Attempt::default()).await;
+    let first = first.linked.unwrap();
+    for store in [&phone_store, &laptop_store] {
+        let mark = |store: &mut pairlight_core::store::Store| store.put(Table::Checkpoint, b"history", b"up to 17");
+        store.run(mark).await.unwrap();
+    }
+
+    // Still within its lease it is no known device: somebody may have copied it.
+    ahead.store(29 * DAY_MS, Ordering::SeqCst);
+    let early = play(&phone, &laptop.relink(description("laptop")).await.unwrap(), Attempt::default()).await;
+    assert!(early.review.warnings.contains(&pairlight_core::pairing::Warning::AlreadyLinked));
+    assert!(!evidence(&early.linked.unwrap()).0.has(EvidenceBit::KnownDevice));
+
+    ahead.store(61 * DAY_MS, Ordering::SeqCst);
+    let back = play(&phone, &laptop.relink(description("laptop")).await.unwrap(), Attempt::default()).await;
+    assert_eq!(back.review.returning.as_deref(), Some("laptop"));
+    let back = back.linked.unwrap();
+    assert_eq!((back.device_id(), back.id()), (first.device_id(), first.id()));
+    let (bits, grade) = evidence(&back);
+    assert!(bits.has(EvidenceBit::KnownDevice));
+    assert_eq!(grade, Some(Grade::Strong));
+    assert_eq!(phone.devices().await.unwrap().len(), 2);
+    for store in [&phone_store, &laptop_store] {
+        assert_eq!(checkpoint(store, b"history").await.as_deref(), Some(b"up to 17".as_slice()));
+    }
+    let entry = back.list().entry(&back.device_id()).unwrap();
+    assert!(Timestamp::from_unix_ms(entry.created) > Timestamp::from_unix_ms(61 * DAY_MS));
+}
