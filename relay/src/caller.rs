@@ -17,6 +17,8 @@ pub(crate) struct Caller {
     pub(crate) origin: Option<String>,
     pub(crate) agent: String,
     pub(crate) kind: ClientKind,
+    /// The relay itself, that finds out whether it is ready.
+    pub(crate) is_probe: bool,
 }
 
 impl Caller {
@@ -41,6 +43,7 @@ impl Caller {
             origin,
             agent: text(header::USER_AGENT).map(family).unwrap_or_default(),
             kind: if is_browser { ClientKind::Web } else { ClientKind::Native },
+            is_probe: false,
         })
     }
 

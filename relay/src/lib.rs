@@ -50,6 +50,7 @@ mod listener;
 mod network;
 mod presence;
 mod rate;
+mod ready;
 mod refusal;
 mod run;
 mod server;

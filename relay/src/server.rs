@@ -34,7 +34,7 @@ use crate::rate::Attempts;
 use crate::refusal::{Refusal, cbor, refuse};
 use crate::slot::Slots;
 use crate::store::{MemoryStore, Store};
-use crate::{account, blob, link, stream};
+use crate::{account, blob, link, ready, stream};
 
 /// How often due slots, nonces and counters are looked for.
 const SWEEP_EVERY: Duration = Duration::from_millis(100);
@@ -59,6 +59,7 @@ pub(crate) struct State {
     pub(crate) presence: Presence,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) tokens: blob::Tokens,
+    pub(crate) probe: ready::Probe,
     stopping: watch::Receiver<bool>,
     allowed_origins: Vec<String>,
     trusted_proxies: Vec<Cidr>,
@@ -68,7 +69,7 @@ pub(crate) struct State {
 impl State {
     /// Counts an attempt of a caller, unless the operator exempts him.
     pub(crate) fn admit(&self, attempts: &Attempts, caller: &Caller) -> Result<(), Refusal> {
-        if any_contains(&self.exempt, caller.address) {
+        if caller.is_probe || any_contains(&self.exempt, caller.address) {
             return Ok(());
         }
         attempts.count(caller.network(), Instant::now())
@@ -103,12 +104,15 @@ impl Relay {
             Some(given) => seed = given,
             None => getrandom::fill(&mut seed).map_err(RelayError::Randomness)?,
         }
+        let mut probe_secret = [0; 16];
+        getrandom::fill(&mut probe_secret).map_err(RelayError::Randomness)?;
         let (stop, stopping) = watch::channel(false);
         let (cut, cutting) = watch::channel(false);
         let limits = config.limits;
         let state = Arc::new(State {
             attestor: Attestor::new(&seed),
             tokens: blob::Tokens::new(&seed),
+            probe: ready::Probe::new(address, &seed, probe_secret),
             places: config.places,
             clock: config.clock,
             slots: Slots::new(limits.clone()),
@@ -294,6 +298,7 @@ fn router(state: Arc<State>) -> Router {
         .route("/v1/stream", any(stream_socket))
         .route("/v1/blobs/{blob}", get(blob::get).head(blob::status).put(blob::put).delete(blob::delete))
         .route("/v1/relay", get(call(0, info)))
+        .route("/readyz", get(ready::readyz))
         .route("/healthz", get(|| async { "ok\n" }))
         .fallback(|| async { refuse(RefusalCode::NotFound, "there is no such call") })
         .method_not_allowed_fallback(|| async { refuse(RefusalCode::Protocol, "not with this method") })
@@ -328,7 +333,9 @@ async fn guard(
     let read = Caller::read(peer.ip(), request.headers(), &state.allowed_origins, &state.trusted_proxies);
     let (mut response, origin) = match read {
         Err(refusal) => (refusal.into_response(), None),
-        Ok(caller) => {
+        Ok(mut caller) => {
+            let probe = request.headers().get(ready::PROBE);
+            caller.is_probe = probe.is_some_and(|secret| state.probe.is_own(secret.as_bytes()));
             let origin = caller.origin.clone();
             let response = if origin.is_some() && request.method() == Method::OPTIONS {
                 preflight()

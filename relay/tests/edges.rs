@@ -3,10 +3,12 @@
 
 mod harness;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use harness::*;
-use pairlight_relay::{Relay, RelayConfig, RelayHandle};
+use pairlight_relay::store::MemoryStore;
+use pairlight_relay::{Quota, Relay, RelayConfig, RelayHandle};
 use pairlight_wire::Wire;
 use pairlight_wire::device::Role;
 use pairlight_wire::envelope::EnvelopeKind;
@@ -363,4 +365,35 @@ async fn what_a_device_does_not_read_is_dropped_and_holds_nobody_up() {
     let stranger = Device::new(99, Role::Linked);
     sender.posts(phone, &stranger, 1_000, b"x").await;
     assert_eq!(sender.hears_refusal().await, RefusalCode::NotFound);
+}
+
+#[tokio::test]
+async fn ready_means_that_a_link_works_even_where_callers_have_no_attempt_left() {
+    let none = Quota::one(1, Duration::from_secs(3_600));
+    let relay = relay_with(|config| {
+        config.limits.opens = none.clone();
+        config.limits.claims = none.clone();
+        config.limits.publishes = none.clone();
+        config.limits.challenges = none.clone();
+    })
+    .await;
+    for _ in 0..3 {
+        let ready = call(&relay, Method::GET, "/readyz", &[], []).await;
+        let words = String::from_utf8(ready.body).unwrap();
+        assert!(ready.status == 200 && words.starts_with("ready: linked in "), "{words}");
+    }
+    // Who does not know the secret is counted.
+    let headers = [("pairlight-probe", "00000000000000000000000000000000")];
+    let challenge = || call(&relay, Method::POST, "/v1/challenge", &headers, []);
+    assert_eq!(challenge().await.status, 200);
+    assert_eq!(challenge().await.refusal(), RefusalCode::RateLimited);
+}
+
+#[tokio::test]
+async fn a_relay_that_cannot_store_is_alive_and_not_ready_and_says_which_step_fails() {
+    let relay = relay_with(|config| config.store = Some(Arc::new(MemoryStore::new(100)))).await;
+    assert_eq!(call(&relay, Method::GET, "/healthz", &[], []).await.status, 200);
+    let ready = call(&relay, Method::GET, "/readyz", &[], []).await;
+    let words = String::from_utf8(ready.body).unwrap();
+    assert!(ready.status == 503 && words.contains("PUT list"), "{words}");
 }
