@@ -100,6 +100,7 @@ impl From<NetError> for PairlightError {
         let what = error.to_string();
         match error {
             NetError::BadAddress(_) | NetError::UnknownDevice => Self::Misuse { what },
+            NetError::OutOfScope(_) | NetError::Locked => Self::Refused { what },
             NetError::Unreachable(_) => Self::Offline { what },
             NetError::Protocol => Self::Offline { what },
             NetError::Refused(refused) => match refused.code {

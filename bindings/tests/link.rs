@@ -113,7 +113,7 @@ async fn a_scanned_plane_becomes_a_linked_device_that_can_talk() {
     phone.revoke(device).await.unwrap();
     loop {
         match laptop_line.next_event().await.expect("an end") {
-            LineEvent::Removed => break,
+            LineEvent::Removed { .. } => break,
             LineEvent::Failed { error } => panic!("{error}"),
             _ => {}
         }

@@ -172,6 +172,11 @@ async fn accept(
         return Err(refuse(RefusalCode::Conflict, "another list was published before; fetch it").with_epoch(epoch));
     }
     info!(account = %short(account.as_bytes()), epoch, devices = list.entries.as_slice().len(), "a list is published");
+    if let Some(known) = known {
+        let entries = list.entries.as_slice().iter();
+        let added = entries.filter(|entry| known.list.entry(&entry.device).is_none()).count();
+        state.metrics.devices_added.add(added as u64);
+    }
     let removed: Vec<_> = known.map_or_else(Vec::new, |known| {
         let before = known.list.list().entries.as_slice().iter().map(|entry| entry.device);
         before.filter(|device| next.entry(device).is_none()).collect()

@@ -187,6 +187,7 @@ impl Upload {
         let part = NewPart { blob: self.blob, offset: self.offset, total: self.total, bytes, at };
         match self.state.store.add_part(part, self.state.limits.blob_room).await? {
             PartStored::Stored(known) => {
+                self.state.metrics.blob_bytes_stored.add(next.saturating_sub(self.offset));
                 self.offset = next;
                 Ok(Some(known))
             }
@@ -264,6 +265,7 @@ fn parts(
                 // Dropped meanwhile: the length that was promised is not reached, so the caller notices.
                 return Err(std::io::Error::other("the blob is gone"));
             }
+            state.metrics.blob_bytes_read.add(bytes.len() as u64);
             let next = from.saturating_add(bytes.len() as u64);
             Ok(Some((bytes, next)))
         }

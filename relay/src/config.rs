@@ -62,6 +62,8 @@ pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
 pub struct RelayConfig {
     /// Where to listen; port 0 takes a free one.
     pub listen: SocketAddr,
+    /// Where Prometheus asks, `GET /metrics`; `None`: nowhere. Not for the world.
+    pub metrics_listen: Option<SocketAddr>,
     /// Host name that logins sign. `None`: the listen address with its real port.
     pub host: Option<String>,
     /// Ed25519 seed of the key that signs contexts. `None`: a fresh one, lost at the end.
@@ -88,6 +90,7 @@ impl RelayConfig {
     pub fn new(listen: SocketAddr) -> Self {
         Self {
             listen,
+            metrics_listen: None,
             host: None,
             attestation_seed: None,
             limits: Limits::public(),

@@ -47,6 +47,7 @@ mod frames;
 mod limits;
 mod link;
 mod listener;
+mod metrics;
 mod network;
 mod presence;
 mod rate;

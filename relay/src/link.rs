@@ -26,7 +26,7 @@ pub(crate) const LINK_FRAME_BYTES: usize = PAIRING_MESSAGE_BYTES + FRAME_ROOM;
 pub(crate) async fn serve_socket(state: Arc<State>, caller: Caller, socket: WebSocket) {
     let limits = &state.limits;
     let mut frames = Frames::new(socket, LINK_FRAME_BYTES, limits.stall, limits.ping_every);
-    let (seat, mut events) = state.slots.sit();
+    let (seat, mut events) = state.slots.sit(!caller.is_probe);
     let leave = loop {
         let step = tokio::select! {
             biased;

@@ -72,6 +72,11 @@ impl Presence {
         self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// How many devices are connected.
+    pub(crate) fn devices(&self) -> usize {
+        self.lock().values().map(|room| room.chairs.len()).fold(0, usize::saturating_add)
+    }
+
     /// Takes the place of a device. An older socket loses it; the primary devices hear of that.
     pub(crate) fn arrive(&self, account: Arc<Account>, arrival: Arrival) -> Place {
         let Arrival { device, role, nonce, previous, country } = arrival;

@@ -1,5 +1,6 @@
 //! Starts and stops the relay; routes calls; what holds for every call stands in `guard`.
 
+use std::future::IntoFuture;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -28,6 +29,7 @@ use crate::config::{Clock, PlaceLookup, RelayConfig};
 use crate::error::RelayError;
 use crate::limits::Limits;
 use crate::listener::{CountingListener, Door, Peer};
+use crate::metrics::{self, Metrics};
 use crate::network::{Cidr, any_contains};
 use crate::presence::Presence;
 use crate::rate::Attempts;
@@ -59,6 +61,7 @@ pub(crate) struct State {
     pub(crate) presence: Presence,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) tokens: blob::Tokens,
+    pub(crate) metrics: Metrics,
     pub(crate) probe: ready::Probe,
     stopping: watch::Receiver<bool>,
     allowed_origins: Vec<String>,
@@ -95,6 +98,14 @@ impl Relay {
         let listener = TcpListener::bind(config.listen).await;
         let listener = listener.map_err(|source| RelayError::Listen { address: config.listen, source })?;
         let address = listener.local_addr().map_err(|source| RelayError::Listen { address: config.listen, source })?;
+        let metrics = match config.metrics_listen {
+            None => None,
+            Some(address) => {
+                let listener = TcpListener::bind(address).await;
+                Some(listener.map_err(|source| RelayError::Listen { address, source })?)
+            }
+        };
+        let metrics_address = metrics.as_ref().and_then(|listener| listener.local_addr().ok());
         let host = config.host.unwrap_or_else(|| address.to_string());
         if host.is_empty() || host.len() > 255 {
             return Err(RelayError::Host);
@@ -112,6 +123,7 @@ impl Relay {
         let state = Arc::new(State {
             attestor: Attestor::new(&seed),
             tokens: blob::Tokens::new(&seed),
+            metrics: Metrics::default(),
             probe: ready::Probe::new(address, &seed, probe_secret),
             places: config.places,
             clock: config.clock,
@@ -145,19 +157,30 @@ impl Relay {
             let _ = until.wait_for(|stopping| *stopping).await;
         });
         let public_key = state.attestor.public_key();
-        let tasks = vec![
+        let mut tasks = vec![
             tokio::spawn(async move {
                 let _ = server.await;
             }),
-            tokio::spawn(sweep(state)),
+            tokio::spawn(sweep(state.clone())),
         ];
-        Ok(RelayHandle { address, host, public_key, stop, cut, places, most, tasks })
+        if let Some(listener) = metrics {
+            tasks.push(tokio::spawn(async move {
+                let pages = axum::serve(listener, metrics::router(state.clone()));
+                // Ends with the relay, without waiting for who keeps a connection open.
+                tokio::select! {
+                    _ = pages.into_future() => {}
+                    () = state.stopped() => {}
+                }
+            }));
+        }
+        Ok(RelayHandle { address, metrics_address, host, public_key, stop, cut, places, most, tasks })
     }
 }
 
 /// A running relay. Dropping it stops the relay too, without waiting for the goodbyes.
 pub struct RelayHandle {
     address: SocketAddr,
+    metrics_address: Option<SocketAddr>,
     host: String,
     public_key: [u8; 32],
     stop: watch::Sender<bool>,
@@ -172,6 +195,12 @@ impl RelayHandle {
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where Prometheus may ask, with the real port.
+    #[must_use]
+    pub fn metrics_addr(&self) -> Option<SocketAddr> {
+        self.metrics_address
     }
 
     /// Base address for clients on this machine: `http://` and [`Self::local_addr`].
@@ -330,6 +359,9 @@ async fn guard(
     mut request: HttpRequest,
     next: Next,
 ) -> Response {
+    let began = Instant::now();
+    let waits = request.method() == Method::GET && request.uri().path().starts_with("/v1/link/");
+    let waits = waits || request.uri().path() == "/readyz";
     let read = Caller::read(peer.ip(), request.headers(), &state.allowed_origins, &state.trusted_proxies);
     let (mut response, origin) = match read {
         Err(refusal) => (refusal.into_response(), None),
@@ -346,6 +378,7 @@ async fn guard(
             (response, origin)
         }
     };
+    state.metrics.answered(response.status().as_u16(), (!waits).then(|| began.elapsed()));
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));

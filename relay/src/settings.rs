@@ -44,6 +44,9 @@ pub struct Settings {
     /// Address to listen on; port 0 takes a free one [default: 127.0.0.1:8787]
     #[arg(long, value_name = "ADDRESS", env = "PAIRLIGHT_RELAY_LISTEN")]
     pub listen: Option<SocketAddr>,
+    /// Address for Prometheus, GET /metrics; keep it from the world [default: none]
+    #[arg(long, value_name = "ADDRESS", env = "PAIRLIGHT_RELAY_METRICS_LISTEN")]
+    pub metrics_listen: Option<SocketAddr>,
     /// Host name under which devices reach the relay; logins sign it [default: the listen address]
     #[arg(long, value_name = "NAME", env = "PAIRLIGHT_RELAY_HOST")]
     pub host: Option<String>,
@@ -210,7 +213,7 @@ impl Settings {
     /// These, and for what they leave open the others.
     #[must_use]
     pub fn or(self, other: Self) -> Self {
-        first_of!(self, other: listen, host, store, data_dir, durability, store_mib, key_file, allow_origin, trust_proxy,
+        first_of!(self, other: listen, metrics_listen, host, store, data_dir, durability, store_mib, key_file, allow_origin, trust_proxy,
             exempt, log_format, limits, opens_per_minute, opens_per_hour, claims_per_ten_minutes, claims_per_day,
             publishes_per_minute, challenges_per_minute, connections, connections_per_network, slots, mailbox_mib,
             mailbox_messages, mailbox_days, blob_mib, blob_hours)
@@ -279,6 +282,7 @@ impl Settings {
         }
         let listen = self.listen.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, 8787)));
         Ok(RelayConfig {
+            metrics_listen: self.metrics_listen,
             host: self.host.clone(),
             limits: self.relay_limits(),
             allowed_origins: origins,

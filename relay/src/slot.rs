@@ -5,7 +5,7 @@
 //!    '--- expired, cancelled ----> Over        '--- the socket of an unclaimed slot closed --> forgotten at once
 //! ```
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -23,6 +23,7 @@ use subtle::ConstantTimeEq;
 use tokio::sync::{Notify, mpsc};
 
 use crate::limits::Limits;
+use crate::metrics::Times;
 use crate::refusal::{Refusal, refuse};
 
 /// Lets the primary device talk in a slot that it claimed.
@@ -39,6 +40,8 @@ const OUTBOX: usize = 256;
 pub(crate) struct LinkSeat {
     number: u64,
     outbox: mpsc::Sender<LinkEvent>,
+    /// Not the relay's own probe.
+    counted: bool,
 }
 
 enum Phase {
@@ -51,6 +54,7 @@ struct Slot {
     seat: LinkSeat,
     phase: Phase,
     opened: Instant,
+    claimed: Option<Instant>,
     /// When the phase ends by itself.
     deadline: Instant,
     offer_ct: Bytes<OFFER_CT_BYTES>,
@@ -74,6 +78,24 @@ enum Told {
 struct Table {
     slots: HashMap<SlotId, Slot>,
     bytes: usize,
+    tally: Tally,
+}
+
+/// How far codes came since the start.
+#[derive(Clone)]
+pub(crate) struct Tally {
+    pub(crate) shown: u64,
+    pub(crate) claimed: u64,
+    /// By whether they were claimed, and why they ended.
+    pub(crate) ended: BTreeMap<(bool, EndReason), u64>,
+    /// From a claim to its end.
+    pub(crate) times: Times,
+}
+
+impl Default for Tally {
+    fn default() -> Self {
+        Self { shown: 0, claimed: 0, ended: BTreeMap::new(), times: Times::of_links() }
+    }
 }
 
 /// All slots of the relay.
@@ -100,9 +122,9 @@ impl Slots {
     }
 
     /// A seat for a new socket, and the events for it.
-    pub(crate) fn sit(&self) -> (LinkSeat, mpsc::Receiver<LinkEvent>) {
+    pub(crate) fn sit(&self, counted: bool) -> (LinkSeat, mpsc::Receiver<LinkEvent>) {
         let (outbox, events) = mpsc::channel(OUTBOX);
-        (LinkSeat { number: self.seats.fetch_add(1, Ordering::Relaxed), outbox }, events)
+        (LinkSeat { number: self.seats.fetch_add(1, Ordering::Relaxed), outbox, counted }, events)
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {
@@ -130,6 +152,7 @@ impl Slots {
             seat: seat.clone(),
             phase: Phase::Open,
             opened: now,
+            claimed: None,
             deadline: later(now, self.limits.slot_lifetime),
             offer_ct: open.offer_ct,
             context,
@@ -140,6 +163,7 @@ impl Slots {
             bytes,
         };
         table.bytes = table.bytes.saturating_add(bytes);
+        table.tally.shown = table.tally.shown.saturating_add(u64::from(seat.counted));
         table.slots.insert(open.slot, slot);
         Ok(())
     }
@@ -151,6 +175,8 @@ impl Slots {
         match slot.phase {
             Phase::Open if slot.deadline > now => {
                 slot.phase = Phase::Claimed { token };
+                slot.claimed = Some(now);
+                let counted = u64::from(slot.seat.counted);
                 slot.deadline = later(now, self.limits.claim_lifetime);
                 let told = slot.tell(LinkEvent::Claimed(SlotClaimed { slot: *id }));
                 let claim = Claim {
@@ -158,6 +184,7 @@ impl Slots {
                     context: slot.context.clone(),
                     ttl: self.limits.claim_lifetime,
                 };
+                table.tally.claimed = table.tally.claimed.saturating_add(counted);
                 if !told {
                     table.end(id, EndReason::Unreachable, now, &self.limits);
                 }
@@ -317,6 +344,11 @@ impl Slots {
         }
     }
 
+    /// How far codes came since the start.
+    pub(crate) fn tally(&self) -> Tally {
+        self.lock().tally.clone()
+    }
+
     /// Slots and bytes in memory.
     pub(crate) fn load(&self) -> (usize, usize) {
         let table = self.lock();
@@ -398,6 +430,13 @@ impl Table {
             slot.phase = Phase::Over { reason, token };
             slot.deadline = later(now, limits.ended_slot_memory);
             slot.changed.notify_waiters();
+            if slot.seat.counted {
+                let count = self.tally.ended.entry((slot.claimed.is_some(), reason)).or_default();
+                *count = count.saturating_add(1);
+                if let Some(claimed) = slot.claimed {
+                    self.tally.times.note(now.saturating_duration_since(claimed));
+                }
+            }
         }
     }
 

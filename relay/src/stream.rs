@@ -201,6 +201,7 @@ impl Session<'_> {
         if envelope.kind == EnvelopeKind::Ephemeral {
             let deliver = StreamEvent::Deliver(Deliver { number: 0, envelope: post.envelope });
             self.state.presence.notice(&account, &post.to, deliver);
+            self.state.metrics.envelopes_passed_on.add(1);
             return Ok(());
         }
         let limits = &self.state.limits;
@@ -214,11 +215,16 @@ impl Session<'_> {
         };
         match self.state.store.deposit(mail, limits).await? {
             Deposit::Stored(_) => {
+                self.state.metrics.envelopes_stored.add(1);
                 self.state.presence.mail(&account, &post.to);
                 Ok(())
             }
-            Deposit::Repeated => Ok(()),
+            Deposit::Repeated => {
+                self.state.metrics.envelopes_repeated.add(1);
+                Ok(())
+            }
             Deposit::Full => {
+                self.state.metrics.envelopes_refused.add(1);
                 let words = "your mailbox is full; acknowledge what you stored";
                 let full = refuse(RefusalCode::Overflow, words).to_wire();
                 self.state.presence.notice(&account, &post.to, StreamEvent::Refused(full));
@@ -251,6 +257,7 @@ impl Session<'_> {
             let envelope = envelope.map_err(|_| refuse(RefusalCode::Unavailable, "the mailbox cannot be read"))?;
             frames.send(&StreamEvent::Deliver(Deliver { number, envelope })).await?;
             self.delivered = number;
+            self.state.metrics.envelopes_delivered.add(1);
         }
         Ok(())
     }

@@ -282,6 +282,79 @@ async fn a_lease_that_ends_is_announced_and_then_closes_the_socket() {
 }
 
 #[tokio::test]
+async fn a_renewed_lease_keeps_the_socket_and_one_that_is_not_valid_closes_it() {
+    let relay = relay_with(|config| {
+        config.limits.lease_notice = Duration::from_millis(100);
+        config.limits.lease_grace = Duration::from_millis(100);
+    })
+    .await;
+    let (account, _) = known(&relay).await;
+    let (account, relay) = (&account, &relay);
+    let login = |not_after: u64| {
+        move |nonce| {
+            let auth = account.laptop.auth(account.id(), nonce, relay.host(), 1);
+            Login { auth, lease: Some(account.lease(&account.laptop, not_after)), previous: None }
+        }
+    };
+    let not_after = now() + 300;
+    let mut stream = log_in(relay, login(not_after)).await;
+    assert_eq!(stream.hears().await, StreamEvent::Welcome(Welcome { epoch: 1 }));
+    let lease = account.lease(&account.laptop, now() + DAY_MS);
+    stream.socket.send(&StreamRequest::Renew(RenewLease { lease })).await;
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    stream.posts(&account.laptop, &account.phone, 1, b"beyond the end of the first").await;
+    let accepted = loop {
+        match stream.hears().await {
+            StreamEvent::LeaseExpiring(_) => {}
+            other => break other,
+        }
+    };
+    assert_eq!(accepted, StreamEvent::Accepted(Accepted { reference: 1 }));
+    let lease = account.lease(&account.phone, now() + DAY_MS);
+    stream.socket.send(&StreamRequest::Renew(RenewLease { lease })).await;
+    stream.is_sent_away(RefusalCode::NotAllowed).await;
+}
+
+#[tokio::test]
+async fn a_device_whose_certificate_ended_stays_out_whatever_its_lease_says() {
+    let relay = relay().await;
+    let mut account = Account::new(10);
+    account.laptop.not_after = now() - DAY_MS - 5_000;
+    assert_eq!(account.put(&relay, &account.first_list()).await.status, 200);
+    let make = |nonce| {
+        let auth = account.laptop.auth(account.id(), nonce, relay.host(), 1);
+        Login { auth, lease: Some(account.lease(&account.laptop, now() + DAY_MS)), previous: None }
+    };
+    log_in(&relay, make).await.is_sent_away(RefusalCode::LeaseExpired).await;
+}
+
+#[tokio::test]
+async fn a_program_that_comes_back_is_no_second_one() {
+    let relay = relay().await;
+    let (account, _) = known(&relay).await;
+    let mut phone = account.connect(&relay, &account.phone).await;
+    let (mut nonces, mut open) = (Vec::new(), Vec::new());
+    for round in 0..3 {
+        // The second names the nonce of the first; the third one that is no longer current.
+        let previous = nonces.first().copied();
+        let make = |nonce| {
+            nonces.push(nonce);
+            let auth = account.laptop.auth(account.id(), nonce, relay.host(), 1);
+            Login { auth, lease: Some(account.lease(&account.laptop, now() + DAY_MS)), previous }
+        };
+        let mut stream = log_in(&relay, make).await;
+        assert_eq!(stream.hears().await, StreamEvent::Welcome(Welcome { epoch: 1 }));
+        stream.posts(&account.laptop, &account.phone, round, b"mail").await;
+        if round == 2 {
+            let device = account.laptop.id();
+            assert_eq!(phone.hears().await, StreamEvent::Duplicate(DuplicateSocket { device }));
+        }
+        assert_eq!(phone.gets().await.1, b"mail");
+        open.push(stream);
+    }
+}
+
+#[tokio::test]
 async fn a_second_socket_of_a_device_replaces_the_first_and_the_primary_device_is_told() {
     let relay = relay().await;
     let (account, _) = known(&relay).await;

@@ -48,8 +48,9 @@ pub(crate) enum Command {
     Record(RecordArgs),
     Link(crate::link::LinkArgs),
     Devices(crate::devices::DevicesArgs),
+    Account(crate::account::AccountArgs),
     /// Run a relay in the foreground
-    Relay(pairlight_relay::RelayArgs),
+    Relay(Box<pairlight_relay::RelayArgs>),
     Bench(crate::bench::BenchArgs),
     Demo(crate::demo::DemoArgs),
     /// Print a completion script for a shell
@@ -83,6 +84,9 @@ pub(crate) struct ScanArgs {
     /// Spend every attempt on every picture, to find small codes beside large ones; slow
     #[arg(long, conflicts_with = "camera")]
     pub(crate) all: bool,
+    /// Draw what was tried on each picture into NAME.explained.png in this folder, and say how far it came
+    #[arg(long, conflicts_with = "camera")]
+    pub(crate) explain: bool,
     /// Give up after this many seconds
     #[arg(long, value_name = "SECS", value_parser = seconds)]
     pub(crate) timeout: Option<f64>,

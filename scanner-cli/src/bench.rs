@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use pairlight_core::frame::{FrameError, LumaBuffer, LumaFrame, PackedFormat};
-use pairlight_core::scan::{ScanEffort, ScanOptions, ScanOutcome, Scanner, Symbol};
+use pairlight_core::scan::{ScanEffort, ScanOptions, ScanOutcome, ScanStats, Scanner, Symbol};
 use pairlight_core::time::Timestamp;
 use pairlight_lens::{SEEDS_PER_SITUATION, Situation};
 use serde::{Deserialize, Serialize};
@@ -30,8 +30,9 @@ mod sequences;
 ///
 /// With --json the result is one object: `images` scanned, `expected` images that show a code, `read` images of those
 /// that were read, `rate` = read / expected (null if nothing was expected), `false_reads`, `p50_ms` and `p95_ms` (the
-/// median and the 95th percentile over all images, by nearest rank), and `sets` with the same fields under the name of
-/// each set.
+/// median and the 95th percentile over all images, by nearest rank), `worst_ms`, `read_p50_ms` (the median over the
+/// images that were read), `codes` (texts that are expected), `codes_read`, `all_read` (images of which every expected
+/// text was read), `all_rate` = all_read / expected, and `sets` with the same fields under the name of each set.
 ///
 /// With --sequences the simulated camera films what a person does with a phone (14 situations, 5 seeds, 90 frames) and
 /// the live scanner watches: once as it is, once looking at each frame by itself.
@@ -59,6 +60,12 @@ pub(crate) struct BenchArgs {
     /// How much work each picture is worth: `live` treats it as a single camera frame
     #[arg(long, value_enum, default_value_t = Effort::Thorough)]
     effort: Effort,
+    /// Spend every attempt on every picture, as if each showed several codes
+    #[arg(long)]
+    all: bool,
+    /// Also print how much work each stage of the scanner did
+    #[arg(long)]
+    stages: bool,
     /// Stop after this many pictures
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
@@ -87,8 +94,11 @@ struct Measured {
     set: String,
     shows_code: bool,
     read: bool,
+    /// Texts that are expected, and how many of them were read.
+    codes: (usize, usize),
     false_reads: usize,
     took: Duration,
+    stats: ScanStats,
 }
 
 /// The numbers of a set, or of all sets together.
@@ -101,6 +111,12 @@ struct Summary {
     false_reads: usize,
     p50_ms: f64,
     p95_ms: f64,
+    worst_ms: f64,
+    read_p50_ms: f64,
+    codes: usize,
+    codes_read: usize,
+    all_read: usize,
+    all_rate: Option<f64>,
 }
 
 #[derive(Serialize)]
@@ -156,6 +172,15 @@ pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<ExitCode> {
         print_table(&mut out, &report)?;
         let worst = measured.iter().map(|one| one.took).max().unwrap_or_default();
         writeln!(out, "slowest image: {:.1} ms ({})", milliseconds(worst), clock::UNIT)?;
+        let overall = &report.overall;
+        writeln!(
+            out,
+            "codes: {} of {} read; every code of {} images; median of the images that were read: {:.2} ms",
+            overall.codes_read, overall.codes, overall.all_read, overall.read_p50_ms
+        )?;
+        if args.stages {
+            print_stages(&mut out, &measured)?;
+        }
     }
     if broken > 0 {
         eprintln!("{broken} lines could not be used: see above");
@@ -230,7 +255,7 @@ fn measure(folder: &Path, line: &str, args: &BenchArgs) -> anyhow::Result<Option
         Effort::Live => ScanEffort::Live,
         Effort::Thorough => ScanEffort::Thorough,
     };
-    let mut scanner = Scanner::new(ScanOptions { effort, ..ScanOptions::default() });
+    let mut scanner = Scanner::new(ScanOptions { effort, all_symbols: args.all });
     let start = clock::now();
     let outcome: ScanOutcome = scanner.scan(&frame, Timestamp::default());
     let took = clock::now().saturating_sub(start);
@@ -239,9 +264,12 @@ fn measure(folder: &Path, line: &str, args: &BenchArgs) -> anyhow::Result<Option
         Some(texts) => texts.iter().any(|text| same::is_same(&symbol.bytes, text)),
     };
     let read = outcome.symbols.iter().any(is_expected);
+    let texts = expected.as_deref().unwrap_or_default();
+    let is_read = |text: &&String| outcome.symbols.iter().any(|symbol| same::is_same(&symbol.bytes, text));
+    let codes = (texts.len(), texts.iter().filter(is_read).count());
     let false_reads = outcome.symbols.iter().filter(|symbol| !is_expected(symbol)).count();
     let shows_code = expected.as_ref().is_none_or(|texts| !texts.is_empty());
-    Ok(Some(Measured { set, shows_code, read, false_reads, took }))
+    Ok(Some(Measured { set, shows_code, read, codes, false_reads, took, stats: outcome.stats }))
 }
 
 /// The brightness of a picture, as `pairlight scan` sees it.
@@ -259,6 +287,10 @@ fn summarize(group: &[&Measured]) -> Summary {
     let (expected, read) = (count(|one| one.shows_code), count(|one| one.shows_code && one.read));
     let mut times: Vec<Duration> = group.iter().map(|one| one.took).collect();
     times.sort_unstable();
+    let mut read_times: Vec<Duration> =
+        group.iter().filter(|one| one.shows_code && one.read).map(|one| one.took).collect();
+    read_times.sort_unstable();
+    let all_read = count(|one| one.shows_code && one.read && one.codes.0 == one.codes.1);
     Summary {
         images: group.len(),
         expected,
@@ -267,6 +299,12 @@ fn summarize(group: &[&Measured]) -> Summary {
         false_reads: group.iter().map(|one| one.false_reads).sum(),
         p50_ms: percentile(&times, 50),
         p95_ms: percentile(&times, 95),
+        worst_ms: times.last().copied().map_or(0.0, milliseconds),
+        read_p50_ms: percentile(&read_times, 50),
+        codes: group.iter().map(|one| one.codes.0).sum(),
+        codes_read: group.iter().map(|one| one.codes.1).sum(),
+        all_read,
+        all_rate: (expected > 0).then(|| all_read as f64 / expected as f64),
     }
 }
 
@@ -274,6 +312,27 @@ fn summarize(group: &[&Measured]) -> Summary {
 fn percentile(sorted: &[Duration], percent: usize) -> f64 {
     let rank = (sorted.len() * percent).div_ceil(100).max(1);
     sorted.get(rank - 1).copied().map_or(0.0, milliseconds)
+}
+
+/// The work of each stage: the sum over all images, the median and the most for one image.
+fn print_stages(out: &mut impl Write, measured: &[Measured]) -> std::io::Result<()> {
+    type Stage = (&'static str, fn(&ScanStats) -> u64);
+    const STAGES: [Stage; 6] = [
+        ("looks", |stats| u64::from(stats.attempts)),
+        ("pixels looked at", |stats| stats.pixels),
+        ("threes measured", |stats| u64::from(stats.triples)),
+        ("projections fitted", |stats| u64::from(stats.fits)),
+        ("codes sampled", |stats| u64::from(stats.samples)),
+        ("repairs tried", |stats| u64::from(stats.reads)),
+    ];
+    for (name, of) in STAGES {
+        let mut counts: Vec<u64> = measured.iter().map(|one| of(&one.stats)).collect();
+        counts.sort_unstable();
+        let sum: u64 = counts.iter().sum();
+        let (middle, most) = (counts.get(counts.len() / 2).unwrap_or(&0), counts.last().unwrap_or(&0));
+        writeln!(out, "{name:<20} all {sum:>12}  median {middle:>9}  most {most:>10}")?;
+    }
+    Ok(())
 }
 
 fn milliseconds(duration: Duration) -> f64 {
@@ -303,7 +362,9 @@ mod tests {
     use super::*;
 
     fn measured(set: &str, shows_code: bool, read: bool, false_reads: usize, ms: u64) -> Measured {
-        Measured { set: set.to_owned(), shows_code, read, false_reads, took: Duration::from_millis(ms) }
+        let codes = (usize::from(shows_code), usize::from(read));
+        let (set, took) = (set.to_owned(), Duration::from_millis(ms));
+        Measured { set, shows_code, read, codes, false_reads, took, stats: ScanStats::default() }
     }
 
     /// Writes a picture with a code on it, or a white one.
@@ -322,6 +383,8 @@ mod tests {
             manifest: Some(manifest),
             json: false,
             effort: Effort::Thorough,
+            all: false,
+            stages: false,
             limit: None,
             set: None,
             sequences: false,
@@ -343,7 +406,8 @@ mod tests {
             [measured("a", true, true, 0, 1), measured("a", true, false, 0, 2), measured("b", false, false, 1, 3)];
         let summary = summarize(&all.iter().collect::<Vec<_>>());
         assert_eq!((summary.images, summary.expected, summary.read, summary.false_reads), (3, 2, 1, 1));
-        assert_eq!((summary.rate, summary.p50_ms), (Some(0.5), 2.0));
+        assert_eq!((summary.rate, summary.p50_ms, summary.worst_ms), (Some(0.5), 2.0, 3.0));
+        assert_eq!((summary.codes, summary.codes_read, summary.all_read, summary.all_rate), (2, 1, 1, Some(0.5)));
         assert_eq!(summarize(&[&all[2]]).rate, None);
     }
 

@@ -3,11 +3,13 @@
 use std::io::Write;
 
 use clap::{Args, Subcommand};
-use pairlight_core::net::{DeviceInfo, Primary};
+use pairlight_core::Timestamp;
+use pairlight_core::net::{DeviceInfo, Primary, RemovedDevice};
 use pairlight_core::trust::Policy;
 use pairlight_wire::device::Role as DeviceRole;
 use pairlight_wire::id::DeviceId;
 use pairlight_wire::list::RemovalReason;
+use pairlight_wire::standing::{Discrepancy, Standing};
 
 use crate::exit::{Exit, Failure};
 use crate::link::{Lines, block_on};
@@ -46,6 +48,11 @@ enum DevicesCommand {
         /// The new name, at most 64 bytes
         name: String,
     },
+    /// Let a device that runs on another kind of system now do again what its certificate grants
+    Confirm {
+        /// The device's id, or its beginning
+        id: String,
+    },
     /// Take a device off the list: its sessions end at once, its keys are erased there
     Revoke {
         /// The device's id, or its beginning
@@ -69,9 +76,18 @@ pub(crate) fn run(args: &DevicesArgs, voice: Voice) -> Result<Exit, Failure> {
         }
         let primary = Primary::open(store, client, Policy::BALANCED, "this terminal").await?;
         let devices = primary.devices().await?;
+        for notice in primary.due_notices().await? {
+            voice.warn(format_args!("{} ({})", notice.text(), notice.device.to_hex()));
+        }
         match &args.command {
-            None => list(&devices, false),
-            Some(DevicesCommand::List { json }) => list(&devices, *json),
+            None => list(&devices, &primary.removed().await?, false),
+            Some(DevicesCommand::List { json }) => list(&devices, &primary.removed().await?, *json),
+            Some(DevicesCommand::Confirm { id }) => {
+                let device = find(&devices, id)?;
+                primary.confirm(device.id).await?;
+                voice.note(format_args!("{} may do again what its certificate grants", device.id.to_hex()));
+                Ok(Exit::Done)
+            }
             Some(DevicesCommand::Rename { id, name }) => {
                 let device = find(&devices, id)?;
                 primary.rename(device.id, name).await?;
@@ -89,7 +105,33 @@ pub(crate) fn run(args: &DevicesArgs, voice: Voice) -> Result<Exit, Failure> {
     })
 }
 
-fn list(devices: &[DeviceInfo], json: bool) -> Result<Exit, Failure> {
+/// The state of a device in one word, and why when it may not do everything.
+fn state(device: &DeviceInfo) -> (&'static str, Option<&'static str>) {
+    let because = device.because.map(|row| row.text());
+    match device.standing {
+        _ if device.is_locked => ("locked", Some(Discrepancy::LeaseEnded.text())),
+        Standing::Active => ("active", None),
+        Standing::Restricted => ("restricted", because),
+        Standing::Quarantined => ("quarantined", because),
+    }
+}
+
+/// A day, as people and sorting like it; `-` for none.
+fn day(time: Option<Timestamp>) -> String {
+    let Some(time) = time else { return "-".into() };
+    // Days since 1970 to a date of the Gregorian calendar, whose cycle of 400 years has 146,097 days.
+    let days = i64::try_from(time.unix_ms() / 86_400_000).unwrap_or_default() + 719_468;
+    let (era, of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
+    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02}")
+}
+
+fn list(devices: &[DeviceInfo], removed: &[RemovedDevice], json: bool) -> Result<Exit, Failure> {
     let mut out = std::io::stdout().lock();
     let mut write = |line: String| writeln!(out, "{line}").map_err(|error| Failure::from_stdout(&error));
     if json {
@@ -104,17 +146,49 @@ fn list(devices: &[DeviceInfo], json: bool) -> Result<Exit, Failure> {
                     "linked_ms": device.linked.unix_ms(),
                     "grade": device.grade.map(|grade| format!("{grade:?}").to_lowercase()),
                     "scope": device.scope,
+                    "last_check_in_ms": device.last_check_in.map(Timestamp::unix_ms),
+                    "lease_until_ms": device.lease_until.map(Timestamp::unix_ms),
+                    "state": state(device).0,
+                    "because": state(device).1,
                 })
             })
             .collect();
-        write(serde_json::json!({ "schema": 1, "devices": list }).to_string())?;
+        let removed: Vec<_> = removed
+            .iter()
+            .map(|device| {
+                let (id, at) = (device.id.to_hex(), device.at.unix_ms());
+                serde_json::json!({ "id": id, "reason": device.reason.text(), "at_ms": at })
+            })
+            .collect();
+        write(serde_json::json!({ "schema": 1, "devices": list, "removed": removed }).to_string())?;
     } else {
-        write(format!("{:<32}  {:<8}  {:<7}  {}", "ID", "ROLE", "GRADE", "NAME"))?;
+        write(format!(
+            "{:<32}  {:<8}  {:<7}  {:<11}  {:<10}  {:<10}  {}",
+            "ID", "ROLE", "GRADE", "STATE", "REPORTED", "LEASE TO", "NAME"
+        ))?;
         for device in devices {
             let grade = device.grade.map_or_else(|| "-".into(), |grade| format!("{grade:?}").to_lowercase());
             let name = device.name.as_deref().map_or_else(|| "(unreadable)".into(), printable);
             let this = if device.is_this { " (this device)" } else { "" };
-            write(format!("{:<32}  {:<8}  {grade:<7}  {name}{this}", device.id.to_hex(), role(device.role)))?;
+            let (state, because) = state(device);
+            let (reported, until) = (day(device.last_check_in), day(device.lease_until));
+            let because = because.map_or_else(String::new, |because| format!(": {because}"));
+            write(format!(
+                "{:<32}  {:<8}  {grade:<7}  {state:<11}  {reported:<10}  {until:<10}  {name}{this}{because}",
+                device.id.to_hex(),
+                role(device.role)
+            ))?;
+        }
+        for device in removed {
+            let (id, when) = (device.id.to_hex(), day(Some(device.at)));
+            write(format!(
+                "{id:<32}  {:<8}  {:<7}  {:<11}  {when:<10}  {:<10}  {}",
+                "",
+                "",
+                "removed",
+                "",
+                device.reason.text()
+            ))?;
         }
     }
     Ok(Exit::Done)
@@ -169,11 +243,36 @@ async fn revoke(
             return Err(Failure::new(Exit::Cancelled, "nothing was revoked", "answer y, or add --yes"));
         }
     }
-    let reason = if all { RemovalReason::RemovedAll } else { RemovalReason::Revoked };
     let ids: Vec<DeviceId> = chosen.iter().map(|device| device.id).collect();
+    if all {
+        primary.revoke_all().await?;
+    } else {
+        for id in &ids {
+            primary.revoke(*id, RemovalReason::Revoked).await?;
+        }
+    }
     for id in ids {
-        primary.revoke(id, reason).await?;
         voice.note(format_args!("revoked {}", id.to_hex()));
     }
     Ok(Exit::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_are_those_of_the_calendar() {
+        for (seconds, shown) in [
+            (0_u64, "1970-01-01"),
+            (951_782_400, "2000-02-29"),
+            (1_709_164_799, "2024-02-28"),
+            (1_709_164_800, "2024-02-29"),
+            (1_735_603_200, "2024-12-31"),
+            (4_102_444_800, "2100-01-01"),
+        ] {
+            assert_eq!(day(Some(Timestamp::from_unix_ms(seconds * 1000))), shown);
+        }
+        assert_eq!(day(None), "-");
+    }
 }

@@ -1,6 +1,7 @@
 //! The `pairlight` command. Parse, run, turn the outcome into an exit code; everything else lives in the modules.
 //! Data goes to standard output, words go to standard error.
 
+mod account;
 mod args;
 mod bench;
 mod camera;
@@ -71,8 +72,9 @@ fn run(command: Command, voice: Voice) -> Result<ExitCode, Failure> {
         Command::Demo(args) => demo::run(&args),
         Command::Link(args) => link::run(&args, voice),
         Command::Devices(args) => devices::run(&args, voice),
+        Command::Account(args) => account::run(&args, voice),
         Command::Relay(args) => {
-            link::block_on(async { pairlight_relay::run_foreground(args).await.map_err(Failure::from) })
+            link::block_on(async { pairlight_relay::run_foreground(*args).await.map_err(Failure::from) })
                 .map(|()| Exit::Done)
         }
         Command::Completions(args) => manual::completions(&args),

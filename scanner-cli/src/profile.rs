@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use pairlight_core::devices::AccountError;
 use pairlight_core::net::{NetError, RelayClient, RelayEndpoint, SharedStore, system_rng};
 use pairlight_core::store::{KeyFile, KeyWrap, KeyWrapError, Passphrase, PassphraseCost, Store, StoreError};
 use zeroize::Zeroizing;
@@ -178,6 +179,11 @@ impl From<NetError> for Failure {
             NetError::Store(_) => (Exit::Error, "check the profile's folder, its key and the free space"),
             NetError::OtherRole(_) => (Exit::Usage, "name another folder with --profile DIR"),
             NetError::NoAccount => (Exit::Error, "link this device first"),
+            NetError::OutOfScope(_) => (Exit::Error, "`pairlight devices` on the primary device shows what it may do"),
+            NetError::Locked => (Exit::Error, "link this device again with `pairlight link show`"),
+            NetError::Account(AccountError::WrongWords) => {
+                (Exit::Usage, "check the words, their order and spelling; `account recover` takes the newest ones")
+            }
             NetError::UnknownDevice => (Exit::Error, "`pairlight devices` lists the account's devices"),
             NetError::Session(_) | NetError::Account(_) | NetError::Ended => (Exit::Error, "start again"),
         };

@@ -1,6 +1,7 @@
 //! `pairlight scan`: reads codes from pictures, recordings and cameras, prints what they say, and says why if it found
 //! nothing. A link is never opened.
 
+mod explain;
 mod failures;
 mod input;
 mod output;
@@ -157,8 +158,24 @@ impl<W: Write> Session<'_, W> {
         };
         let options = ScanOptions { effort: ScanEffort::Thorough, all_symbols: self.args.all };
         let started = Instant::now();
-        let outcome = Scanner::new(options).scan(&frame, wall_clock());
+        let mut scanner = Scanner::new(options);
+        let (outcome, steps) = if self.args.explain {
+            let (outcome, steps) = scanner.explain(&frame, wall_clock());
+            (outcome, Some(steps))
+        } else {
+            (scanner.scan(&frame, wall_clock()), None)
+        };
         let took = started.elapsed();
+        if let Some(steps) = steps {
+            let place = explain::place_of(source);
+            match explain::draw(&frame, &steps).save(&place) {
+                Ok(()) => self.voice.note(format!("{source}: what was tried is drawn in {}", place.display())),
+                Err(error) => self.voice.warn(format!("{} cannot be written: {error}", place.display())),
+            }
+            for line in explain::tell(&steps) {
+                self.voice.note(line);
+            }
+        }
         let mut looked = Looked::default();
         looked.note(&outcome);
         for symbol in &outcome.symbols {

@@ -1,8 +1,10 @@
 //! A relay on a free port, sealed stores in a temporary folder, and both roles on this machine.
 
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use pairlight_core::net::{LinkedDevice, NetError, Primary, RelayClient, SharedStore};
+use pairlight_core::net::{Clock, LinkedDevice, NetError, Primary, RelayClient, SharedStore, system_clock};
 use pairlight_core::pairing::{DeviceDescription, LinkedAccount, LinkedEvent, PrimaryEvent};
 use pairlight_core::store::{KeyFile, Store};
 use pairlight_core::trust::{Policy, ScanSource};
@@ -35,8 +37,28 @@ pub fn description(name: &str) -> DeviceDescription {
     DeviceDescription { name: name.into(), os: "Linux".into(), app: "tests".into(), kind: ClientKind::Native }
 }
 
+/// The time of a world: the real one, and what a test adds.
+#[derive(Clone, Default)]
+pub struct Time(Arc<AtomicU64>);
+
+impl Time {
+    /// Moves every clock of the world on.
+    pub fn pass(&self, ms: u64) {
+        self.0.fetch_add(ms, Ordering::SeqCst);
+    }
+
+    /// The clock of a device.
+    #[must_use]
+    pub fn clock(&self) -> Clock {
+        let (added, real) = (self.0.clone(), system_clock());
+        Arc::new(move || real().plus_ms(added.load(Ordering::SeqCst)))
+    }
+}
+
 /// A running relay with a folder for stores.
 pub struct World {
+    /// The time of the relay and of every device.
+    pub time: Time,
     /// Where stores live.
     pub folder: tempfile::TempDir,
     /// The relay.
@@ -51,11 +73,21 @@ impl World {
     /// # Panics
     /// When no port or folder can be had.
     pub async fn start() -> Self {
-        let config = RelayConfig { limits: Limits::generous(), ..RelayConfig::default() };
+        Self::start_with(RelayConfig { limits: Limits::generous(), ..RelayConfig::default() }).await
+    }
+
+    /// Starts a relay that is configured like this, but for its clock.
+    ///
+    /// # Panics
+    /// When no port or folder can be had.
+    pub async fn start_with(config: RelayConfig) -> Self {
+        let time = Time::default();
+        let clock = time.clock();
+        let config = RelayConfig { clock: Arc::new(move || clock().unix_ms()), ..config };
         let relay = Relay::spawn(config).await.expect("a relay on a free port");
         let endpoint = RelayClient::discover(&relay.url()).await.expect("the relay answers");
         let client = RelayClient::new(endpoint).expect("a client");
-        Self { folder: tempfile::tempdir().expect("a folder"), relay, client }
+        Self { time, folder: tempfile::tempdir().expect("a folder"), relay, client }
     }
 
     /// A primary device with its own store.
@@ -64,7 +96,7 @@ impl World {
     /// What opening says.
     pub async fn primary(&self, name: &str, policy: Policy) -> Result<Primary, NetError> {
         let store = open_store(self.folder.path(), name);
-        Primary::open(store, self.client.clone(), policy, name).await
+        Primary::open_at(store, self.client.clone(), policy, name, self.time.clock()).await
     }
 
     /// A linked device with its own store.
@@ -72,7 +104,7 @@ impl World {
     /// # Errors
     /// What opening says.
     pub async fn linked(&self, name: &str) -> Result<LinkedDevice, NetError> {
-        LinkedDevice::open(open_store(self.folder.path(), name), self.client.clone()).await
+        LinkedDevice::open_at(open_store(self.folder.path(), name), self.client.clone(), self.time.clock()).await
     }
 }
 

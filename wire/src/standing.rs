@@ -122,3 +122,23 @@ record! {
         pub at: u64,
     }
 }
+
+impl Notice {
+    /// What a person reads.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let what = match self.kind {
+            NoticeKind::Linked => "a device was linked",
+            NoticeKind::Relinked => "a device was linked again",
+            NoticeKind::Removed => "a device was removed",
+            NoticeKind::Discrepancy => "something about a device does not add up",
+            NoticeKind::RootChanged => "another key holds the account",
+            NoticeKind::RecoveryChanged => "the account has a new recovery key",
+        };
+        match (self.discrepancy, self.removal) {
+            (Some(row), _) => format!("{what}: {}", row.text()),
+            (None, Some(reason)) => format!("{what}: {}", reason.text()),
+            (None, None) => what.to_owned(),
+        }
+    }
+}

@@ -552,3 +552,71 @@ pub(super) fn certify(
     };
     Ok(Certified { cert, entry })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand_chacha::ChaCha20Rng;
+    use rand_core::SeedableRng;
+
+    const START: Timestamp = Timestamp::from_unix_ms(1_800_000_000_000);
+
+    /// An account with this many linked devices.
+    fn with_devices(count: u8) -> (Account, Vec<DeviceId>) {
+        let mut rng = ChaCha20Rng::from_seed([4; 32]);
+        let mut account = Account::generate("phone", START, &mut rng).unwrap();
+        let mut devices = Vec::new();
+        for number in 0..count {
+            let key = SigningKey::generate(&mut rng);
+            let new = NewDevice {
+                device_pk: key.public(),
+                name: format!("device {number}"),
+                scope: SCOPE_ALL,
+                evidence: Evidence::NONE,
+                grade: Grade::Strong,
+                preset: Preset::Balanced,
+                link_th: [0; 32],
+            };
+            let certified = account.certify(&new, START, &mut rng).unwrap();
+            let accept = key.sign(SigningContext::DeviceAccept, &certified.entry.cert_digest);
+            let list = account.list_with(certified.accept(accept).unwrap(), START).unwrap();
+            account.advance(list.signed(), None).unwrap();
+            devices.push(DeviceId::of(&key.public()));
+        }
+        (account, devices)
+    }
+
+    #[test]
+    fn a_tombstone_says_why_for_180_days() {
+        let (mut account, devices) = with_devices(2);
+        let list = account.list_without(&devices[0], RemovalReason::Cloned, START).unwrap();
+        account.advance(list.signed(), None).unwrap();
+        assert_eq!(list.signed().kid, key_id(&account.ops.public()), "the root key is not needed");
+        for (days, kept) in [(179, true), (180, false)] {
+            let later = account.list_with_reset(&devices[1], START.plus_ms(days * DAY_MS)).unwrap();
+            let reason = later.tombstone(&devices[0]).map(|tombstone| tombstone.reason);
+            assert_eq!(reason, kept.then_some(RemovalReason::Cloned), "after {days} days");
+        }
+    }
+
+    #[test]
+    fn all_devices_go_with_one_list_of_the_ops_key() {
+        let (account, devices) = with_devices(3);
+        let alone = account.list_alone(RemovalReason::RemovedAll, START).unwrap();
+        assert_eq!(alone.list().epoch, account.list().list().epoch + 1);
+        assert_eq!(alone.list().entries.as_slice().len(), 1);
+        assert!(devices.iter().all(|device| alone.tombstone(device).is_some()));
+        assert_eq!(alone.signed().kid, key_id(&account.ops.public()));
+        assert!(with_devices(0).0.list_alone(RemovalReason::RemovedAll, START).is_err());
+    }
+
+    #[test]
+    fn resets_are_remembered_for_a_day() {
+        let (mut account, devices) = with_devices(1);
+        for (hours, remembered) in [(0, 1), (12, 2), (23, 3), (24, 3), (48, 1)] {
+            let list = account.list_with_reset(&devices[0], START.plus_ms(hours * 3_600_000)).unwrap();
+            account.advance(list.signed(), None).unwrap();
+            assert_eq!(list.list().resets.as_slice().len(), remembered, "after {hours} hours");
+        }
+    }
+}

@@ -3,6 +3,7 @@
 
 mod account;
 mod discrepancy;
+mod fork;
 mod label;
 mod notice;
 mod recovery;
@@ -11,8 +12,9 @@ mod tenancy;
 
 pub use account::{Account, AccountError, Certified, LeaseTerms, NewDevice};
 pub use discrepancy::{Action, Observation, action};
+pub use fork::ListFork;
 pub use label::{LabelKey, open_label};
-pub use notice::StoredNotice;
+pub use notice::{StoredNotice, Told};
 pub use recovery::{RecoveryWords, list_for_recovery};
 pub use supervision::{Assessment, Circumstances, Supervision, platform_class};
 pub use tenancy::{Duty, SessionCounts, Tenancy};

@@ -4,7 +4,7 @@
 use pairlight_wire::device::Preset;
 use pairlight_wire::id::DeviceId;
 use pairlight_wire::limits::LIST_ENTRIES;
-use pairlight_wire::standing::{Notice, NoticeKind};
+use pairlight_wire::standing::{Discrepancy, Notice, NoticeKind};
 use pairlight_wire::{List, record};
 use rand_core::CryptoRng;
 
@@ -13,6 +13,17 @@ use crate::crypto::random;
 use crate::trust::{Evidence, Grade};
 
 const HOUR_MS: u64 = 3_600_000;
+
+/// What others are to be told of a change of the list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Told {
+    /// What happened.
+    pub kind: NoticeKind,
+    /// To which device.
+    pub device: DeviceId,
+    /// What did not add up, when that is the reason.
+    pub discrepancy: Option<Discrepancy>,
+}
 
 record! {
     /// A notice with those who have not heard it yet, as it lies in the sealed store.

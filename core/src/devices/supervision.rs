@@ -200,6 +200,16 @@ impl Supervision {
         }
     }
 
+    /// The removal that follows from how the device stands, if one does: for when it could not be published at once.
+    #[must_use]
+    pub fn pending_removal(&self) -> Option<RemovalReason> {
+        match self.because {
+            Some(Discrepancy::CopyForked | Discrepancy::TwoSockets) => Some(RemovalReason::Cloned),
+            Some(Discrepancy::CountersImpossible) => Some(RemovalReason::Discrepancy),
+            _ => None,
+        }
+    }
+
     /// The scope that the device has now, of the one that its certificate grants.
     #[must_use]
     pub fn scope(&self, granted: u64) -> u64 {
@@ -215,11 +225,13 @@ impl Supervision {
         let findings: Vec<_> = seen.iter().map(|seen| (*seen, action(seen))).collect();
         for (seen, follows) in &findings {
             let standing = match follows {
-                Action::Quarantine => Standing::Quarantined,
+                // A removal takes effect here before the list says so.
+                Action::Quarantine | Action::Revoke(_) => Standing::Quarantined,
                 Action::Restrict => Standing::Restricted,
                 _ => continue,
             };
-            if standing > self.standing {
+            let graver = matches!(follows, Action::Revoke(_));
+            if standing > self.standing || graver {
                 self.standing = standing;
                 self.because = Some(seen.row());
             }

@@ -15,6 +15,7 @@ use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream, connect_asyn
 
 use super::error::NetError;
 use crate::crypto::sign::SigningKey;
+use crate::devices::RecoveryWords;
 use pairlight_wire::sign::SigningContext;
 
 /// No single request takes longer, long polls aside.
@@ -201,6 +202,13 @@ impl RelayClient {
         let url = self.url(&format!("/v1/accounts/{}/list?from={from}", who.account.to_hex()));
         let proof: String = auth.encode().iter().map(|byte| format!("{byte:02x}")).collect();
         self.answer(self.http.get(url).header("authorization", format!("Pairlight {proof}"))).await
+    }
+
+    /// The newest list of the account that the words recover.
+    pub(super) async fn recovery(&self, words: &RecoveryWords) -> Result<ListChain, NetError> {
+        let challenge: Challenge = self.answer(self.http.post(self.url("/v1/challenge"))).await?;
+        let claim = words.claim(challenge.nonce, &self.endpoint.host);
+        self.answer(self.http.post(self.url("/v1/recovery")).body(claim.encode())).await
     }
 
     pub(super) async fn socket(&self, path: &str) -> Result<Socket, NetError> {

@@ -1,31 +1,35 @@
 //! The live connection of a device: logs in, delivers sealed messages both ways, follows the device list, and learns at
 //! once when it was removed.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use pairlight_wire::device::Role;
 use pairlight_wire::envelope::{Envelope, EnvelopeKind};
-use pairlight_wire::hash::sha256;
 use pairlight_wire::id::DeviceId;
-use pairlight_wire::list::RemovalReason;
+use pairlight_wire::limits::CHAIN_LISTS;
+use pairlight_wire::list::{RemovalReason, VerifiedList};
 use pairlight_wire::relay::{
-    AckEnvelopes, AskBlobToken, BlobToken, Deliver, ListChain, Login, PostEnvelope, PublishList, RefusalCode, Refused,
+    AckEnvelopes, AskBlobToken, BlobToken, Deliver, Login, PostEnvelope, PublishList, RefusalCode, Refused,
     StreamEvent, StreamRequest,
 };
+use pairlight_wire::standing::{Discrepancy, Notice, Standing};
 use pairlight_wire::{Bytes, Wire};
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use super::blobs::Blobs;
 use super::client::{Credentials, Received, RelayClient, Socket, next_frame, send_frame};
-use super::clock::system_rng;
+use super::clock::{Clock, pause, system_rng};
 use super::error::NetError;
 use super::shared::SharedStore;
+use super::upkeep::check_scope;
+use crate::Timestamp;
 use crate::crypto::random;
-use crate::devices::Account;
+use crate::devices::{Account, Action, ListFork};
 use crate::pairing::LinkedAccount;
-use crate::session::SessionError;
+use crate::session::{ResetDesk, SessionError};
+use crate::trust::Policy;
 
 /// Pauses between tries to connect, in seconds.
 const BACKOFF_S: [u64; 5] = [1, 2, 4, 8, 16];
@@ -61,6 +65,54 @@ pub enum ConnectionEvent {
         /// Its epoch.
         epoch: u64,
     },
+    /// A message arrived from a device that may not send now; it was dropped.
+    Withheld {
+        /// Sender.
+        from: DeviceId,
+    },
+    /// A new lease came: this device may stay.
+    Leased {
+        /// Until when.
+        until: Timestamp,
+        /// What it may do.
+        standing: Standing,
+        /// Why not all.
+        because: Option<Discrepancy>,
+    },
+    /// The primary device has been silent for long; the lease will end.
+    Silent {
+        /// For how long, ms.
+        for_ms: u64,
+    },
+    /// The permission has ended: the store is sealed and its key dropped. Link the device again, after opening the store
+    /// anew. Followed by `Removed` when nobody does.
+    Locked(Discrepancy),
+    /// Somebody shows different devices different lists. This device keeps its own and takes no other until the person
+    /// decides; sessions go on.
+    Forked(ListFork),
+    /// The relay shows an older list than one that it showed before.
+    RolledBack {
+        /// The epoch that this device knows.
+        known: u64,
+        /// The epoch that the relay says is the newest.
+        offered: u64,
+    },
+    /// On a primary device: something about a device does not add up.
+    Discrepancy {
+        /// The device.
+        device: DeviceId,
+        /// What.
+        row: Discrepancy,
+        /// What follows.
+        follows: Action,
+    },
+    /// Something happened to a device of the account: on the other devices at once, on the primary device again later.
+    Notice(Notice),
+    /// The session with a device was made anew under the pinned keys.
+    SessionReset {
+        /// The device.
+        peer: DeviceId,
+    },
     /// A signed list proves that this device was removed; its keys and data are erased. The last event.
     Removed(RemovalReason),
     /// The relay refuses this device, without proof that it was removed: nothing is erased. The last event.
@@ -77,7 +129,14 @@ pub(super) enum Membership {
 }
 
 impl Membership {
-    fn credentials(&self) -> Credentials<'_> {
+    pub(super) fn list(&self) -> &VerifiedList {
+        match self {
+            Self::Primary(account) => account.list(),
+            Self::Linked(account) => account.list(),
+        }
+    }
+
+    pub(super) fn credentials(&self) -> Credentials<'_> {
         match self {
             Self::Primary(account) => Credentials {
                 account: account.id(),
@@ -100,30 +159,6 @@ impl Membership {
             Self::Linked(_) => Role::Linked,
         }
     }
-
-    fn follow(&mut self, chain: &ListChain) -> Result<(), NetError> {
-        match self {
-            Self::Linked(account) => Ok(account.follow(chain)?),
-            Self::Primary(account) => follow_primary(account, chain),
-        }
-    }
-
-    fn removal(&self) -> Option<RemovalReason> {
-        match self {
-            Self::Primary(_) => None,
-            Self::Linked(account) => account.list().tombstone(&account.device_id()).map(|tombstone| tombstone.reason),
-        }
-    }
-}
-
-/// Follows the lists of the relay on a primary device.
-pub(super) fn follow_primary(account: &mut Account, chain: &ListChain) -> Result<(), NetError> {
-    for signed in chain.lists.as_slice() {
-        if sha256(&[signed.payload.as_slice()]) != *account.list().hash() {
-            account.advance(signed, chain.ops.as_ref())?;
-        }
-    }
-    Ok(())
 }
 
 /// What a [`Connection`] and its [`Blobs`] ask of the task.
@@ -144,6 +179,15 @@ pub(super) struct Outgoing {
     done: oneshot::Sender<Result<(), NetError>>,
 }
 
+/// What a connection needs beside its account.
+pub(super) struct Surroundings {
+    pub(super) clock: Clock,
+    /// What a primary device grants; `None` on a linked one.
+    pub(super) policy: Option<Policy>,
+    /// Class of the platform that a linked device reports.
+    pub(super) platform: [u8; 8],
+}
+
 /// A live connection. Dropping it goes offline.
 #[derive(Debug)]
 pub struct Connection {
@@ -154,15 +198,35 @@ pub struct Connection {
 }
 
 impl Connection {
-    pub(super) fn start(membership: Membership, client: RelayClient, store: SharedStore) -> Self {
+    pub(super) fn start(
+        membership: Membership,
+        client: RelayClient,
+        store: SharedStore,
+        surroundings: Surroundings,
+    ) -> Self {
         let (commands, inbox) = mpsc::channel(64);
         let (outbox, events) = mpsc::channel(64);
         // The relay takes a known reference for a repetition, also one of an earlier run of this program.
         let next_reference = u64::from_be_bytes(random(&mut system_rng())) >> 1;
+        let Surroundings { clock, policy, platform } = surroundings;
         let blobs = Blobs::new(client.clone(), commands.clone());
-        let unsent = VecDeque::new();
-        let tokens = TokensWanted::default();
-        let driver = Driver { membership, client, store, inbox, outbox, unsent, tokens, next_reference };
+        let driver = Driver {
+            membership,
+            client,
+            store,
+            clock,
+            policy,
+            platform,
+            inbox,
+            outbox,
+            unsent: VecDeque::new(),
+            tokens: TokensWanted::default(),
+            next_reference,
+            desk: ResetDesk::default(),
+            unreadable: HashMap::new(),
+            reported: false,
+            socket_nonce: None,
+        };
         Self { commands, blobs, events: Mutex::new(events), task: tokio::spawn(driver.run()) }
     }
 
@@ -222,9 +286,9 @@ impl Drop for Connection {
 }
 
 /// Sealed, not yet accepted by the relay.
-struct Unsent {
-    post: PostEnvelope,
-    done: oneshot::Sender<Result<(), NetError>>,
+pub(super) struct Unsent {
+    pub(super) post: PostEnvelope,
+    pub(super) done: oneshot::Sender<Result<(), NetError>>,
 }
 
 /// The post that the relay speaks of.
@@ -233,19 +297,30 @@ fn take_unsent(unsent: &mut VecDeque<Unsent>, reference: u64) -> Option<Unsent> 
     unsent.remove(at)
 }
 
-struct Driver {
-    membership: Membership,
-    client: RelayClient,
-    store: SharedStore,
+pub(super) struct Driver {
+    pub(super) membership: Membership,
+    pub(super) client: RelayClient,
+    pub(super) store: SharedStore,
+    pub(super) clock: Clock,
+    pub(super) policy: Option<Policy>,
+    pub(super) platform: [u8; 8],
     inbox: mpsc::Receiver<Command>,
     outbox: mpsc::Sender<ConnectionEvent>,
-    unsent: VecDeque<Unsent>,
+    pub(super) unsent: VecDeque<Unsent>,
     tokens: TokensWanted,
-    next_reference: u64,
+    pub(super) next_reference: u64,
+    /// Sessions that are being made anew.
+    pub(super) desk: ResetDesk,
+    /// Messages in a row that did not open, and since when.
+    pub(super) unreadable: HashMap<DeviceId, (u64, Timestamp)>,
+    /// Whether this program has reported since its start.
+    pub(super) reported: bool,
+    /// Nonce of the socket before: never stored, so a copy of the profile does not have it.
+    socket_nonce: Option<[u8; 32]>,
 }
 
 /// Why a socket's turn is over.
-enum Over {
+pub(super) enum Over {
     /// Try again.
     Lost,
     /// Tell the app, and stop.
@@ -258,10 +333,19 @@ impl Driver {
     async fn run(mut self) {
         let mut failures = 0usize;
         loop {
-            let over = match self.client.socket("/v1/stream").await {
-                Ok(socket) => self.serve(socket, &mut failures).await,
-                Err(_) => Over::Lost,
+            // What must not wait for a relay: a lease that has ended locks the device also where there is none.
+            let mut over = match self.upkeep(None).await {
+                Err(over) => over,
+                Ok(()) => match self.client.socket("/v1/stream").await {
+                    Ok(socket) => self.serve(socket, &mut failures).await,
+                    Err(_) => Over::Lost,
+                },
             };
+            if matches!(over, Over::Lost)
+                && let Err(graver) = self.upkeep(None).await
+            {
+                over = graver;
+            }
             match over {
                 Over::Dropped => return,
                 Over::End(event) => {
@@ -294,12 +378,22 @@ impl Driver {
             Membership::Primary(_) => None,
             Membership::Linked(account) => Some(account.lease().clone()),
         };
-        if send_frame(&mut socket, &StreamRequest::Login(Login { auth, lease, previous: None })).await.is_err() {
+        if send_frame(&mut socket, &StreamRequest::Login(Login { auth, lease, previous: self.socket_nonce }))
+            .await
+            .is_err()
+        {
             return Over::Lost;
         }
+        self.socket_nonce = Some(challenge.nonce);
         let mut online = false;
         loop {
+            let tick = pause(self.now(), None);
             tokio::select! {
+                () = tokio::time::sleep(tick), if online => {
+                    if let Err(over) = self.upkeep(Some(&mut socket)).await {
+                        return over;
+                    }
+                }
                 frame = next_frame::<StreamEvent>(&mut socket) => {
                     let frame = match frame {
                         Received::Frame(frame) => frame,
@@ -334,15 +428,20 @@ impl Driver {
         match frame {
             StreamEvent::Welcome(welcome) => {
                 self.tell(ConnectionEvent::Online).await?;
-                if welcome.epoch > self.membership.credentials().epoch {
+                let known = self.membership.list().list().epoch;
+                if welcome.epoch > known {
                     self.follow_list().await?;
+                } else if welcome.epoch < known {
+                    self.tell(ConnectionEvent::RolledBack { known, offered: welcome.epoch }).await?;
                 }
                 for unsent in &self.unsent {
                     send_frame(socket, &StreamRequest::Post(unsent.post.clone())).await.map_err(|_| Over::Lost)?;
                 }
                 // A question on the socket before got no answer.
                 self.tokens.reference = None;
-                self.ask_token(socket).await
+                self.ask_token(socket).await?;
+                self.remove_condemned().await?;
+                self.upkeep(Some(socket)).await
             }
             StreamEvent::Deliver(deliver) => self.on_deliver(socket, deliver).await,
             StreamEvent::Accepted(accepted) => {
@@ -355,7 +454,17 @@ impl Driver {
                 self.tokens.answer(&token);
                 Ok(())
             }
-            StreamEvent::ListChanged(_) => self.follow_list().await,
+            StreamEvent::ListChanged(_) => {
+                self.follow_list().await?;
+                self.ask_for_session(socket).await?;
+                self.upkeep(Some(socket)).await
+            }
+            StreamEvent::LeaseExpiring(_) => {
+                self.reported = false;
+                self.upkeep(Some(socket)).await
+            }
+            StreamEvent::Duplicate(duplicate) => self.on_device_news(duplicate.device, None).await,
+            StreamEvent::Seen(seen) => self.on_device_news(seen.device, Some(seen.country.as_str().to_owned())).await,
             StreamEvent::Refused(refused) => match (refused.reference, refused.code) {
                 (Some(reference), _) if self.tokens.refuse(reference, &refused) => Ok(()),
                 // The relay cannot store now: the post waits for the next socket.
@@ -370,29 +479,13 @@ impl Driver {
                 (None, RefusalCode::Overflow) => Ok(()),
                 (None, code) => Err(self.on_refusal(Some(code)).await),
             },
-            StreamEvent::Challenge(_)
-            | StreamEvent::LeaseExpiring(_)
-            | StreamEvent::Duplicate(_)
-            | StreamEvent::Seen(_) => Ok(()),
+            StreamEvent::Challenge(_) => Ok(()),
         }
     }
 
     async fn on_deliver(&mut self, socket: &mut Socket, deliver: Deliver) -> Result<(), Over> {
         if let Ok(envelope) = Envelope::decode(deliver.envelope.as_slice()) {
-            let from = envelope.from;
-            let opened = self.store.run(move |store| {
-                let Some(mut session) = store.session(&envelope.from)? else { return Ok(None) };
-                let opened = session.open(&envelope);
-                if opened.is_ok() {
-                    store.put_session(&session)?;
-                }
-                Ok(opened.ok())
-            });
-            let event = match opened.await.map_err(|error| Over::End(ConnectionEvent::Failed(error)))? {
-                Some(message) => ConnectionEvent::Message { from, kind: message.kind, body: message.body },
-                None => ConnectionEvent::Unreadable { from },
-            };
-            self.tell(event).await?;
+            self.on_envelope(socket, envelope).await?;
         }
         let ack = StreamRequest::Ack(AckEnvelopes { up_to: deliver.number });
         send_frame(socket, &ack).await.map_err(|_| Over::Lost)
@@ -414,6 +507,9 @@ impl Driver {
         let Outgoing { to, kind, body, done } = outgoing;
         let sealed = self.store.run(move |store| {
             let Some(mut session) = store.session(&to)? else { return Ok(Err(NetError::UnknownDevice)) };
+            if let Err(error) = check_scope(store, &to, kind)? {
+                return Ok(Err(error));
+            }
             match session.seal(kind, &body, &mut system_rng()) {
                 Err(error) => Ok(Err(error.into())),
                 Ok(envelope) => {
@@ -442,40 +538,37 @@ impl Driver {
         Ok(())
     }
 
-    /// Fetches and follows the lists that are not known yet.
+    /// Fetches and follows the lists that are not known yet, as many answers as it takes.
     async fn follow_list(&mut self) -> Result<(), Over> {
-        let who = self.membership.credentials();
-        let from = who.epoch.saturating_add(1);
-        let chain = match self.client.chain(&who, from).await {
-            Ok(chain) => chain,
-            Err(NetError::Refused(refused)) => return Err(Over::End(ConnectionEvent::Refused(refused.code))),
-            Err(_) => return Err(Over::Lost),
-        };
-        let mut followed = self.membership.clone();
-        if let Err(error) = followed.follow(&chain) {
-            // A fork: nothing of it is believed.
-            return Err(Over::End(ConnectionEvent::Failed(error)));
+        loop {
+            let who = self.membership.credentials();
+            let known = who.epoch;
+            let chain = match self.client.chain(&who, known.saturating_add(1)).await {
+                Ok(chain) => chain,
+                Err(NetError::Refused(refused)) => return Err(Over::End(ConnectionEvent::Refused(refused.code))),
+                Err(_) => return Err(Over::Lost),
+            };
+            let more = chain.lists.as_slice().len() >= CHAIN_LISTS;
+            let now = self.now();
+            let followed = self.stored(move |store| store.follow(&chain, now)).await?;
+            if let Some(reason) = followed.removal {
+                return Err(self.erase(reason).await);
+            }
+            self.reload().await?;
+            if let Some(fork) = followed.fork {
+                self.tell(ConnectionEvent::Forked(fork)).await?;
+            }
+            if followed.refused {
+                // The account never signed it: nothing of it is believed.
+                return Err(Over::End(ConnectionEvent::Failed(NetError::NotAuthentic)));
+            }
+            if followed.epoch > known {
+                self.tell(ConnectionEvent::ListChanged { epoch: followed.epoch }).await?;
+            }
+            if !more || followed.epoch <= known {
+                return Ok(());
+            }
         }
-        let before = self.membership.credentials().epoch;
-        self.membership = followed;
-        if let Some(reason) = self.membership.removal() {
-            let wiped = self.store.run(|store| store.wipe()).await;
-            return Err(Over::End(match wiped {
-                Ok(()) => ConnectionEvent::Removed(reason),
-                Err(error) => ConnectionEvent::Failed(error),
-            }));
-        }
-        let membership = self.membership.clone();
-        let saved = self.store.run(move |store| match membership {
-            Membership::Primary(account) => store.put_account(&account),
-            Membership::Linked(account) => store.put_linked_account(&account),
-        });
-        saved.await.map_err(|error| Over::End(ConnectionEvent::Failed(error)))?;
-        let epoch = self.membership.credentials().epoch;
-        if epoch > before {
-            self.tell(ConnectionEvent::ListChanged { epoch }).await?;
-        }
-        Ok(())
     }
 
     /// The relay does not let this device in, or throws it out.
@@ -485,6 +578,10 @@ impl Driver {
             Some(RefusalCode::Removed) => match self.follow_list().await {
                 Err(over @ Over::End(_)) => over,
                 _ => Over::End(ConnectionEvent::Refused(RefusalCode::Removed)),
+            },
+            Some(RefusalCode::LeaseExpired) => match self.upkeep(None).await {
+                Err(over) => over,
+                Ok(()) => Over::End(ConnectionEvent::Refused(RefusalCode::LeaseExpired)),
             },
             // A relay that lost its store learns the account again from its primary device.
             Some(RefusalCode::NotFound | RefusalCode::NotAllowed) if self.membership.role() == Role::Primary => {
@@ -503,7 +600,7 @@ impl Driver {
         }
     }
 
-    async fn tell(&self, event: ConnectionEvent) -> Result<(), Over> {
+    pub(super) async fn tell(&self, event: ConnectionEvent) -> Result<(), Over> {
         self.outbox.send(event).await.map_err(|_| Over::Dropped)
     }
 }

@@ -1,6 +1,7 @@
 //! What can go wrong between here and the relay.
 
 use pairlight_wire::relay::{RefusalCode, Refused};
+use pairlight_wire::standing::Discrepancy;
 
 use crate::crypto::CryptoError;
 use crate::devices::AccountError;
@@ -40,6 +41,12 @@ pub enum NetError {
     /// The store holds an account of the other role. Use another store.
     #[error("this store already belongs to {0}")]
     OtherRole(&'static str),
+    /// This device, or the one that it writes to, may not do this now. The reason is the one that both sides show.
+    #[error("this is out of scope{}", .0.map_or_else(|| ": the certificate does not grant it".to_owned(), |row| format!(": {}", row.text())))]
+    OutOfScope(Option<Discrepancy>),
+    /// The permission of this device has ended; its store is sealed. Link it again.
+    #[error("this device is locked: its permission was not renewed in time; link it again")]
+    Locked,
     /// The device is not one of the account's devices.
     #[error("there is no such device on this account")]
     UnknownDevice,

@@ -4,12 +4,16 @@ use std::sync::Arc;
 
 use super::client::RelayClient;
 use super::clock::{Clock, SystemRng, system_clock, system_rng};
-use super::connection::{Connection, Membership};
+use super::connection::{Connection, Membership, Surroundings};
 use super::error::NetError;
 use super::linking::Linking;
 use super::shared::SharedStore;
+use crate::Timestamp;
+use crate::devices::{Duty, ListFork, Tenancy, platform_class};
 use crate::pairing::{DeviceDescription, LinkedAccount, LinkedMachine};
+use crate::store::{Batch, Store, StoreError};
 use crate::trust::{LinkedAbilities, Radio};
+use pairlight_wire::standing::{Discrepancy, Standing};
 
 /// The linked device: a laptop, a terminal, a browser.
 #[derive(Clone)]
@@ -17,8 +21,61 @@ pub struct LinkedDevice {
     store: SharedStore,
     client: RelayClient,
     clock: Clock,
+    platform: [u8; 8],
     abilities: LinkedAbilities,
     radio: Option<Arc<dyn Radio>>,
+}
+
+/// How a linked device stands with its account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LinkedStanding {
+    /// What it may do.
+    pub standing: Standing,
+    /// Why not all; also why it is locked.
+    pub because: Option<Discrepancy>,
+    /// Whether its permission has ended: only a new link helps.
+    pub locked: bool,
+    /// When its permission ends.
+    pub ends: Timestamp,
+    /// How long the primary device has been silent, ms.
+    pub silent_ms: u64,
+    /// Lists that contradict each other, if some were seen.
+    pub fork: Option<ListFork>,
+}
+
+/// The class of the platform that this was built for.
+fn own_platform() -> [u8; 8] {
+    let system = match () {
+        () if cfg!(target_os = "linux") => "linux",
+        () if cfg!(target_os = "macos") => "macos",
+        () if cfg!(target_os = "windows") => "windows",
+        () if cfg!(target_os = "android") => "android",
+        () if cfg!(target_os = "ios") => "ios",
+        () => "other",
+    };
+    let processor = match () {
+        () if cfg!(target_arch = "x86_64") => "x86_64",
+        () if cfg!(target_arch = "aarch64") => "aarch64",
+        () => "other",
+    };
+    platform_class(system, processor)
+}
+
+/// Brings a store up to the time: what ended while nobody looked is locked or erased.
+fn catch_up_with_time(store: &mut Store, now: Timestamp) -> Result<(), StoreError> {
+    let Some(account) = store.linked_account()?.filter(LinkedAccount::is_committed) else { return Ok(()) };
+    let mut tenancy = store.tenancy()?.unwrap_or_else(|| Tenancy::new(account.created()));
+    match tenancy.duty(account.ends(), now) {
+        Some(Duty::Wipe) => store.wipe(),
+        Some(Duty::Lock) => {
+            tenancy.locked = true;
+            tenancy.because = Some(Discrepancy::LeaseEnded);
+            let mut batch = Batch::new();
+            batch.put_tenancy(&tenancy);
+            store.commit(&batch)
+        }
+        _ => Ok(()),
+    }
 }
 
 impl LinkedDevice {
@@ -38,8 +95,10 @@ impl LinkedDevice {
         if store.run(|store| store.account()).await?.is_some() {
             return Err(NetError::OtherRole("a primary device"));
         }
+        let now = clock();
+        store.run(move |store| catch_up_with_time(store, now)).await?;
         let abilities = LinkedAbilities { lan: true, ..LinkedAbilities::default() };
-        Ok(Self { store, client, clock, abilities, radio: None })
+        Ok(Self { store, client, clock, platform: own_platform(), abilities, radio: None })
     }
 
     /// Which evidence this device can give. By default: answers on the local network.
@@ -55,6 +114,40 @@ impl LinkedDevice {
         self.radio = Some(radio);
         self.abilities.radio = true;
         self
+    }
+
+    /// Reports another class of platform: for a host that is not native, such as a browser.
+    #[must_use]
+    pub fn with_platform(self, platform: [u8; 8]) -> Self {
+        Self { platform, ..self }
+    }
+
+    /// How this device stands; `None` when it is not linked.
+    ///
+    /// # Errors
+    /// [`NetError::Store`].
+    pub async fn standing(&self) -> Result<Option<LinkedStanding>, NetError> {
+        let now = (self.clock)();
+        let Some(account) = self.account().await? else { return Ok(None) };
+        let fallback = Tenancy::new(account.created());
+        let (tenancy, fork) = self.store.run(|store| Ok((store.tenancy()?, store.fork()?))).await?;
+        let tenancy = tenancy.unwrap_or(fallback);
+        Ok(Some(LinkedStanding {
+            standing: tenancy.standing,
+            because: tenancy.because,
+            locked: tenancy.locked,
+            ends: Timestamp::from_unix_ms(account.ends()),
+            silent_ms: tenancy.silence_ms(now),
+            fork,
+        }))
+    }
+
+    /// The person looked at both hashes and keeps this device's list: other lists are taken again.
+    ///
+    /// # Errors
+    /// [`NetError::Store`].
+    pub async fn keep_own_list(&self) -> Result<(), NetError> {
+        self.store.run(|store| store.clear_fork()).await
     }
 
     /// The account, when this device is linked.
@@ -103,11 +196,17 @@ impl LinkedDevice {
     /// Goes online.
     ///
     /// # Errors
-    /// [`NetError::NoAccount`] when this device is not linked.
+    /// [`NetError::NoAccount`] when this device is not linked, [`NetError::Locked`] when its permission has ended.
     pub async fn connect(&self) -> Result<Connection, NetError> {
+        let now = (self.clock)();
+        self.store.run(move |store| catch_up_with_time(store, now)).await?;
         let account = self.account().await?.ok_or(NetError::NoAccount)?;
+        if self.store.run(|store| store.tenancy()).await?.is_some_and(|tenancy| tenancy.locked) {
+            return Err(NetError::Locked);
+        }
         let membership = Membership::Linked(Box::new(account));
-        Ok(Connection::start(membership, self.client.clone(), self.store.clone()))
+        let surroundings = Surroundings { clock: self.clock.clone(), policy: None, platform: self.platform };
+        Ok(Connection::start(membership, self.client.clone(), self.store.clone(), surroundings))
     }
 
     /// Erases everything that this device knows. The account's list still names it until its primary device removes it.

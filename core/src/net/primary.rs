@@ -4,25 +4,29 @@ use std::sync::Arc;
 
 use pairlight_wire::device::Role;
 use pairlight_wire::id::{AccountId, DeviceId};
-use pairlight_wire::list::{Entry, RemovalReason, VerifiedList};
+use pairlight_wire::limits::LEASE_GRACE_MS;
+use pairlight_wire::list::{Entry, RemovalReason, Tombstone};
 use pairlight_wire::qr::QrPayload;
-use pairlight_wire::relay::{PublishList, RefusalCode};
+use pairlight_wire::relay::RefusalCode;
+use pairlight_wire::standing::{Discrepancy, Notice, NoticeKind, Standing};
 
-use super::client::{Credentials, RelayClient};
+use super::client::RelayClient;
 use super::clock::{Clock, SystemRng, system_clock, system_rng};
-use super::connection::{Connection, Membership, follow_primary};
+use super::connection::{Connection, Membership, Surroundings};
 use super::error::NetError;
 use super::pairing::Pairing;
+use super::publish::Publisher;
 use super::shared::SharedStore;
 use crate::Timestamp;
-use crate::devices::{Account, AccountError};
+use crate::devices::{Account, ListFork, RecoveryWords, Told, list_for_recovery};
 use crate::pairing::{PrimaryConfig, PrimaryMachine};
+use crate::store::Batch;
 use crate::trust::lan::LAN_LIMIT;
 use crate::trust::policy::LONGEST_LEASE_MS;
 use crate::trust::{Evidence, EvidenceSetup, Grade, PasskeyRegistration, Policy, Radio, ScanSource};
 
-/// Tries to change the list before giving up against other devices that change it too.
-const CHANGE_TRIES: u32 = 4;
+/// Tries to recover an account whose list changes meanwhile.
+const RECOVERY_TRIES: u32 = 4;
 
 /// A primary device: holds the root key, links and removes devices.
 #[derive(Clone)]
@@ -50,8 +54,29 @@ pub struct DeviceInfo {
     pub linked: Timestamp,
     /// Grade of the evidence at linking.
     pub grade: Option<Grade>,
-    /// Scope bits.
+    /// Scope bits of the certificate.
     pub scope: u64,
+    /// When its last report came; `None` before the first, and for this device.
+    pub last_check_in: Option<Timestamp>,
+    /// End of its newest lease, as far as it is known here.
+    pub lease_until: Option<Timestamp>,
+    /// What it may do.
+    pub standing: Standing,
+    /// Why not all.
+    pub because: Option<Discrepancy>,
+    /// Whether its lease ended so long ago that it has locked itself.
+    pub is_locked: bool,
+}
+
+/// A device that left the account within the last 180 days.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RemovedDevice {
+    /// The device.
+    pub id: DeviceId,
+    /// Why.
+    pub reason: RemovalReason,
+    /// When.
+    pub at: Timestamp,
 }
 
 impl Primary {
@@ -96,8 +121,73 @@ impl Primary {
         Ok(Self { store, client, policy, clock, evidence, radio: None })
     }
 
+    /// Brings an account to this device, which is new, with the 24 words of its recovery key. The primary device that was
+    /// lost is removed, linked devices stay. Gives the new words, to be shown once: the old ones are spent.
+    ///
+    /// # Errors
+    /// [`NetError::Account`] for words that no account has, [`NetError::OtherRole`] when the store is not empty.
+    pub async fn recover(
+        store: SharedStore,
+        client: RelayClient,
+        policy: Policy,
+        name: &str,
+        words: &RecoveryWords,
+    ) -> Result<(Self, RecoveryWords), NetError> {
+        Self::recover_at(store, client, policy, name, words, system_clock()).await
+    }
+
+    /// As [`Primary::recover`], with a clock of the caller's.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn recover_at(
+        store: SharedStore,
+        client: RelayClient,
+        policy: Policy,
+        name: &str,
+        words: &RecoveryWords,
+        clock: Clock,
+    ) -> Result<(Self, RecoveryWords), NetError> {
+        let used = store.run(|store| Ok(store.linked_account()?.is_some() || store.account()?.is_some())).await?;
+        if used {
+            return Err(NetError::OtherRole("an account"));
+        }
+        let fresh = RecoveryWords::generate(&mut system_rng());
+        let publisher = Publisher { store: store.clone(), client: client.clone(), clock: clock.clone() };
+        for _ in 0..RECOVERY_TRIES {
+            let chain = client.recovery(words).await?;
+            let newest = chain.lists.as_slice().first().ok_or(NetError::Protocol)?;
+            let newest = list_for_recovery(newest, chain.ops.as_ref()).map_err(|_| NetError::NotAuthentic)?;
+            let now = clock();
+            let account = Account::recover(words, &fresh, &newest, name, now, &mut system_rng())?;
+            // The new root key is on disk before anybody can see it.
+            let kept = account.clone();
+            store.run(move |store| store.put_account(&kept)).await?;
+            match publisher.publish(&account, account.list()).await {
+                Ok(()) => {
+                    let own = account.device_id();
+                    let told = [Told { kind: NoticeKind::RootChanged, device: own, discrepancy: None }];
+                    store.run(move |store| store.put_changed_account(&account, &told, now)).await?;
+                    let evidence = EvidenceSetup { lan: Some(LAN_LIMIT), ..EvidenceSetup::default() };
+                    return Ok((Self { store, client, policy, clock, evidence, radio: None }, fresh));
+                }
+                Err(NetError::Refused(refused)) if refused.code == RefusalCode::Conflict => {}
+                Err(error) => {
+                    store.run(|store| store.wipe()).await?;
+                    return Err(error);
+                }
+            }
+        }
+        store.run(|store| store.wipe()).await?;
+        Err(NetError::Unreachable("the account's list keeps changing".to_owned()))
+    }
+
+    fn publisher(&self) -> Publisher {
+        Publisher { store: self.store.clone(), client: self.client.clone(), clock: self.clock.clone() }
+    }
+
     async fn account(&self) -> Result<Account, NetError> {
-        self.store.run(|store| store.account()).await?.ok_or(NetError::NoAccount)
+        self.publisher().account().await
     }
 
     /// The account's id.
@@ -114,10 +204,12 @@ impl Primary {
     /// # Errors
     /// [`NetError`] when the relay cannot be reached or refuses.
     pub async fn register(&self) -> Result<(), NetError> {
-        let account = self.account().await?;
-        match self.publish(&account, account.list()).await {
+        let publisher = self.publisher();
+        publisher.settle_rotation().await?;
+        let account = publisher.account().await?;
+        match publisher.publish(&account, account.list()).await {
             Err(NetError::Refused(refused)) if refused.code == RefusalCode::Conflict => {
-                self.catch_up().await.map(|_| ())
+                publisher.catch_up().await.map(|_| ())
             }
             other => other,
         }
@@ -185,20 +277,22 @@ impl Primary {
     async fn setup(&self) -> Result<EvidenceSetup, NetError> {
         let mut setup = self.evidence.clone();
         setup.passkeys.extend(self.passkeys().await?);
-        let (account, now) = (self.account().await?, (self.clock)());
-        let entries = account.list().list().entries.as_slice().iter();
-        let linked = entries.filter(|entry| entry.role == Role::Linked);
-        setup.lapsed.extend(linked.filter(|entry| self.has_lapsed(entry, now)).map(|entry| entry.device));
+        let now = (self.clock)();
+        let ended = |device: &DeviceInfo| device.lease_until.is_some_and(|until| now > until);
+        // A device that is quarantined may be a copy: its key proves nothing.
+        let honest = |device: &DeviceInfo| device.standing != Standing::Quarantined;
+        let devices = self.devices().await?.into_iter();
+        setup.lapsed.extend(devices.filter(|device| ended(device) && honest(device)).map(|device| device.id));
         Ok(setup)
     }
 
-    /// Whether the lease that a device got when it was linked has ended.
-    fn has_lapsed(&self, entry: &Entry, now: Timestamp) -> bool {
+    /// When the lease that a device got when it was linked ends, ms since 1970.
+    fn first_lease_end(policy: Policy, entry: &Entry) -> u64 {
         let (_, grade, preset) = Evidence::from_certificate(entry.evidence);
-        let policy = preset.and_then(Policy::of_preset).unwrap_or(self.policy);
+        let policy = preset.and_then(Policy::of_preset).unwrap_or(policy);
         // A grade that nothing is granted for today had a lease once: the longest that there is.
         let lease_ms = grade.and_then(|grade| policy.grant(grade)).map_or(LONGEST_LEASE_MS, |grant| grant.lease_ms);
-        now > Timestamp::from_unix_ms(entry.created).plus_ms(lease_ms)
+        entry.created.saturating_add(lease_ms)
     }
 
     fn config(&self, account: Account, source: ScanSource) -> PrimaryConfig {
@@ -226,33 +320,172 @@ impl Primary {
     /// [`NetError::Store`].
     pub async fn devices(&self) -> Result<Vec<DeviceInfo>, NetError> {
         let account = self.account().await?;
-        let mut devices: Vec<_> = account
-            .list()
-            .list()
-            .entries
-            .as_slice()
-            .iter()
-            .map(|entry| DeviceInfo {
-                id: entry.device,
-                name: account.name_of(entry).ok(),
-                role: entry.role,
-                is_this: entry.device == account.device_id(),
-                linked: Timestamp::from_unix_ms(entry.created),
-                grade: Evidence::from_certificate(entry.evidence).1,
-                scope: entry.scope,
+        let (now, policy) = ((self.clock)(), self.policy);
+        self.store
+            .run(move |store| {
+                let mut devices = Vec::new();
+                for entry in account.list().list().entries.as_slice() {
+                    let book = store.book(&entry.device)?;
+                    let grade = Evidence::from_certificate(entry.evidence).1;
+                    let linked = entry.role == Role::Linked;
+                    // Before its first report only the lease of the link stands.
+                    let first = Self::first_lease_end(policy, entry);
+                    let until = if book.lease_until == 0 { first } else { book.lease_until };
+                    let until = Some(until).filter(|_| linked).map(Timestamp::from_unix_ms);
+                    devices.push(DeviceInfo {
+                        id: entry.device,
+                        name: account.name_of(entry).ok(),
+                        role: entry.role,
+                        is_this: entry.device == account.device_id(),
+                        linked: Timestamp::from_unix_ms(entry.created),
+                        grade,
+                        scope: entry.scope,
+                        last_check_in: Some(book.seen).filter(|seen| *seen != 0).map(Timestamp::from_unix_ms),
+                        lease_until: until,
+                        standing: book.standing,
+                        because: book.because,
+                        is_locked: until.is_some_and(|until| now >= until.plus_ms(LEASE_GRACE_MS)),
+                    });
+                }
+                devices.sort_by_key(|device| device.linked);
+                Ok(devices)
             })
-            .collect();
-        devices.sort_by_key(|device| device.linked);
-        Ok(devices)
+            .await
     }
 
-    /// Removes a device: its sessions end at once where it is connected, at its next contact elsewhere.
+    /// Devices that left within the last 180 days, the latest first.
+    ///
+    /// # Errors
+    /// [`NetError::Store`].
+    pub async fn removed(&self) -> Result<Vec<RemovedDevice>, NetError> {
+        let account = self.account().await?;
+        let read = |tombstone: &Tombstone| RemovedDevice {
+            id: tombstone.device,
+            reason: tombstone.reason,
+            at: Timestamp::from_unix_ms(tombstone.at),
+        };
+        let mut removed: Vec<_> = account.list().list().tombstones.as_slice().iter().map(read).collect();
+        removed.sort_by_key(|removed| core::cmp::Reverse(removed.at));
+        Ok(removed)
+    }
+
+    /// Removes a device: its sessions end at once where it is connected, at its next contact elsewhere. The ops key
+    /// signs: the root key is not needed.
     ///
     /// # Errors
     /// [`NetError::UnknownDevice`] when it is not on the list.
     pub async fn revoke(&self, device: DeviceId, reason: RemovalReason) -> Result<(), NetError> {
-        let account = self.change(|account, now| account.list_without(&device, reason, now)).await?;
-        self.store.run(move |store| store.put_account_without(&account, &device)).await
+        let told = Told { kind: NoticeKind::Removed, device, discrepancy: None };
+        let remove = |account: &Account, now| account.list_without(&device, reason, now);
+        self.publisher().change(vec![told], remove).await.map(|_| ())
+    }
+
+    /// Removes every device but this one, with one list.
+    ///
+    /// # Errors
+    /// [`NetError::UnknownDevice`] when there is no other.
+    pub async fn revoke_all(&self) -> Result<(), NetError> {
+        let account = self.account().await?;
+        let own = account.device_id();
+        let others = account.list().list().entries.as_slice().iter().map(|entry| entry.device);
+        let told = |device| Told { kind: NoticeKind::Removed, device, discrepancy: None };
+        let told: Vec<_> = others.filter(|device| *device != own).map(told).collect();
+        let remove = |account: &Account, now| account.list_alone(RemovalReason::RemovedAll, now);
+        self.publisher().change(told, remove).await.map(|_| ())
+    }
+
+    /// The person confirms a device that runs on another platform now: it may do again what its certificate grants.
+    ///
+    /// # Errors
+    /// [`NetError::Store`].
+    pub async fn confirm(&self, device: DeviceId) -> Result<(), NetError> {
+        self.store
+            .run(move |store| {
+                let mut book = store.book(&device)?;
+                book.confirm();
+                let mut batch = Batch::new();
+                batch.put_book(&book);
+                store.commit(&batch)
+            })
+            .await
+    }
+
+    /// Makes a recovery key in place of any before. Show its words once; they are kept nowhere.
+    ///
+    /// # Errors
+    /// [`NetError`] when the list cannot be published: then the words are worth nothing.
+    pub async fn create_recovery(&self) -> Result<RecoveryWords, NetError> {
+        let words = RecoveryWords::generate(&mut system_rng());
+        let own = self.account().await?.device_id();
+        let told = Told { kind: NoticeKind::RecoveryChanged, device: own, discrepancy: None };
+        let name = |account: &Account, now| account.list_with_recovery(&words, now, &mut system_rng());
+        self.publisher().change(vec![told], name).await?;
+        Ok(words)
+    }
+
+    /// Whether the account has a recovery key.
+    ///
+    /// # Errors
+    /// [`NetError::Store`].
+    pub async fn has_recovery(&self) -> Result<bool, NetError> {
+        Ok(self.account().await?.has_recovery())
+    }
+
+    /// Brings the account under a new root key, signed by the old one. Devices and the recovery key stay.
+    ///
+    /// # Errors
+    /// [`NetError`] when the list cannot be published; whether it was is found out by the next call that needs to know.
+    pub async fn rotate_root(&self) -> Result<(), NetError> {
+        self.register().await?;
+        let publisher = self.publisher();
+        let next = publisher.account().await?.rotate_root((self.clock)(), &mut system_rng())?;
+        let kept = next.clone();
+        // Both root keys are on disk until it is certain which one holds the account.
+        self.store.run(move |store| store.put_next_account(&kept)).await?;
+        publisher.settle_rotation().await?;
+        if publisher.account().await?.root_pk() == next.root_pk() {
+            Ok(())
+        } else {
+            Err(NetError::Unreachable("another device changed the list first; try again".to_owned()))
+        }
+    }
+
+    /// Lists that contradict each other, if some were seen.
+    ///
+    /// # Errors
+    /// [`NetError::Store`].
+    pub async fn fork(&self) -> Result<Option<ListFork>, NetError> {
+        self.store.run(|store| store.fork()).await
+    }
+
+    /// The person looked at both hashes and keeps this device's list.
+    ///
+    /// # Errors
+    /// [`NetError::Store`].
+    pub async fn keep_own_list(&self) -> Result<(), NetError> {
+        self.store.run(|store| store.clear_fork()).await
+    }
+
+    /// Notices that are due to be shown on this device now; each is given out as often as planned. A live connection
+    /// shows them by itself.
+    ///
+    /// # Errors
+    /// [`NetError::Store`].
+    pub async fn due_notices(&self) -> Result<Vec<Notice>, NetError> {
+        let now = (self.clock)();
+        self.store
+            .run(move |store| {
+                let (mut due, mut batch) = (Vec::new(), Batch::new());
+                for mut notice in store.notices()? {
+                    if notice.take_due(now) {
+                        batch.put_notice(&notice);
+                        due.push(notice.notice);
+                    }
+                }
+                store.commit(&batch)?;
+                Ok(due)
+            })
+            .await
     }
 
     /// Gives a device another name.
@@ -261,58 +494,7 @@ impl Primary {
     /// [`NetError::UnknownDevice`] when it is not on the list.
     pub async fn rename(&self, device: DeviceId, name: &str) -> Result<(), NetError> {
         let rename = |account: &Account, now| account.list_renamed(&device, name, now, &mut system_rng());
-        let account = self.change(rename).await?;
-        self.store.run(move |store| store.put_account(&account)).await
-    }
-
-    /// Signs and publishes a change of the list, again on top of whatever another device published first.
-    async fn change<F>(&self, change: F) -> Result<Account, NetError>
-    where
-        F: Fn(&Account, Timestamp) -> Result<VerifiedList, AccountError>,
-    {
-        let mut account = self.account().await?;
-        for _ in 0..CHANGE_TRIES {
-            let list = change(&account, (self.clock)()).map_err(|error| match error {
-                AccountError::UnknownDevice => NetError::UnknownDevice,
-                other => other.into(),
-            })?;
-            match self.publish(&account, &list).await {
-                Ok(()) => {
-                    account.advance(list.signed(), None)?;
-                    return Ok(account);
-                }
-                Err(NetError::Refused(refused)) if refused.code == RefusalCode::Conflict => {
-                    // The relay may have lost its store: then the known list comes first.
-                    account = match self.catch_up().await {
-                        Ok(account) => account,
-                        Err(error) if error.refusal().is_some() => {
-                            self.publish(&account, account.list()).await?;
-                            account
-                        }
-                        Err(error) => return Err(error),
-                    };
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        Err(NetError::Unreachable("other devices keep changing the list".to_owned()))
-    }
-
-    async fn publish(&self, account: &Account, list: &VerifiedList) -> Result<(), NetError> {
-        let publish = PublishList { list: list.signed().clone(), ops: account.ops_cert().clone() };
-        self.client.publish(account.id(), &publish).await
-    }
-
-    /// Follows the lists that other devices published.
-    async fn catch_up(&self) -> Result<Account, NetError> {
-        let mut account = self.account().await?;
-        let epoch = account.list().list().epoch;
-        let who = Credentials { account: account.id(), device: account.device_id(), key: account.device_key(), epoch };
-        let chain = self.client.chain(&who, epoch.saturating_add(1)).await?;
-        follow_primary(&mut account, &chain)?;
-        let stored = account.clone();
-        self.store.run(move |store| store.put_account(&stored)).await?;
-        Ok(account)
+        self.publisher().change(Vec::new(), rename).await.map(|_| ())
     }
 
     /// Goes online.
@@ -321,7 +503,8 @@ impl Primary {
     /// [`NetError::Store`].
     pub async fn connect(&self) -> Result<Connection, NetError> {
         let membership = Membership::Primary(Box::new(self.account().await?));
-        Ok(Connection::start(membership, self.client.clone(), self.store.clone()))
+        let surroundings = Surroundings { clock: self.clock.clone(), policy: Some(self.policy), platform: [0; 8] };
+        Ok(Connection::start(membership, self.client.clone(), self.store.clone(), surroundings))
     }
 }
 

@@ -1,9 +1,9 @@
 //! What the two machines keep on disk, and the checks that a linked device makes before it believes an account.
 
-use pairlight_wire::device::{Certificate, Role, open_lease};
+use pairlight_wire::device::{Certificate, Lease, Role, open_lease, open_ops};
 use pairlight_wire::hash::sha256;
 use pairlight_wire::id::{AccountId, DeviceId};
-use pairlight_wire::list::{Entry, VerifiedList};
+use pairlight_wire::list::{Entry, ListError, VerifiedList};
 use pairlight_wire::pairing::M3Body;
 use pairlight_wire::relay::ListChain;
 use pairlight_wire::sign::{Signed, SigningContext};
@@ -149,15 +149,72 @@ impl LinkedAccount {
     /// # Errors
     /// As [`LinkedAccount::follow`].
     pub fn advance(&mut self, signed: &Signed, ops: Option<&Signed>) -> Result<(), CryptoError> {
-        let next = self.list.successor(signed, ops.or(Some(&self.ops))).map_err(|_| CryptoError)?;
+        self.step(signed, ops).map_err(|_| CryptoError)
+    }
+
+    /// As [`LinkedAccount::advance`], and says what is wrong with the list.
+    ///
+    /// # Errors
+    /// [`ListError`]; nothing changes then.
+    pub fn step(&mut self, signed: &Signed, ops: Option<&Signed>) -> Result<(), ListError> {
+        let (next, used) = match self.list.successor(signed, ops.or(Some(&self.ops))) {
+            Ok(next) => (next, ops.cloned()),
+            // Signed before the ops key was renewed.
+            Err(error) => (self.list.successor(signed, Some(&self.ops)).map_err(|_| error)?, None),
+        };
         if let Some(entry) = next.entry(&self.device_id()) {
             if entry.cert_digest != self.cert.digest() {
-                return Err(CryptoError);
+                return Err(ListError::Signature);
             }
             self.committed = true;
         }
+        // The stored list must verify with the certificate that is stored beside it.
+        if let Some(used) = used.filter(|used| open_ops(used, &next.list().root_pk, &next.list().account).is_ok()) {
+            self.ops = used;
+        }
         self.list = next;
         Ok(())
+    }
+
+    /// Takes a newer lease: for this device, by an ops key of the account, answering the last check-in, whose number and
+    /// digest are given, or one between that and the one that the present lease answers.
+    ///
+    /// # Errors
+    /// [`CryptoError`]; the present lease stays.
+    pub fn accept_lease(
+        &mut self,
+        lease: &Signed,
+        ops: &Signed,
+        (ctr, digest): (u64, [u8; 32]),
+    ) -> Result<Lease, CryptoError> {
+        let list = self.list.list();
+        let opened = open_lease(lease, ops, &list.root_pk, &list.account).map_err(|_| CryptoError)?;
+        let current = self.opened_lease().map_or(0, |lease| lease.ctr);
+        let due = opened.checkin == digest || (current..=ctr).contains(&opened.ctr);
+        if opened.device != self.device_id() || !due || opened.not_after <= opened.not_before {
+            return Err(CryptoError);
+        }
+        self.lease = lease.clone();
+        Ok(opened)
+    }
+
+    /// The lease was checked when it was taken.
+    fn opened_lease(&self) -> Option<Lease> {
+        Lease::decode(self.lease.payload.as_slice()).ok()
+    }
+
+    /// When the permission of this device ends, ms since 1970: with its lease, or its certificate when that is earlier.
+    #[must_use]
+    pub fn ends(&self) -> u64 {
+        let cert = Certificate::decode(self.cert.payload.as_slice()).map_or(0, |cert| cert.not_after);
+        self.opened_lease().map_or(0, |lease| lease.not_after).min(cert)
+    }
+
+    /// The scope of this device now: what the lease leaves of the certificate.
+    #[must_use]
+    pub fn scope(&self) -> u64 {
+        let cert = Certificate::decode(self.cert.payload.as_slice()).map_or(0, |cert| cert.scope);
+        self.opened_lease().map_or(0, |lease| lease.scope) & cert
     }
 
     /// Whether this device is on its account's list.

@@ -1,20 +1,30 @@
 //! One attempt to read a code between three finder patterns.
 
-use super::decode::{Decoded, Panicked};
 use super::finder::Finder;
 use super::fit::{self, Measured};
 use super::geometry::Projection;
 use super::mesh::{self, Mesh};
+use super::payload::Decoded;
 use super::pyramid::Pyramid;
 use super::reader::{self, Reader};
 use super::sample::{Ground, Modules, Softener};
 use super::symbol::module_side;
+use super::trail::{End, Step};
 use super::view::View;
 use crate::frame::Point;
 
 /// Modules are read from the picture in which they are at least so many pixels wide: smaller pictures cost less and
 /// are cleaner, and below this size neighbours run into each other.
 const LEAST_MODULE_PX: f32 = 2.6;
+
+/// The part of the modules of the corner squares that must agree before a projection is fitted: by chance it is a half.
+const LEAST_AGREEMENT_BEFORE_FIT: f32 = 0.68;
+
+/// The same after the fit.
+const LEAST_AGREEMENT: f32 = 0.75;
+
+/// Times that a mesh is moved to fit the edges of all modules.
+const MOST_RELAXATIONS: usize = 4;
 
 /// What was done, to keep within a budget and to tell why nothing was read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,7 +37,7 @@ pub(super) struct Work {
     pub(super) samples: u32,
     /// Times that the repair of a code was tried.
     pub(super) reads: u32,
-    /// Panics that were contained.
+    /// Panics of the decoder that were contained.
     pub(super) panics: u32,
 }
 
@@ -50,6 +60,9 @@ pub(super) struct Attempt {
     soft: Vec<i16>,
     reader: Reader,
     pub(super) work: Work,
+    /// What was tried, if somebody wants to know.
+    pub(super) trail: Option<Vec<Step>>,
+    end: Option<End>,
 }
 
 /// A projection that fits the timing patterns, and how well.
@@ -68,6 +81,7 @@ impl Attempt {
         let module = squares.iter().map(Finder::module).sum::<f32>() / 3.0;
         let level = level_for(pyramid, module);
         let mut seen = None;
+        self.end = None;
         for level in [Some(level), level.checked_sub(1)].into_iter().flatten() {
             let scale = 1.0 / (1u32 << level) as f32;
             let view = View { gray: pyramid.level(level), inverted };
@@ -75,11 +89,21 @@ impl Attempt {
             let found = self.read_at(view, squares);
             if let Some(mut located) = found {
                 located.mesh = located.mesh.scaled(scale.recip());
-                if located.decoded.is_some() {
-                    return Some(located);
+                let is_read = located.decoded.is_some();
+                if is_read || seen.is_none() {
+                    let (modules, corners) = (located.mesh.projection.modules(), located.mesh.corners());
+                    self.end =
+                        Some(if is_read { End::Read { modules, corners } } else { End::Unread { modules, corners } });
+                    seen = Some(located);
                 }
-                seen = seen.or(Some(located));
+                if is_read {
+                    break;
+                }
             }
+        }
+        if let Some(trail) = &mut self.trail {
+            let end = self.end.take().unwrap_or(End::NoSquare);
+            trail.push(Step::Tried { squares: squares.map(|s| s.center), end });
         }
         seen
     }
@@ -121,6 +145,8 @@ impl Attempt {
         let centers = squares.map(|s| s.center);
         let measured = Measured::new(view, centers, squares.map(|s| s.module()))?;
         if !measured.is_plausible() {
+            let (upper, left) = measured.sizes;
+            self.end = self.end.take().or(Some(End::NoSize { upper, left }));
             return None;
         }
         let mut candidates: [Option<Candidate>; 8] = [None; 8];
@@ -154,6 +180,8 @@ impl Attempt {
         let mut seen: Option<Located> = None;
         for candidate in candidates.into_iter().flatten().take(3) {
             if candidate.timing < 0.58 {
+                let (modules, agreement) = (candidate.projection.modules(), candidate.timing);
+                self.end = self.end.take().or(Some(End::NoTiming { modules, agreement }));
                 break;
             }
             if let Some(located) = self.sample(view, candidate.projection) {
@@ -170,6 +198,12 @@ impl Attempt {
         let mut best: Option<Candidate> = None;
         for with_perspective in [true, false] {
             let Some(projection) = measured.projection(size, with_perspective) else { continue };
+            // The corner squares hardly move from here on: when they do not agree by now, this is no code.
+            let (agreement, _) = fit::finder_agreement(view, &projection);
+            if agreement < LEAST_AGREEMENT_BEFORE_FIT {
+                self.end = self.end.take().or(Some(End::NoCorners { modules: size, agreement }));
+                continue;
+            }
             self.work.fits = self.work.fits.saturating_add(1);
             let Some((projection, _)) = fit::refine(view, projection, None) else { continue };
             let timing = fit::timing_agreement(view, &projection);
@@ -186,7 +220,8 @@ impl Attempt {
     /// Looks for the alignment patterns, samples and reads.
     fn sample(&mut self, view: View<'_>, projection: Projection) -> Option<Located> {
         let (agreement, contrast) = fit::finder_agreement(view, &projection);
-        if agreement < 0.75 || contrast < 6.0 {
+        if agreement < LEAST_AGREEMENT || contrast < 6.0 {
+            self.end = self.end.take().or(Some(End::NoCorners { modules: projection.modules(), agreement }));
             return None;
         }
         let size = projection.modules();
@@ -200,8 +235,15 @@ impl Attempt {
         };
         let anchored = anchor.and_then(|at| fit::refine(view, projection, Some(at))).map(|(projection, _)| projection);
         for projection in [anchored, Some(projection)].into_iter().flatten() {
-            let mesh = Mesh::fitted(view, projection, contrast);
-            let decoded = self.read_mesh(view, &mesh);
+            let mut mesh = Mesh::fitted(view, projection, contrast);
+            let mut decoded = self.read_mesh(view, &mesh);
+            for _ in 0..MOST_RELAXATIONS {
+                if decoded.is_some() {
+                    break;
+                }
+                mesh = mesh.relaxed(view, &self.modules.light, contrast);
+                decoded = self.read_mesh(view, &mesh);
+            }
             let located = Located { mesh, inverted: view.inverted, decoded };
             if located.decoded.is_some() {
                 return Some(located);
@@ -219,10 +261,10 @@ impl Attempt {
         for ground in [Ground::Around(size / 6), Ground::Around(size), Ground::Sharpened(size / 4), Ground::Around(3)] {
             self.softener.soften(&self.modules, ground, &mut self.soft);
             self.work.reads = self.work.reads.saturating_add(1);
-            match self.reader.read(&self.soft, size) {
-                Ok(Some(decoded)) => return Some(decoded),
-                Ok(None) => {}
-                Err(Panicked) => self.work.panics = self.work.panics.saturating_add(1),
+            let decoded = self.reader.read(&self.soft, size);
+            self.work.panics = self.work.panics.saturating_add(self.reader.take_panics());
+            if decoded.is_some() {
+                return decoded;
             }
         }
         None
@@ -289,7 +331,7 @@ mod tests {
         let mut attempt = Attempt::default();
         let sum: Vec<i16> =
             attempt.soft_modules(&pyramid, &mesh, false).iter().map(|value| value / 2 + value / 2).collect();
-        let decoded = Reader::default().read(&sum, size).unwrap().unwrap();
+        let decoded = Reader::default().read(&sum, size).unwrap();
         assert_eq!(decoded.bytes, b"followed from frame to frame");
     }
 }

@@ -1,25 +1,13 @@
-//! From a code without errors to bytes. The only file that names rqrr.
+//! From the modules of a code to bytes. The only file that names rqrr.
 //!
-//! A panic of rqrr is contained here and counted; the picture then
-//! counts as unread. The message of a contained panic still goes wherever the program's panic hook sends it, because a
-//! library must not swap the global hook behind the program's back: a program that wants silence calls
-//! [`silence_contained_panics`] once.
+//! Modules come here after the repair (`reader`), which knows how sure each of them is; rqrr knows black and white.
+//! A panic of rqrr is contained and counted; the code is then parsed by `payload`. The message of a contained panic
+//! still goes wherever the program's panic hook sends it, because a library must not swap the global hook behind the
+//! program's back: a program that wants silence calls [`silence_contained_panics`] once.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
-
-use super::symbol::EccLevel;
-
-/// What a code says, without where it was.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Decoded {
-    pub(super) bytes: Vec<u8>,
-    pub(super) version: u8,
-    pub(super) ecc: EccLevel,
-    pub(super) mask: u8,
-    pub(super) mirrored: bool,
-}
 
 /// rqrr panicked; the picture counts as unread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,24 +57,16 @@ impl rqrr::BitGrid for Printed<'_> {
     }
 }
 
-/// The payload of a repaired code. `bits` has `size * size` entries, row by row, 1 is dark; the code is not mirrored any
-/// more. `None` when the payload makes no sense.
+/// The content of a code. `bits` has `size * size` entries, row by row, 1 is dark; the code is not mirrored any more.
+/// `None` when rqrr cannot read it: it knows no structured append and no GS1.
 ///
 /// # Errors
 /// [`Panicked`] when rqrr did.
-pub(super) fn payload(
-    bits: &[u8],
-    size: usize,
-    ecc: EccLevel,
-    mask: u8,
-    mirrored: bool,
-) -> Result<Option<Decoded>, Panicked> {
+pub(super) fn decode(bits: &[u8], size: usize) -> Result<Option<Vec<u8>>, Panicked> {
     contain(|| {
-        let grid = rqrr::Grid::new(Printed { bits, size });
         let mut bytes = Vec::new();
-        let meta = grid.decode_to(&mut bytes).ok()?;
-        let version = u8::try_from(meta.version.0).ok()?;
-        Some(Decoded { bytes, version, ecc, mask, mirrored })
+        rqrr::Grid::new(Printed { bits, size }).decode_to(&mut bytes).ok()?;
+        Some(bytes)
     })
 }
 

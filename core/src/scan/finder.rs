@@ -21,7 +21,7 @@ pub(super) struct Finder {
     /// The length of the horizontal and of the vertical line through the square, in pixels.
     pub(super) across: f32,
     pub(super) down: f32,
-    /// The part of its inner square that scanned rows crossed as they should, about 1 for a clean one.
+    /// The part of the rays from its middle that pass dark, light, dark, light as they should, 1 for a clean one.
     pub(super) strength: f32,
     /// Light on a dark ground.
     pub(super) inverted: bool,
@@ -56,14 +56,15 @@ impl Finder {
 /// Squares that are remembered while a picture is searched.
 const MOST_SEEN: usize = 1000;
 
+/// The part of the rays that must cross a square's rings: half of it may be hidden.
+const LEAST_RAYS: f32 = 0.5;
+
 /// Buffers that are kept between pictures.
 #[derive(Debug, Default)]
 pub(super) struct FinderSearch {
     lines: Vec<u8>,
     dark: Vec<u8>,
     edges: Vec<u16>,
-    /// How many rows crossed each square of this picture.
-    hits: Vec<u32>,
 }
 
 /// A picture and where its dark begins.
@@ -86,9 +87,8 @@ impl FinderSearch {
         let shades = Shades { gray, threshold };
         let first = found.len();
         let step = step.max(1);
-        self.hits.clear();
         for y in (step / 2..gray.height).step_by(step) {
-            if self.hits.is_empty() || Threshold::is_new_row(y, step) || self.lines.len() != gray.width {
+            if Threshold::is_new_row(y, step) || self.lines.len() != gray.width {
                 threshold.fill_row(y, gray.width, &mut self.lines);
             }
             self.find_edges(gray.row(y));
@@ -100,48 +100,48 @@ impl FinderSearch {
                     continue;
                 }
                 // The run that begins at edge number i: colours alternate.
-                let is_dark = starts_dark == (i % 2 == 1);
+                let is_dark = starts_dark == (i % 2 == 0);
                 let x = f32::from(c + d) / 2.0;
                 let here = y as f32 + 0.5;
                 let reach = f32::from(f - a) / 7.0;
-                let known = found[first..].iter().position(|k| {
+                let is_known = found[first..].iter().any(|k| {
                     k.inverted != is_dark
                         && (k.center.x - x).abs() < reach
                         && (k.center.y - here).abs() < k.down.max(k.across) * 0.3
                 });
-                if let Some(known) = known {
-                    self.hits[known] += 1;
+                if is_known {
                     continue;
                 }
                 let Some(finder) = shades.confirm(x as usize, y, usize::from(f - a), is_dark) else { continue };
-                if let Some(known) = found[first..].iter().position(|k| k.is_at(&finder)) {
-                    self.hits[known] += 1;
+                if let Some(known) = found[first..].iter_mut().find(|k| k.is_at(&finder)) {
+                    if finder.strength > known.strength {
+                        *known = finder;
+                    }
                 } else if found.len() - first < MOST_SEEN {
                     found.push(finder);
-                    self.hits.push(1);
                 }
             }
         }
-        for (finder, &hits) in found[first..].iter_mut().zip(&self.hits) {
-            finder.strength = (hits as usize * step) as f32 / (finder.down * 3.0 / 7.0).max(step as f32);
-        }
-        let mut clearest = found.split_off(first);
-        clearest.sort_by(|a, b| b.strength.min(1.0).total_cmp(&a.strength.min(1.0)));
-        found.extend(clearest.into_iter().take(most));
+        let place = |f: &Finder| (f.center.y.to_bits(), f.center.x.to_bits());
+        found[first..].sort_unstable_by(|a, b| b.strength.total_cmp(&a.strength).then(place(a).cmp(&place(b))));
+        found.truncate(first + most);
     }
 
     /// Where the row changes between dark and light.
     fn find_edges(&mut self, row: &[u8]) {
         self.dark.clear();
         self.dark.extend(row.iter().zip(&self.lines).map(|(p, line)| u8::from(p <= line)));
-        self.edges.resize(row.len() + 1, 0);
-        let mut count = 0;
+        self.edges.resize(row.len() + 2, 0);
+        // A code may touch the edge of the picture: a run begins and ends there.
+        let mut count = 1;
         for (x, pair) in self.dark.windows(2).enumerate() {
             // Written always, kept when it is an edge: no branch to guess wrong.
             self.edges[count] = (x + 1) as u16;
             count += usize::from(pair[0] ^ pair[1]);
         }
-        self.edges.truncate(count);
+        self.edges[0] = 0;
+        self.edges[count] = row.len() as u16;
+        self.edges.truncate(count + 1);
     }
 }
 
@@ -233,12 +233,64 @@ impl Shades<'_> {
             self.cross(center_x as usize, center_y as usize, step, ink, longest)
                 .is_some_and(|(runs, _)| is_square(runs, 0.8))
         });
-        slope.then_some(Finder {
-            center: Point::new(center_x, center_y),
-            across: wide,
-            down: tall,
-            strength: 0.0,
-            inverted: !ink,
-        })
+        if !slope {
+            return None;
+        }
+        let finder =
+            Finder { center: Point::new(center_x, center_y), across: wide, down: tall, strength: 0.0, inverted: !ink };
+        let strength = self.rings(&finder);
+        (strength >= LEAST_RAYS).then_some(Finder { strength, ..finder })
+    }
+
+    /// The part of sixteen rays from the middle outwards that pass dark, light, dark and light in the right proportion.
+    fn rings(&self, finder: &Finder) -> f32 {
+        const DIRECTIONS: [(f32, f32); 16] = {
+            let (c, d, s) = (0.923_879_5, std::f32::consts::FRAC_1_SQRT_2, 0.382_683_43);
+            [
+                (1.0, 0.0),
+                (c, s),
+                (d, d),
+                (s, c),
+                (0.0, 1.0),
+                (-s, c),
+                (-d, d),
+                (-c, s),
+                (-1.0, 0.0),
+                (-c, -s),
+                (-d, -d),
+                (-s, -c),
+                (0.0, -1.0),
+                (s, -c),
+                (d, -d),
+                (c, -s),
+            ]
+        };
+        /// Steps of a quarter of a module; the corner of a square is 4.95 modules from its middle.
+        const STEPS: u8 = 23;
+        let ink = !finder.inverted;
+        let (across, down) = (finder.across / 28.0, finder.down / 28.0);
+        let right = DIRECTIONS.iter().filter(|(dx, dy)| {
+            let (step_x, step_y) = (dx * across, dy * down);
+            let mut places = [0.0f32; 3];
+            let mut passed = 0;
+            for step in 1..=STEPS {
+                let t = f32::from(step);
+                let (x, y) = (finder.center.x + step_x * t, finder.center.y + step_y * t);
+                // Beyond the edge of the picture there is paper.
+                let inside = x >= 0.0 && y >= 0.0;
+                let dark = inside && self.is_dark(x as usize, y as usize).is_some_and(|dark| dark == ink);
+                if dark != (passed % 2 == 0) {
+                    places[passed] = t;
+                    passed += 1;
+                    if passed == 3 {
+                        break;
+                    }
+                }
+            }
+            let [a, b, c] = places;
+            // 1.5, 2.5 and 3.5 modules, or the same multiple of them.
+            passed == 3 && b < a * 2.6 + 1.0 && b > a * 1.2 && c < b * 1.9 + 1.0 && c > b * 1.1
+        });
+        right.count() as f32 / 16.0
     }
 }

@@ -20,7 +20,7 @@ pub(super) struct Measured {
     /// Module sides along the left side: at the corner and below.
     left: (f32, f32),
     /// Modules on a side as the upper and the left side tell.
-    sizes: (f32, f32),
+    pub(super) sizes: (f32, f32),
 }
 
 impl Measured {

@@ -43,7 +43,7 @@ impl Grouping {
                     && (8.5..190.0).contains(&modules)
                     && !is_used(b)
                 {
-                    self.near.push((modules * size, i));
+                    self.near.push((size + weakness(b) + modules / 100.0, i));
                 }
             }
             self.near.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
@@ -58,6 +58,11 @@ impl Grouping {
             a.cost.total_cmp(&b.cost).then((a.corner, a.right, a.below).cmp(&(b.corner, b.right, b.below)))
         });
     }
+}
+
+/// What a square that is not clean adds to the cost: patterns among the data look like one along some lines.
+fn weakness(finder: &Finder) -> f32 {
+    (1.0 - finder.strength) * 2.0
 }
 
 /// The larger of two lengths divided by the smaller.
@@ -79,7 +84,7 @@ fn judge(finders: &[Finder], corner: usize, b: usize, c: usize) -> Option<Triple
         return None;
     }
     let modules = (ab + ac) * 3.0 / (2.0 * (a.module() + pb.module() + pc.module()));
-    let cost = (legs - 1.0) + cosine + (sizes - 1.0) + modules / 100.0;
+    let cost = (legs - 1.0) + cosine + (sizes - 1.0) + modules / 100.0 + weakness(a) + weakness(pb) + weakness(pc);
     let (right, below) = if turn(a.center, pb.center, pc.center) > 0.0 { (b, c) } else { (c, b) };
     Some(Triple { corner, right, below, cost })
 }

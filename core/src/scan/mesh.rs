@@ -102,6 +102,86 @@ impl Mesh {
         if count == 0.0 { sum } else { Point::new(sum.x / count, sum.y / count) }
     }
 
+    /// The same surface with shifts at evenly spread lines, about `spacing` modules apart.
+    fn respaced(&self, spacing: f32) -> Self {
+        let size = self.projection.modules() as f32;
+        let count = ((size - 7.0) / spacing).round().clamp(2.0, (MOST - 1) as f32) as usize + 1;
+        let mut mesh = Self { count, ..self.clone() };
+        for (i, line) in mesh.lines.iter_mut().enumerate().take(count) {
+            *line = 3.5 + (size - 7.0) * i as f32 / (count - 1) as f32;
+        }
+        for j in 0..count {
+            for i in 0..count {
+                let (u, v) = (mesh.lines[i], mesh.lines[j]);
+                let (flat, bent) = (self.projection.map(u, v), self.map(u, v));
+                mesh.shifts[j][i] = Point::new(bent.x - flat.x, bent.y - flat.y);
+            }
+        }
+        mesh
+    }
+
+    /// The mesh moved to fit the edges between dark and light modules wherever they are: what curved paper and crooked
+    /// lenses need when there are too few alignment patterns. `light` are the modules as this mesh samples them,
+    /// `contrast` the difference between light and dark. Helps where a module is off by less than a half.
+    pub(super) fn relaxed(&self, view: View<'_>, light: &[u8], contrast: f32) -> Self {
+        let mut mesh = self.respaced(5.0);
+        let size = mesh.projection.modules();
+        let mut sums = [[(Point::default(), 0.0f32); MOST]; MOST];
+        for row in 0..size {
+            for column in 0..size {
+                let here = f32::from(light.get(row * size + column).copied().unwrap_or(0));
+                let (u, v) = (column as f32, row as f32);
+                for (vertical, next) in [(true, (row, column + 1)), (false, (row + 1, column))] {
+                    if next.0 >= size || next.1 >= size {
+                        continue;
+                    }
+                    let there = f32::from(light.get(next.0 * size + next.1).copied().unwrap_or(0));
+                    if (there - here).abs() < contrast * 0.35 {
+                        continue;
+                    }
+                    let (u, v) = if vertical { (u + 1.0, v + 0.5) } else { (u + 0.5, v + 1.0) };
+                    let at = mesh.map(u, v);
+                    let before = if vertical { mesh.map(u - 1.0, v) } else { mesh.map(u, v - 1.0) };
+                    let step = Point::new(at.x - before.x, at.y - before.y);
+                    let Some(t) = view.edge(at, step, 0.6, there > here) else { continue };
+                    let (i, right) = mesh.between(u);
+                    let (j, down) = mesh.between(v);
+                    for (y, x, weight) in [
+                        (j, i, (1.0 - right) * (1.0 - down)),
+                        (j, i + 1, right * (1.0 - down)),
+                        (j + 1, i, (1.0 - right) * down),
+                        (j + 1, i + 1, right * down),
+                    ] {
+                        let (sum, all) = &mut sums[y][x];
+                        // Vertical edges tell about one direction, horizontal ones about the other: each counts half.
+                        *sum = Point::new(sum.x + step.x * t * weight, sum.y + step.y * t * weight);
+                        *all += weight * 0.5;
+                    }
+                }
+            }
+        }
+        let count = mesh.count;
+        for (j, row) in mesh.shifts.iter_mut().enumerate().take(count) {
+            for (i, shift) in row.iter_mut().enumerate().take(count) {
+                // A part of the movement of the neighbours keeps the surface smooth.
+                let (mut sum, mut all) = (Point::default(), 2.0);
+                for (y, row) in sums.iter().enumerate().take(count) {
+                    for (x, &(part, weight)) in row.iter().enumerate().take(count) {
+                        let near = match (x.abs_diff(i), y.abs_diff(j)) {
+                            (0, 0) => 1.0,
+                            (0, 1) | (1, 0) => 0.25,
+                            _ => continue,
+                        };
+                        sum = Point::new(sum.x + part.x * near, sum.y + part.y * near);
+                        all += weight * near;
+                    }
+                }
+                *shift = Point::new(shift.x + sum.x / all, shift.y + sum.y / all);
+            }
+        }
+        mesh
+    }
+
     /// The pixel of a place in modules.
     #[inline]
     pub(super) fn map(&self, u: f32, v: f32) -> Point {

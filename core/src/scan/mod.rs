@@ -6,10 +6,9 @@
 //! A frame is looked at in several *passes* (`plan`): at some size (`pyramid`), with some line between dark and light
 //! (`threshold`). Each pass finds corner squares (`finder`) and puts them together in threes (`group`). Each three is an
 //! *attempt* (`attempt`): the size is measured and a projection fitted to the fixed patterns (`fit`, `geometry`), the
-//! alignment patterns bend it into a mesh (`mesh`), every module is sampled (`sample`) and the code is read (`reader`,
-//! with `layout` and `repair`). Only the payload of a repaired code goes to rqrr (`decode`, the one file that names it).
-//! Across frames a code is held and its modules are added up (`track`).
-//! `scanner` runs the passes and merges what they give; `seen` reports each content once; `hint` says what the person
+//! alignment patterns bend it into a mesh (`mesh`), every module is sampled (`sample`) and the code is repaired (`reader`,
+//! with `layout` and `repair`). rqrr decodes it (`decode`, the only file that names rqrr); `payload` parses what rqrr
+//! does not know. Across frames a code is held and its modules are added up (`track`). `scanner` runs the passes and merges what they give; `seen` reports each content once; `hint` says what the person
 //! could do better.
 #![deny(
     clippy::unwrap_used,
@@ -28,7 +27,9 @@ mod group;
 mod hint;
 mod layout;
 mod mesh;
+mod payload;
 mod plan;
+mod pool;
 mod pyramid;
 mod reader;
 mod repair;
@@ -40,10 +41,12 @@ mod symbol;
 mod tests;
 mod threshold;
 mod track;
+mod trail;
 mod view;
 
 pub use decode::silence_contained_panics;
-pub use hint::Hint;
+pub use hint::{CameraAdvice, Hint};
 pub use scanner::{Event, ScanEffort, ScanOptions, ScanOutcome, ScanStats, Scanner};
 pub use seen::SeenFilter;
 pub use symbol::{EccLevel, Symbol};
+pub use trail::{End, Step};

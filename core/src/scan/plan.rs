@@ -12,6 +12,13 @@ pub(super) struct Pass {
     pub(super) rule: Rule,
 }
 
+impl Pass {
+    /// How many pixels are looked at in a frame of so many.
+    pub(super) fn pixels(self, of_frame: u64) -> u64 {
+        if self.doubled { of_frame.saturating_mul(4) } else { of_frame >> self.level.saturating_mul(2).min(63) }
+    }
+}
+
 /// The first look is taken at a picture of at most this longest side: cost grows with the pixels, and a code of 29
 /// modules that fills a fifth of it has five pixels per module.
 const FIRST_SIDE: usize = 800;
@@ -34,7 +41,9 @@ pub(super) fn passes(longest_side: usize) -> impl Iterator<Item = Pass> {
     let levels = move || smaller().chain((0..first).rev());
     RULES.into_iter().flat_map(move |rule| {
         let scaled = levels().map(move |level| Pass { level, doubled: false, rule });
-        let doubled = (longest_side <= LARGEST_DOUBLED).then_some(Pass { level: 0, doubled: true, rule });
+        // Four times the pixels: worth it three times.
+        let doubled =
+            (longest_side <= LARGEST_DOUBLED && rule != Rule::Global).then_some(Pass { level: 0, doubled: true, rule });
         scaled.chain(doubled)
     })
 }

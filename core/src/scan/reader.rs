@@ -8,8 +8,9 @@
     reason = "all indexes come from the layout of the code's own size, which the length of the input is checked against"
 )]
 
-use super::decode::{self, Decoded, Panicked};
+use super::decode::{self, Panicked};
 use super::layout::{self, Layout};
+use super::payload::{self, Decoded};
 use super::repair::{LONGEST, repair};
 use super::symbol::EccLevel;
 
@@ -34,32 +35,32 @@ pub(super) struct Reader {
     layout: Layout,
     codewords: Vec<u8>,
     doubt: Vec<i16>,
+    data: Vec<u8>,
     bits: Vec<u8>,
+    /// Panics of the decoder that were contained.
+    panics: u32,
     worst: Vec<(i16, u16)>,
 }
 
 impl Reader {
     /// Reads a code of `size` modules on a side. `soft` has `size * size` values, positive for dark modules, larger for
     /// those that are more certain.
-    ///
-    /// # Errors
-    /// [`Panicked`] when the decoder of the payload panicked.
-    pub(super) fn read(&mut self, soft: &[i16], size: usize) -> Result<Option<Decoded>, Panicked> {
+    pub(super) fn read(&mut self, soft: &[i16], size: usize) -> Option<Decoded> {
         let version = size.saturating_sub(17) / 4;
         if !(1..=40).contains(&version) || size != version * 4 + 17 || soft.len() != size * size {
-            return Ok(None);
+            return None;
         }
         let mut formats = [false, true].map(|mirrored| best_format(soft, size, mirrored));
         formats.sort_by_key(|format| std::cmp::Reverse(format.map(|f| f.score)));
         for format in formats.into_iter().flatten() {
             if self.repair_all(soft, size, version, format) {
                 let Format { level, mask, mirrored, .. } = format;
-                if let Some(decoded) = decode::payload(&self.bits, size, level, mask, mirrored)? {
-                    return Ok(Some(decoded));
+                if let Some(bytes) = self.decode(soft, size, version, format) {
+                    return Some(Decoded { bytes, version: version as u8, ecc: level, mask, mirrored });
                 }
             }
         }
-        Ok(None)
+        None
     }
 
     /// The modules of the code that was read last, repaired: row by row, 1 is dark, not mirrored any more.
@@ -67,12 +68,54 @@ impl Reader {
         &self.bits
     }
 
-    /// Reads and repairs all blocks; then `bits` is the code as it was printed.
+    /// Panics of the decoder that were contained since the last call.
+    pub(super) fn take_panics(&mut self) -> u32 {
+        std::mem::take(&mut self.panics)
+    }
+
+    /// The content of the repaired code: by rqrr, or by our own parser for the modes that rqrr does not know.
+    fn decode(&mut self, soft: &[i16], size: usize, version: usize, format: Format) -> Option<Vec<u8>> {
+        self.print(soft, size, format);
+        match decode::decode(&self.bits, size) {
+            Ok(Some(bytes)) => return Some(bytes),
+            Ok(None) => {}
+            Err(Panicked) => self.panics = self.panics.saturating_add(1),
+        }
+        payload::parse(&self.data, version)
+    }
+
+    /// Writes the repaired codewords and the format back into the modules.
+    fn print(&mut self, soft: &[i16], size: usize, format: Format) {
+        let Format { level, mask, mirrored, .. } = format;
+        self.bits.clear();
+        for row in 0..size {
+            for column in 0..size {
+                let value = soft[if mirrored { column * size + row } else { row * size + column }];
+                self.bits.push(u8::from(value > 0));
+            }
+        }
+        for (modules, &byte) in self.layout.order().chunks_exact(8).zip(&self.codewords) {
+            for (i, &module) in modules.iter().enumerate() {
+                let (row, column) = (usize::from(module) / size, usize::from(module) % size);
+                let bit = byte >> (7 - i) & 1 != 0;
+                self.bits[usize::from(module)] = u8::from(bit != layout::masked(mask, row, column));
+            }
+        }
+        let bits = layout::format_bits(level, mask);
+        for bit in 0..15 {
+            for (row, column) in layout::format_places(size, bit) {
+                self.bits[row * size + column] = u8::from(bits >> bit & 1 != 0);
+            }
+        }
+    }
+
+    /// Reads and repairs all blocks; then `codewords` are repaired in place and `data` holds the data codewords in their order.
     fn repair_all(&mut self, soft: &[i16], size: usize, version: usize, format: Format) -> bool {
         let Format { level, mask, mirrored, .. } = format;
         self.layout.set(size);
         self.codewords.clear();
         self.doubt.clear();
+        self.data.clear();
         for modules in self.layout.order().chunks_exact(8) {
             let (mut byte, mut doubt) = (0u8, i16::MAX);
             for &module in modules {
@@ -134,34 +177,9 @@ impl Reader {
             for (i, word) in words.iter().enumerate() {
                 self.codewords[place(i)] = *word;
             }
+            self.data.extend_from_slice(&words[..length]);
         }
-        self.print(soft, size, format);
         true
-    }
-
-    /// Writes the repaired codewords and the format back into the modules.
-    fn print(&mut self, soft: &[i16], size: usize, format: Format) {
-        let Format { level, mask, mirrored, .. } = format;
-        self.bits.clear();
-        for row in 0..size {
-            for column in 0..size {
-                let value = soft[if mirrored { column * size + row } else { row * size + column }];
-                self.bits.push(u8::from(value > 0));
-            }
-        }
-        for (modules, &byte) in self.layout.order().chunks_exact(8).zip(&self.codewords) {
-            for (i, &module) in modules.iter().enumerate() {
-                let (row, column) = (usize::from(module) / size, usize::from(module) % size);
-                let bit = byte >> (7 - i) & 1 != 0;
-                self.bits[usize::from(module)] = u8::from(bit != layout::masked(mask, row, column));
-            }
-        }
-        let bits = layout::format_bits(level, mask);
-        for bit in 0..15 {
-            for (row, column) in layout::format_places(size, bit) {
-                self.bits[row * size + column] = u8::from(bits >> bit & 1 != 0);
-            }
-        }
     }
 }
 

@@ -4,13 +4,15 @@ use super::attempt::{Attempt, Located, Work};
 use super::finder::{Finder, FinderSearch};
 use super::geometry::turn;
 use super::group::Grouping;
-use super::hint::{Hint, Light};
+use super::hint::{CameraAdvice, Hint, Light, Steady, Unread};
 use super::plan::{self, Pass};
+use super::pool::Pool;
 use super::pyramid::{GrayImage, Pyramid};
 use super::seen::SeenFilter;
 use super::symbol::{Symbol, module_side, to_text};
 use super::threshold::Threshold;
 use super::track::{Square, Tracked, Tracker};
+use super::trail::Step;
 use crate::frame::{LumaFrame, Point};
 use crate::time::Timestamp;
 
@@ -44,16 +46,22 @@ pub enum Event {
 /// What a frame cost and why nothing was read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ScanStats {
-    /// Attempts made.
+    /// Looks for corner squares, each at some size and with some line between dark and light.
     pub attempts: u32,
-    /// Pixels looked at in all attempts together.
+    /// Pixels looked at in all of these together.
     pub pixels: u64,
-    /// Finder patterns (corner squares) seen, in the attempt that saw most.
+    /// Finder patterns (corner squares) seen, in the look that saw most.
     pub finders: u32,
-    /// Outlines of codes that could not be decoded, in the attempt that saw most.
+    /// Outlines of codes that could not be decoded.
     pub undecodable: u32,
-    /// Attempts that were not made because the picture has too many false finder patterns.
-    pub skipped: u32,
+    /// Threes of corner squares that were measured.
+    pub triples: u32,
+    /// Projections that were fitted to the fixed patterns.
+    pub fits: u32,
+    /// Codes whose modules were sampled.
+    pub samples: u32,
+    /// Times that the repair of a code was tried.
+    pub reads: u32,
     /// Panics of the decoder that were contained.
     pub panics: u32,
 }
@@ -73,8 +81,11 @@ pub struct ScanOutcome {
     pub symbols: Vec<Symbol>,
     /// Contents that are new since the start or the last [`Scanner::rearm`].
     pub events: Vec<Event>,
-    /// Why nothing was read, as far as the picture tells; empty when something was.
+    /// Why nothing was read, as far as the picture tells; empty when something was. With [`ScanEffort::Live`] a hint
+    /// comes when it has held for several frames.
     pub hints: Vec<Hint>,
+    /// What the camera could do by itself, for this frame alone.
+    pub advice: CameraAdvice,
     /// What it cost.
     pub stats: ScanStats,
 }
@@ -86,6 +97,7 @@ pub struct Scanner {
     /// Which costly attempt is next, with [`ScanEffort::Live`].
     turn: usize,
     seen: SeenFilter,
+    steady: Steady,
     buffers: Buffers,
     tracker: Tracker,
     each_frame_alone: bool,
@@ -100,6 +112,8 @@ struct Buffers {
     threshold: Threshold,
     search: FinderSearch,
     finders: Vec<Finder>,
+    /// The squares of all passes over this frame.
+    pool: Pool,
     grouping: Grouping,
     attempt: Attempt,
     /// The squares of the pass that saw most.
@@ -114,6 +128,12 @@ const MOST_FINDERS: usize = 64;
 
 /// Triples of one pass that are tried, at most.
 const MOST_TRIPLES: usize = 80;
+
+/// The cost of three clean squares at the ends of two equal sides that meet under a right angle, with some slack.
+const PLAIN_COST: f32 = 1.0;
+
+/// Pixels that all looks at one frame may take together, besides as many as it has.
+const MOST_PIXELS: u64 = 8_000_000;
 
 /// Fits of one frame, at most.
 const MOST_FITS: u32 = 600;
@@ -138,6 +158,13 @@ impl Scanner {
         self.seen.rearm();
     }
 
+    /// Does what [`scan`](Self::scan) does and tells what was tried, in order.
+    pub fn explain(&mut self, frame: &LumaFrame<'_>, now: Timestamp) -> (ScanOutcome, Vec<Step>) {
+        self.buffers.attempt.trail = Some(Vec::new());
+        let outcome = self.scan(frame, now);
+        (outcome, self.buffers.attempt.trail.take().unwrap_or_default())
+    }
+
     /// Looks for symbols in a frame that was taken at `now`.
     pub fn scan(&mut self, frame: &LumaFrame<'_>, now: Timestamp) -> ScanOutcome {
         let upright = self.buffers.pyramid.base_mut();
@@ -148,7 +175,7 @@ impl Scanner {
         self.buffers.attempt.work = Work::default();
         self.buffers.squares.clear();
 
-        let mut look = Look { outcome: ScanOutcome::default(), unread_module_px: None };
+        let mut look = Look { outcome: ScanOutcome::default(), unread: None };
         let is_live = self.options.effort == ScanEffort::Live;
         let follows = is_live && !self.each_frame_alone;
         let tracked = if follows { self.tracker.follow(self.buffers.pyramid.level(0)) } else { None };
@@ -158,7 +185,7 @@ impl Scanner {
         self.since_search = self.since_search.saturating_add(1);
         if !is_held || self.since_search >= FRAMES_BETWEEN_SEARCHES {
             self.since_search = 0;
-            self.search(&mut look, side, is_live);
+            self.search(&mut look, side);
         }
         if follows && !is_held {
             let base = self.buffers.pyramid.level(0);
@@ -170,11 +197,15 @@ impl Scanner {
                 None => self.tracker.consider(base, &self.buffers.squares),
             }
         }
-        let Look { mut outcome, unread_module_px } = look;
-        outcome.stats.panics = self.buffers.attempt.work.panics;
+        let Look { mut outcome, unread } = look;
+        let Work { triples, fits, samples, reads, panics } = self.buffers.attempt.work;
+        let panics = panics.saturating_add(self.tracker.take_panics());
+        outcome.stats = ScanStats { triples, fits, samples, reads, panics, ..outcome.stats };
         if outcome.symbols.is_empty() {
-            outcome.hints = Light::measure(self.buffers.pyramid.level(0)).hints(unread_module_px);
+            let picture = self.buffers.pyramid.level(0);
+            (outcome.hints, outcome.advice) = Light::measure(picture).hints(picture, unread);
         }
+        self.steady.pass(&mut outcome.hints, !is_live);
         for symbol in &mut outcome.symbols {
             symbol.corners = symbol.corners.map(|corner| frame.to_full_frame(corner));
             if self.seen.is_new(&symbol.bytes, now) {
@@ -185,24 +216,40 @@ impl Scanner {
     }
 
     /// Looks at the whole picture: in all passes, or, live, in the first and one of the others in turn.
-    fn search(&mut self, look: &mut Look, side: usize, is_live: bool) {
+    fn search(&mut self, look: &mut Look, side: usize) {
+        let is_live = self.options.effort == ScanEffort::Live;
         self.buffers.pyramid.build();
+        let pixels = self.buffers.pyramid.level(0).pixels.len() as u64;
+        let budget = pixels.saturating_add(MOST_PIXELS);
         let count = plan::passes(side).count();
         let turn =
             if is_live { self.turn.checked_rem(count.saturating_sub(1)).map(|n| n.saturating_add(1)) } else { None };
         self.turn = self.turn.wrapping_add(1);
+        let all = self.options.all_symbols && !is_live;
+        let mut rule = None;
+        self.buffers.pool.clear();
         for (i, pass) in plan::passes(side).enumerate() {
             if is_live && i != 0 && Some(i) != turn {
                 continue;
             }
-            look.run(&mut self.buffers, pass, self.options.all_symbols && !is_live);
-            let enough = !self.options.all_symbols || is_live;
-            if enough && !look.outcome.symbols.is_empty() {
+            if rule.is_some_and(|rule| rule != pass.rule) && !is_live {
+                look.pooled(&mut self.buffers, all);
+                if look.is_done(all) {
+                    break;
+                }
+            }
+            rule = Some(pass.rule);
+            if look.outcome.stats.pixels.saturating_add(pass.pixels(pixels)) > budget {
+                // Too much for this picture; a smaller look may still fit.
+                continue;
+            }
+            look.run(&mut self.buffers, pass, i, all);
+            if look.is_done(all) || self.buffers.attempt.work.fits > MOST_FITS {
                 break;
             }
-            if self.buffers.attempt.work.fits > MOST_FITS {
-                break;
-            }
+        }
+        if !is_live && !look.is_done(all) {
+            look.pooled(&mut self.buffers, all);
         }
     }
 }
@@ -210,13 +257,18 @@ impl Scanner {
 /// The work on one frame.
 struct Look {
     outcome: ScanOutcome,
-    /// Module size of the largest code that was seen and not read, in frame pixels.
-    unread_module_px: Option<f32>,
+    /// The largest code that was seen and not read.
+    unread: Option<Unread>,
 }
 
 impl Look {
-    fn run(&mut self, buffers: &mut Buffers, pass: Pass, all: bool) {
-        let Buffers { pyramid, doubled, threshold, search, finders, grouping, attempt, squares } = buffers;
+    /// Whether nothing more needs to be tried.
+    fn is_done(&self, all: bool) -> bool {
+        !all && !self.outcome.symbols.is_empty()
+    }
+
+    fn run(&mut self, buffers: &mut Buffers, pass: Pass, number: usize, all: bool) {
+        let Buffers { pyramid, doubled, threshold, search, finders, pool, squares, .. } = buffers;
         let scale = if pass.doubled { 0.5 } else { (1u32 << pass.level.min(16)) as f32 };
         let gray = if pass.doubled {
             doubled.double_from(pyramid.level(0));
@@ -235,6 +287,7 @@ impl Look {
         search.search(gray, threshold, step, MOST_FINDERS, finders);
         for finder in finders.iter_mut() {
             *finder = finder.scaled(scale);
+            pool.add(*finder, number);
         }
         if finders.len() > squares.len() {
             squares.clear();
@@ -245,23 +298,59 @@ impl Look {
             }));
         }
         stats.finders = stats.finders.max(u32::try_from(finders.len()).unwrap_or(u32::MAX));
+        self.try_triples(buffers, scale, pass.rule.name(), |_| true, all);
+    }
+
+    /// Puts squares together that no single pass saw together.
+    fn pooled(&mut self, buffers: &mut Buffers, all: bool) {
+        buffers.pool.write_clearest(&mut buffers.finders, MOST_FINDERS);
+        let pool = std::mem::take(&mut buffers.pool);
+        self.try_triples(buffers, 1.0, "pool", |three| !pool.seen_together(three), all);
+        buffers.pool = pool;
+    }
+
+    /// Tries the threes among the squares that were found and `may_try` lets through.
+    fn try_triples(
+        &mut self,
+        buffers: &mut Buffers,
+        shrunk: f32,
+        rule: &str,
+        may_try: impl Fn(&[Finder; 3]) -> bool,
+        all: bool,
+    ) {
+        let Buffers { pyramid, finders, grouping, attempt, .. } = buffers;
         let symbols = &self.outcome.symbols;
         grouping.group(finders, |finder| symbols.iter().any(|symbol| is_inside(finder.center, &symbol.corners)));
+        if let Some(trail) = &mut attempt.trail {
+            trail.push(Step::Looked {
+                shrunk,
+                rule: rule.to_owned(),
+                squares: finders.iter().map(|f| (f.center, f.module())).collect(),
+                triples: grouping.triples.len(),
+            });
+        }
         let first = self.outcome.symbols.len();
-        for triple in grouping.triples.iter().take(MOST_TRIPLES) {
+        let mut tried = 0usize;
+        for triple in &grouping.triples {
             let three = [triple.corner, triple.right, triple.below].map(|i| finders.get(i).copied());
             let [Some(corner), Some(right), Some(below)] = three else { continue };
+            let three = [corner, right, below];
             let is_used = |finder: &Finder| {
                 self.outcome.symbols.iter().skip(first).any(|symbol| is_inside(finder.center, &symbol.corners))
             };
-            if [corner, right, below].iter().any(is_used) || attempt.work.fits > MOST_FITS {
+            if three.iter().any(is_used) || !may_try(&three) {
                 continue;
             }
-            if let Some(located) = attempt.read(pyramid, [corner, right, below]) {
+            tried = tried.saturating_add(1);
+            if tried > MOST_TRIPLES || attempt.work.fits > MOST_FITS {
+                return;
+            }
+            // One code is read: other codes are read along with it when they are plain to see.
+            if self.is_done(all) && triple.cost > PLAIN_COST {
+                return;
+            }
+            if let Some(located) = attempt.read(pyramid, three) {
                 self.take(located);
-                if !all && !self.outcome.symbols.is_empty() {
-                    return;
-                }
             }
         }
     }
@@ -272,7 +361,9 @@ impl Look {
         let module_px = module_side(&corners, located.mesh.projection.modules());
         let Some(decoded) = located.decoded else {
             self.outcome.stats.undecodable = self.outcome.stats.undecodable.saturating_add(1);
-            self.unread_module_px = Some(self.unread_module_px.map_or(module_px, |px| px.max(module_px)));
+            if self.unread.is_none_or(|known| known.module_px() < module_px) {
+                self.unread = Some(Unread { corners, modules: located.mesh.projection.modules() });
+            }
             return;
         };
         let [upper_left, upper_right, lower_right, lower_left] = corners;

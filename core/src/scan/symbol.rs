@@ -31,7 +31,7 @@ impl EccLevel {
 /// One QR code as it was read from a frame.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Symbol {
-    /// The content, byte for byte, at most 2953 bytes. This is what the next floor works with.
+    /// The content, byte for byte, at most 2953 bytes, or 7089 digits. This is what the next floor works with.
     pub bytes: Vec<u8>,
     /// The content as text, or `None` when it is not text. UTF-8 first; otherwise Latin-1 if nothing in it is a control
     /// character. Never use it for anything but showing: two different contents can show the same text.

@@ -32,6 +32,18 @@ pub(super) enum Rule {
     Global,
 }
 
+impl Rule {
+    /// For people who want to know what was tried.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Mean { radius } if radius < 4 => "mean of a small window",
+            Self::Mean { .. } => "mean of a large window",
+            Self::Middle { .. } => "middle between the extremes",
+            Self::Global => "one line for the whole picture",
+        }
+    }
+}
+
 /// One brightness per square of a picture: what is not brighter counts as dark.
 #[derive(Debug, Default)]
 pub(super) struct Threshold {

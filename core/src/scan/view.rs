@@ -14,9 +14,12 @@ pub(super) struct View<'a> {
 const HALF: usize = 40;
 
 impl View<'_> {
-    /// The brightness at a point, 0 to 255; ink is dark.
+    /// The brightness at a point, 0 to 255; ink is dark. Beyond the edge of the picture there is paper.
     #[inline]
     pub(super) fn light(&self, x: f32, y: f32) -> f32 {
+        if x < 0.0 || y < 0.0 || x > self.gray.width as f32 || y > self.gray.height as f32 {
+            return 255.0;
+        }
         let value = self.gray.between(x, y);
         if self.inverted { 255.0 - value } else { value }
     }

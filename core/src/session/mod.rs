@@ -3,6 +3,10 @@
 //! The ratchet gives forward secrecy and healing; AES-256-GCM with the header as associated data gives integrity, so
 //! that the ratchet's short MAC carries nothing alone (docs/protocol.md, "Envelope").
 
+mod reset;
+
+pub use reset::{ResetDesk, ResetIdentity, ResetStepped};
+
 use pairlight_wire::envelope::{Envelope, EnvelopeKind, Header};
 use pairlight_wire::hash::sha256;
 use pairlight_wire::id::DeviceId;
@@ -13,6 +17,7 @@ use zeroize::Zeroizing;
 use crate::crypto::aead::OneShotKey;
 use crate::crypto::olm::Ratchet;
 use crate::crypto::{CryptoError, constant_time_eq, random};
+use crate::devices::SessionCounts;
 
 /// Longest body of one envelope in bytes; larger content travels in several, or as a blob.
 pub const BODY_BYTES: usize = 60 * 1024 - crate::crypto::aead::TAG_BYTES;
@@ -58,6 +63,7 @@ pub struct Session {
     own: DeviceId,
     peer: DeviceId,
     next_seq: u64,
+    received: u64,
     ratchet: Ratchet,
 }
 
@@ -70,6 +76,8 @@ record! {
         pub peer: DeviceId,
         /// Number of the next message out.
         pub next_seq: u64,
+        /// One more than the highest number in; 0 for none.
+        pub received: u64,
         /// Serialised ratchet.
         pub ratchet: Bytes<{ 256 * 1024 }>,
     }
@@ -79,13 +87,19 @@ impl Session {
     /// Joins a ratchet to the two devices it is between.
     #[must_use]
     pub fn new(own: DeviceId, peer: DeviceId, ratchet: Ratchet) -> Self {
-        Self { own, peer, next_seq: 0, ratchet }
+        Self { own, peer, next_seq: 0, received: 0, ratchet }
     }
 
     /// The other device.
     #[must_use]
     pub fn peer(&self) -> DeviceId {
         self.peer
+    }
+
+    /// How many messages went each way, by their numbers.
+    #[must_use]
+    pub fn counts(&self) -> SessionCounts {
+        SessionCounts { received: self.received, sent: self.next_seq }
     }
 
     /// Seals the next message. Store the session before the envelope leaves: a ratchet that falls back reuses keys.
@@ -135,6 +149,7 @@ impl Session {
             return Err(CryptoError.into());
         }
         let body = OneShotKey::new(*content_key).open(&header, envelope.body_ct.as_slice())?;
+        self.received = self.received.max(envelope.seq.saturating_add(1));
         Ok(OpenedMessage { kind: envelope.kind, seq: envelope.seq, body })
     }
 
@@ -144,7 +159,8 @@ impl Session {
     /// [`SessionError::Crypto`] when the ratchet is larger than any ratchet.
     pub fn encode(&self) -> Result<Zeroizing<Vec<u8>>, SessionError> {
         let ratchet = Bytes::new(self.ratchet.to_bytes()?.to_vec()).map_err(|_| CryptoError)?;
-        let stored = StoredSession { own: self.own, peer: self.peer, next_seq: self.next_seq, ratchet };
+        let stored =
+            StoredSession { own: self.own, peer: self.peer, next_seq: self.next_seq, received: self.received, ratchet };
         Ok(Zeroizing::new(stored.encode()))
     }
 
@@ -155,7 +171,7 @@ impl Session {
     pub fn decode(bytes: &[u8]) -> Result<Self, SessionError> {
         let stored = StoredSession::decode(bytes).map_err(|_| SessionError::Damaged)?;
         let ratchet = Ratchet::from_bytes(stored.ratchet.as_slice()).map_err(|_| SessionError::Damaged)?;
-        Ok(Self { own: stored.own, peer: stored.peer, next_seq: stored.next_seq, ratchet })
+        Ok(Self { own: stored.own, peer: stored.peer, next_seq: stored.next_seq, received: stored.received, ratchet })
     }
 }
 

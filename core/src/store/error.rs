@@ -56,6 +56,9 @@ pub enum StoreError {
     /// The data key has sealed as many records as is safe. Call [`Store::rekey`](super::Store::rekey), then repeat.
     #[error("the store's key has been used too often. Renew it (rekey) and try again")]
     KeyExhausted,
+    /// The permission of this device has ended, so its key was dropped. Open the store again to link the device anew.
+    #[error("the store is locked: this device's permission has ended. Start again and link it anew")]
+    Locked,
     /// The disk failed during an earlier write, so what is durable is unknown. Drop this store and open it again.
     #[error("the store was closed after a disk error. Open it again")]
     Closed,

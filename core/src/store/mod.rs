@@ -33,6 +33,7 @@ mod database;
 mod error;
 mod key_file;
 mod key_wrap;
+mod lifetime;
 mod migration;
 mod passphrase;
 mod place;
@@ -54,6 +55,7 @@ pub use batch::Batch;
 pub use error::{KeyWrapError, StoreError};
 pub use key_file::KeyFile;
 pub use key_wrap::{KEY_LEN, KeyWrap};
+pub use lifetime::Followed;
 pub use passphrase::{Passphrase, PassphraseCost};
 pub use probe::{Probe, WritePoint};
 pub use seal::{MAX_ID_LEN, MAX_VALUE_LEN};
@@ -97,6 +99,8 @@ impl fmt::Debug for Record {
 pub struct Store {
     db: Database,
     sealer: Sealer,
+    /// Whether the data key was dropped.
+    locked: bool,
     /// Sealings under the present data key, as the file has it.
     seals: u64,
     rng: Box<dyn CryptoRng + Send>,
@@ -148,7 +152,7 @@ impl Store {
             opened
         };
         db.accept()?;
-        Ok(Self { db, sealer, seals, rng, _place: place })
+        Ok(Self { db, sealer, locked: false, seals, rng, _place: place })
     }
 
     /// The value that was put under `id`, or `None`.
@@ -156,6 +160,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Corrupt`] when this row was altered; others stay readable.
     pub fn get(&self, table: Table, id: &[u8]) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
+        self.check_key()?;
         let row_id = self.sealer.row_id(table, id);
         let sealed = self.db.sql(|conn| {
             let mut statement = conn.prepare_cached(GET_ROW)?;
@@ -171,6 +176,7 @@ impl Store {
     /// # Errors
     /// Of the file as a whole. [`StoreError::Corrupt`] in the place of a record that was altered.
     pub fn list(&self, table: Table) -> Result<Vec<Result<Record, StoreError>>, StoreError> {
+        self.check_key()?;
         let (mut records, mut damaged) = (Vec::new(), Vec::new());
         let walked = self.db.sql(|conn| {
             let mut statement = conn.prepare_cached(LIST_ROWS)?;
@@ -203,6 +209,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::TooLarge`], [`StoreError::KeyExhausted`], [`StoreError::DiskFull`], [`StoreError::Disk`], [`StoreError::Closed`].
     pub fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        self.check_key()?;
         if batch.is_empty() {
             return Ok(());
         }
@@ -255,6 +262,25 @@ impl Store {
         self.db.checkpoint()
     }
 
+    /// Drops the data key: until the file is opened again nothing can be read or written, only erased.
+    pub fn lock(&mut self) {
+        self.sealer = Sealer::generate(&mut *self.rng);
+        self.locked = true;
+    }
+
+    fn check_key(&self) -> Result<(), StoreError> {
+        if self.locked { Err(StoreError::Locked) } else { Ok(()) }
+    }
+
+    /// Deletes every record, readable or not, key or no key, and removes the remains.
+    ///
+    /// # Errors
+    /// [`StoreError::DiskFull`], [`StoreError::Disk`]; call again, what is left is still sealed.
+    pub fn wipe(&mut self) -> Result<(), StoreError> {
+        self.db.write(BATCH, |tx, _| tx.execute("DELETE FROM record", []).map(drop))?;
+        self.scrub()
+    }
+
     /// Whether the data key has sealed so much that it should be renewed.
     #[must_use]
     pub fn needs_rekey(&self) -> bool {
@@ -268,6 +294,7 @@ impl Store {
     /// [`StoreError::Corrupt`] when a record is damaged: delete it first. Nothing was changed then. When only the removal at the end fails the
     /// new key is in force and the error is that of [`scrub`](Self::scrub).
     pub fn rekey(&mut self, wrap: &dyn KeyWrap) -> Result<(), StoreError> {
+        self.check_key()?;
         let sealer = Sealer::generate(&mut *self.rng);
         let (wrapped, check) = (wrap.wrap(sealer.dek())?, sealer.seal_key_check(&mut *self.rng)?);
         let (mut rows, mut seals) = (Vec::new(), 1);

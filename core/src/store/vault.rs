@@ -1,13 +1,15 @@
 //! The typed layer: account, links and sessions in the sealed tables. What belongs together is one batch.
 
 use pairlight_wire::id::DeviceId;
+use pairlight_wire::standing::{Discrepancy, NoticeKind};
 use pairlight_wire::{Bytes, List, Wire, record};
 
 use super::{Batch, Store, StoreError, Table};
-use crate::devices::Account;
+use crate::Timestamp;
+use crate::devices::{Account, StoredNotice, Told};
 use crate::pairing::{LinkedAccount, LinkedSave, PendingLink, PrimarySave};
 use crate::session::Session;
-use crate::trust::PasskeyRegistration;
+use crate::trust::{Evidence, EvidenceBit, PasskeyRegistration};
 
 /// The setting that holds the registered passkeys.
 const PASSKEYS: &str = "passkeys";
@@ -21,6 +23,13 @@ record! {
 
 /// The one row of a table that has one row.
 const ONLY: &[u8] = b"self";
+/// The row of an account whose new root key is not published yet.
+const NEXT: &[u8] = b"next";
+
+/// Adds: the account, and its list to those that are remembered.
+fn put_identity<'b>(batch: &'b mut Batch, account: &Account) -> &'b mut Batch {
+    batch.put(Table::Identity, ONLY, &account.encode()).remember_list(account.list())
+}
 
 fn damaged<E>(table: Table) -> impl FnOnce(E) -> StoreError {
     move |_| StoreError::Corrupt { table }
@@ -41,17 +50,37 @@ impl Store {
     /// # Errors
     /// [`StoreError`]; the account before stays.
     pub fn put_account(&mut self, account: &Account) -> Result<(), StoreError> {
-        self.put(Table::Identity, ONLY, &account.encode())
+        let mut batch = Batch::new();
+        put_identity(&mut batch, account);
+        self.commit(&batch)
     }
 
-    /// Stores the account and erases the session with a device that is no longer on its list, in one batch.
+    /// Stores an account whose list was changed, erases what belonged to devices that are gone, and plans what others
+    /// are told, in one batch.
     ///
     /// # Errors
     /// [`StoreError`]; nothing changes then.
-    pub fn put_account_without(&mut self, account: &Account, device: &DeviceId) -> Result<(), StoreError> {
+    pub fn put_changed_account(&mut self, account: &Account, told: &[Told], now: Timestamp) -> Result<(), StoreError> {
         let mut batch = Batch::new();
-        batch.put(Table::Identity, ONLY, &account.encode()).delete(Table::Link, device.as_bytes());
+        put_identity(&mut batch, account);
+        for Told { kind, device, discrepancy } in told {
+            if account.list().entry(device).is_none() {
+                batch.delete(Table::Link, device.as_bytes()).delete_book(device);
+            }
+            batch.put_notice(&self.plan_notice(account, *kind, *device, *discrepancy, now));
+        }
         self.commit(&batch)
+    }
+
+    /// Plans a notice that something about a device does not add up.
+    pub fn discrepancy_notice(
+        &mut self,
+        account: &Account,
+        device: DeviceId,
+        row: Discrepancy,
+        now: Timestamp,
+    ) -> StoredNotice {
+        self.plan_notice(account, NoticeKind::Discrepancy, device, Some(row), now)
     }
 
     /// Links that were not finished when the program ended.
@@ -75,13 +104,19 @@ impl Store {
                 batch.put(Table::PendingLink, pending.device.as_bytes(), &bytes);
             }
             PrimarySave::Linked { account, device, session } => {
-                batch
-                    .put(Table::Identity, ONLY, &account.encode())
+                let now = Timestamp::from_unix_ms(account.list().list().issued);
+                let evidence = account.list().entry(device).map_or(0, |entry| entry.evidence);
+                let known = Evidence::from_certificate(evidence).0.has(EvidenceBit::KnownDevice);
+                let kind = if known { NoticeKind::Relinked } else { NoticeKind::Linked };
+                let notice = self.plan_notice(account, kind, *device, None, now);
+                put_identity(&mut batch, account)
+                    .put_notice(&notice)
+                    .delete_book(device)
                     .put(Table::Link, device.as_bytes(), session)
                     .delete(Table::PendingLink, device.as_bytes());
             }
             PrimarySave::Discard { device, account } => {
-                batch.put(Table::Identity, ONLY, &account.encode()).delete(Table::PendingLink, device.as_bytes());
+                put_identity(&mut batch, account).delete(Table::PendingLink, device.as_bytes());
             }
         }
         self.commit(&batch)
@@ -110,7 +145,11 @@ impl Store {
                 let bytes = account.encode().map_err(damaged(Table::DeviceKey))?;
                 let peer = account.primary().ok_or(StoreError::Corrupt { table: Table::DeviceKey })?;
                 let mut batch = Batch::new();
-                batch.put(Table::DeviceKey, ONLY, &bytes).put(Table::Link, peer.as_bytes(), account.first_session());
+                batch
+                    .put(Table::DeviceKey, ONLY, &bytes)
+                    .put(Table::Link, peer.as_bytes(), account.first_session())
+                    .remember_list(account.list())
+                    .delete_tenancy();
                 self.commit(&batch)
             }
             LinkedSave::Discard => {
@@ -125,8 +164,17 @@ impl Store {
     /// # Errors
     /// [`StoreError`]; nothing changes then.
     pub fn put_linked_account(&mut self, account: &LinkedAccount) -> Result<(), StoreError> {
+        self.put_linked_account_with(account, Batch::new())
+    }
+
+    /// Stores what a linked device knows, together with what else must be true then.
+    ///
+    /// # Errors
+    /// [`StoreError`]; nothing changes then.
+    pub fn put_linked_account_with(&mut self, account: &LinkedAccount, mut batch: Batch) -> Result<(), StoreError> {
         let bytes = account.encode().map_err(damaged(Table::DeviceKey))?;
-        self.put(Table::DeviceKey, ONLY, &bytes)
+        batch.put(Table::DeviceKey, ONLY, &bytes).remember_list(account.list());
+        self.commit(&batch)
     }
 
     /// The session with a device.
@@ -147,18 +195,52 @@ impl Store {
         self.put(Table::Link, session.peer().as_bytes(), &bytes)
     }
 
-    /// Erases keys, sessions and account of a linked device that was removed.
+    /// Stores a session together with what else must be true then.
     ///
     /// # Errors
-    /// [`StoreError`]; call again, what is left is still sealed.
-    pub fn wipe(&mut self) -> Result<(), StoreError> {
+    /// [`StoreError`]; nothing changes then.
+    pub fn put_session_with(&mut self, session: &Session, mut batch: Batch) -> Result<(), StoreError> {
+        let bytes = session.encode().map_err(damaged(Table::Link))?;
+        batch.put(Table::Link, session.peer().as_bytes(), &bytes);
+        self.commit(&batch)
+    }
+
+    /// The account under the root key that is to come, while its list is not known to be published.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be read.
+    pub fn next_account(&self) -> Result<Option<Account>, StoreError> {
+        let row = self.get(Table::Identity, NEXT)?;
+        row.map(|bytes| Account::decode(&bytes).map_err(damaged(Table::Identity))).transpose()
+    }
+
+    /// Keeps it beside the present one: whichever the relay takes, its root key is on disk.
+    ///
+    /// # Errors
+    /// [`StoreError`]; nothing changes then.
+    pub fn put_next_account(&mut self, account: &Account) -> Result<(), StoreError> {
+        self.put(Table::Identity, NEXT, &account.encode())
+    }
+
+    /// The list is published: the next account is the account.
+    ///
+    /// # Errors
+    /// [`StoreError`]; nothing changes then.
+    pub fn promote_account(&mut self, account: &Account, now: Timestamp) -> Result<(), StoreError> {
+        let own = account.device_id();
+        let notice = self.plan_notice(account, NoticeKind::RootChanged, own, None, now);
         let mut batch = Batch::new();
-        for table in Table::ALL {
-            for row in self.list(table)? {
-                batch.delete(table, &row?.id);
-            }
-        }
+        put_identity(&mut batch, account).delete(Table::Identity, NEXT).put_notice(&notice);
         self.commit(&batch)?;
+        self.scrub()
+    }
+
+    /// The list was not published, and never will be.
+    ///
+    /// # Errors
+    /// [`StoreError`]; nothing changes then.
+    pub fn discard_next_account(&mut self) -> Result<(), StoreError> {
+        self.delete(Table::Identity, NEXT)?;
         self.scrub()
     }
 

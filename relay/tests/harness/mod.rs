@@ -337,11 +337,13 @@ pub fn now() -> u64 {
 pub struct Device {
     pub key: SigningKey,
     pub role: Role,
+    /// When its certificate ends.
+    pub not_after: u64,
 }
 
 impl Device {
     pub fn new(number: u8, role: Role) -> Self {
-        Self { key: SigningKey::from_bytes(&[number; 32]), role }
+        Self { key: SigningKey::from_bytes(&[number; 32]), role, not_after: u64::MAX }
     }
 
     pub fn id(&self) -> DeviceId {
@@ -358,7 +360,7 @@ impl Device {
             scope: 15,
             evidence: 0,
             created: 0,
-            not_after: u64::MAX,
+            not_after: self.not_after,
             cert_digest,
             accept_sig: accept.to_bytes(),
             label_ct: bytes(*b"label"),

@@ -11,7 +11,7 @@ use pairlight_relay::{Limits, Relay, RelayConfig, RelayHandle};
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A running program whose words are read as they come.
-struct Program {
+pub(crate) struct Program {
     child: Child,
     input: Option<ChildStdin>,
     words: Receiver<String>,
@@ -19,9 +19,15 @@ struct Program {
 }
 
 impl Program {
-    fn start(args: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_pairlight"))
-            .args(args)
+    pub(crate) fn start(args: &[&str]) -> Self {
+        Self::start_under(&[], args)
+    }
+
+    /// Runs the program under another one.
+    pub(crate) fn start_under(under: &[&str], args: &[&str]) -> Self {
+        let line: Vec<&str> = under.iter().chain(&[env!("CARGO_BIN_EXE_pairlight")]).chain(args).copied().collect();
+        let mut child = Command::new(line[0])
+            .args(&line[1..])
             .env_remove("PAIRLIGHT_PROFILE")
             .env_remove("PAIRLIGHT_RELAY")
             .stdin(Stdio::piped())
@@ -46,7 +52,7 @@ impl Program {
     }
 
     /// Waits for a line with `part` in it.
-    fn hear(&mut self, part: &str) -> String {
+    pub(crate) fn hear(&mut self, part: &str) -> String {
         let deadline = Instant::now() + PATIENCE;
         loop {
             match self.words.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
@@ -61,7 +67,7 @@ impl Program {
         }
     }
 
-    fn type_line(&mut self, line: &str) {
+    pub(crate) fn type_line(&mut self, line: &str) {
         let input = self.input.as_mut().unwrap();
         writeln!(input, "{line}").unwrap();
         input.flush().unwrap();
@@ -73,7 +79,7 @@ impl Program {
     }
 
     /// Waits for the end; gives the exit code and everything said.
-    fn end(mut self) -> (i32, String) {
+    pub(crate) fn end(mut self) -> (i32, String) {
         let deadline = Instant::now() + PATIENCE;
         let status = loop {
             if let Some(status) = self.child.try_wait().unwrap() {
@@ -197,6 +203,42 @@ fn two_terminals_link_and_the_account_lists_renames_and_revokes() {
     assert_eq!(world.devices(&["rename", "zz", "x"]).0, 2);
     assert_eq!(world.devices(&["revoke", &id[..6], "--yes"]).0, 0);
     assert!(!world.devices(&[]).1.contains("Old laptop"));
+    world.stop();
+}
+
+#[test]
+fn the_words_bring_the_account_to_another_terminal() {
+    let world = World::new();
+    let mut show = world.show();
+    let mut scan = world.scan(&["--policy", "development", "--yes"]);
+    let code = digits(&mut scan);
+    show.hear("six digits");
+    show.type_line(&code);
+    assert_eq!((scan.end().0, show.end().0), (0, 0));
+    let listed = world.devices(&[]).1;
+    assert!(listed.contains("active") && listed.contains("REPORTED") && listed.contains("LEASE TO"), "{listed}");
+
+    let (phone, other, url) = (world.text("phone"), world.text("other"), world.relay.url());
+    let (exit, said) = Program::start(&["account", "--profile", &phone, "recovery-key"]).end();
+    assert_eq!(exit, 0, "{said}");
+    let words =
+        said.lines().find(|line| line.split(' ').count() == 24 && !line.contains(':')).expect("24 words").to_owned();
+    let recover = ["account", "--profile", &other, "--relay", &url, "recover", "--name", "new terminal"];
+    let mut wrong = Program::start(&recover);
+    wrong.hear("type the 24 words");
+    wrong.type_line(&words.replacen(' ', " pairlight ", 1));
+    assert_eq!(wrong.end().0, 2);
+    let mut right = Program::start(&recover);
+    right.hear("type the 24 words");
+    right.type_line(&words);
+    let (exit, said) = right.end();
+    assert_eq!(exit, 0, "{said}");
+    assert!(said.contains("recovered; the account has 2 devices"), "{said}");
+    let (_, listed) = Program::start(&["devices", "--profile", &other]).end();
+    assert!(listed.contains("Kim's terminal") && listed.contains("new terminal (this device)"), "{listed}");
+    assert!(listed.contains("lost; the account was recovered on another device"), "{listed}");
+    let (exit, said) = Program::start(&["account", "--profile", &other, "rotate-root"]).end();
+    assert_eq!(exit, 0, "{said}");
     world.stop();
 }
 

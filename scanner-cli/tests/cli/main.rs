@@ -4,4 +4,6 @@ mod endings;
 mod fixture;
 mod help;
 mod link;
+#[cfg(target_os = "linux")]
+mod network;
 mod scan;

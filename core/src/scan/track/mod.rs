@@ -26,7 +26,8 @@ mod template;
 #[cfg(test)]
 mod tests;
 
-use super::decode::{self, Decoded};
+use super::decode;
+use super::payload::Decoded;
 use super::pyramid::GrayImage;
 use super::reader::Reader;
 use super::symbol::EccLevel;
@@ -102,6 +103,7 @@ pub(super) struct Tracker {
     bits: Vec<u8>,
     soft: Vec<i16>,
     reader: Reader,
+    panics: u32,
     sums: [Fusion; 2],
 }
 
@@ -123,6 +125,7 @@ impl Default for Tracker {
             bits: Vec::new(),
             soft: Vec::new(),
             reader: Reader::default(),
+            panics: 0,
             sums: [Fusion::default(), Fusion::default()],
         }
     }
@@ -133,6 +136,11 @@ impl Tracker {
     pub(super) fn reset(&mut self) {
         self.track = None;
         self.sums.iter_mut().for_each(Fusion::clear);
+    }
+
+    /// Panics of the decoder that were contained since the last call.
+    pub(super) fn take_panics(&mut self) -> u32 {
+        std::mem::take(&mut self.panics).saturating_add(self.reader.take_panics())
     }
 
     /// Whether a symbol is held that was read before or may be soon.
@@ -288,8 +296,18 @@ impl Tracker {
                     break;
                 }
                 if let Some(mask) = shape.repair(soft, mirrored, &mut self.bits) {
-                    let found = decode::payload(&self.bits, size, EccLevel::M, mask, mirrored).ok().flatten();
-                    decoded = found.filter(|found| offer::is_shape(&found.bytes));
+                    let bytes = decode::decode(&self.bits, size).unwrap_or_else(|decode::Panicked| {
+                        self.panics = self.panics.saturating_add(1);
+                        None
+                    });
+                    let (version, ecc) = (offer::VERSION, EccLevel::M);
+                    decoded = bytes.filter(|bytes| offer::is_shape(bytes)).map(|bytes| Decoded {
+                        bytes,
+                        version,
+                        ecc,
+                        mask,
+                        mirrored,
+                    });
                 }
             }
         }
@@ -298,7 +316,7 @@ impl Tracker {
             let mean = soft.iter().map(|value| value.abs()).sum::<f32>() / soft.len().max(1) as f32;
             self.soft.clear();
             self.soft.extend(soft.iter().map(|value| (-value * 100.0 / mean.max(1e-6)) as i16));
-            decoded = self.reader.read(&self.soft, size).ok().flatten();
+            decoded = self.reader.read(&self.soft, size);
             if decoded.is_some() {
                 self.bits.clear();
                 self.bits.extend_from_slice(self.reader.modules());

@@ -20,6 +20,7 @@ use super::fixed;
 
 /// Modules on a side of version 4.
 pub(super) const SIZE: usize = 33;
+pub(super) const VERSION: u8 = 4;
 const CODEWORDS: usize = 100;
 const DATA: usize = 64;
 const BLOCK: usize = 50;

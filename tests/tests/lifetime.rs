@@ -1,0 +1,692 @@
+//! The life of a linked device over a real relay, real sockets and sealed stores, with a clock that a test moves: reports
+//! and leases, what does not add up, the end, another root key, recovery.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use pairlight_core::devices::{Action, ListFork, RecoveryWords, Supervision, Tenancy};
+use pairlight_core::net::{Connection, ConnectionEvent, LinkedDevice, NetError, Primary, SharedStore};
+use pairlight_core::pairing::LinkedAccount;
+use pairlight_core::store::{Batch, Table};
+use pairlight_core::trust::Policy;
+use pairlight_relay::{Place, PlaceLookup, RelayConfig};
+use pairlight_tests::world::{Person, World, open_store, play};
+use pairlight_wire::envelope::EnvelopeKind;
+use pairlight_wire::id::DeviceId;
+use pairlight_wire::list::RemovalReason;
+use pairlight_wire::standing::{Discrepancy, NoticeKind, Standing};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+const HOUR_MS: u64 = 3_600_000;
+const DAY_MS: u64 = 24 * HOUR_MS;
+
+/// Takes events until one that `wanted` accepts.
+async fn until<T>(line: &Connection, what: &str, mut wanted: impl FnMut(&ConnectionEvent) -> Option<T>) -> T {
+    let mut heard = Vec::new();
+    let waiting = async {
+        loop {
+            let event = line.next_event().await.unwrap_or_else(|| panic!("ended before {what}: {heard:#?}"));
+            if let Some(found) = wanted(&event) {
+                return found;
+            }
+            heard.push(format!("{event:?}"));
+        }
+    };
+    match tokio::time::timeout(PATIENCE, waiting).await {
+        Ok(found) => found,
+        Err(_) => panic!("never: {what}"),
+    }
+}
+
+async fn leased(line: &Connection) -> (u64, Standing, Option<Discrepancy>) {
+    until(line, "a lease", |event| match event {
+        ConnectionEvent::Leased { until, standing, because } => Some((until.unix_ms(), *standing, *because)),
+        _ => None,
+    })
+    .await
+}
+
+async fn found(line: &Connection, wanted: Discrepancy) -> Action {
+    until(line, "a discrepancy", |event| match event {
+        ConnectionEvent::Discrepancy { row, follows, .. } if *row == wanted => Some(*follows),
+        _ => None,
+    })
+    .await
+}
+
+async fn removed(line: &Connection) -> RemovalReason {
+    until(line, "a removal", |event| match event {
+        ConnectionEvent::Removed(reason) => Some(*reason),
+        _ => None,
+    })
+    .await
+}
+
+async fn message(line: &Connection) -> Vec<u8> {
+    until(line, "a message", |event| match event {
+        ConnectionEvent::Message { body, .. } => Some(body.clone()),
+        _ => None,
+    })
+    .await
+}
+
+/// A phone and one linked laptop.
+struct Pair {
+    world: World,
+    phone: Primary,
+    laptop: LinkedDevice,
+    account: Box<LinkedAccount>,
+}
+
+impl Pair {
+    async fn new(policy: Policy) -> Self {
+        let world = World::start().await;
+        let phone = world.primary("phone", policy).await.unwrap();
+        let laptop = world.linked("laptop").await.unwrap();
+        let account = play(&phone, &laptop, "laptop", Person::Agrees).await.linked.unwrap();
+        Self { world, phone, laptop, account }
+    }
+
+    fn device(&self) -> DeviceId {
+        self.account.device_id()
+    }
+
+    /// Both online, the first report answered.
+    async fn online(&self) -> (Connection, Connection) {
+        let phone = self.phone.connect().await.unwrap();
+        let laptop = self.laptop.connect().await.unwrap();
+        leased(&laptop).await;
+        (phone, laptop)
+    }
+
+    /// The laptop's profile as files, put aside under another name.
+    fn copy(&mut self, from: &str, to: &str) {
+        for (ending, must) in [("db", true), ("db-wal", false), ("key", true)] {
+            let path = |name: &str| self.world.folder.path().join(format!("{name}.{ending}"));
+            let copied = std::fs::copy(path(from), path(to));
+            assert!(copied.is_ok() || !must, "{copied:?}");
+        }
+    }
+
+    async fn reopen_laptop(self, name: &str) -> (World, Primary, LinkedDevice, DeviceId) {
+        let device = self.device();
+        let Self { world, phone, laptop, .. } = self;
+        drop(laptop);
+        let laptop = world.linked(name).await.unwrap();
+        (world, phone, laptop, device)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lease_renews_itself_for_as_long_as_the_primary_device_answers() {
+    let pair = Pair::new(Policy::BALANCED).await;
+    let (phone, laptop) = pair.online().await;
+    let mut ends = pair.laptop.standing().await.unwrap().unwrap().ends;
+    // Three months in steps of 20 days: without renewal the first lease, of at most 30 days, would have ended long ago.
+    for _ in 0..4 {
+        pair.world.time.pass(20 * DAY_MS);
+        let (until, standing, _) = leased(&laptop).await;
+        assert!(until > ends.unix_ms() && standing == Standing::Active);
+        ends = pair.laptop.standing().await.unwrap().unwrap().ends;
+    }
+    let device = pair.phone.devices().await.unwrap().into_iter().find(|device| device.id == pair.device()).unwrap();
+    assert_eq!((device.standing, device.is_locked), (Standing::Active, false));
+    assert!(device.last_check_in.is_some() && device.lease_until == Some(ends));
+    // The relay took the renewed lease too: the line still carries messages.
+    laptop.send(pair.account.primary().unwrap(), EnvelopeKind::Application, b"still here").await.unwrap();
+    assert_eq!(message(&phone).await, b"still here");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_its_primary_device_a_laptop_is_warned_locked_and_erased() {
+    let pair = Pair::new(Policy::BALANCED).await;
+    let (phone, laptop) = pair.online().await;
+    drop(phone);
+    pair.world.time.pass(10 * DAY_MS);
+    let silent = until(&laptop, "a warning", |event| match event {
+        ConnectionEvent::Silent { for_ms } => Some(*for_ms),
+        _ => None,
+    })
+    .await;
+    assert!((10 * DAY_MS..11 * DAY_MS).contains(&silent));
+    let ends = pair.laptop.standing().await.unwrap().unwrap().ends.unix_ms();
+    let now = (pair.world.time.clock())().unix_ms();
+    pair.world.time.pass(ends + DAY_MS - now + 1);
+    let locked = until(&laptop, "the lock", |event| match event {
+        ConnectionEvent::Locked(row) => Some(*row),
+        _ => None,
+    })
+    .await;
+    assert_eq!(locked, Discrepancy::LeaseEnded);
+    assert!(matches!(pair.laptop.account().await, Err(NetError::Store(_))), "the key is dropped");
+    drop(laptop);
+    let (world, phone, laptop, device) = pair.reopen_laptop("laptop").await;
+    let standing = laptop.standing().await.unwrap().unwrap();
+    assert!(standing.locked && standing.because == Some(Discrepancy::LeaseEnded));
+    assert!(matches!(laptop.connect().await, Err(NetError::Locked)));
+    let shown = phone.devices().await.unwrap().into_iter().find(|shown| shown.id == device).unwrap();
+    assert!(shown.is_locked, "the phone shows the same");
+    world.time.pass(80 * DAY_MS);
+    drop(laptop);
+    let laptop = world.linked("laptop").await.unwrap();
+    assert!(laptop.account().await.unwrap().is_none(), "erased after 90 days");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_locked_laptop_links_again_and_goes_on() {
+    let pair = Pair::new(Policy::BALANCED).await;
+    pair.world.time.pass(40 * DAY_MS);
+    let (world, phone, laptop, _) = pair.reopen_laptop("laptop").await;
+    assert!(laptop.standing().await.unwrap().unwrap().locked);
+    play(&phone, &laptop, "laptop", Person::Agrees).await.linked.unwrap();
+    assert!(!laptop.standing().await.unwrap().unwrap().locked);
+    let _phone_line = phone.connect().await.unwrap();
+    leased(&laptop.connect().await.unwrap()).await;
+    world.relay.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_copies_of_a_profile_end_each_other_at_once() {
+    let mut pair = Pair::new(Policy::BALANCED).await;
+    let device = pair.device();
+    {
+        let (_phone, laptop) = pair.online().await;
+        drop(laptop);
+    }
+    pair.copy("laptop", "copy");
+    let phone = pair.phone.connect().await.unwrap();
+    let original = pair.laptop.connect().await.unwrap();
+    leased(&original).await;
+    drop(original);
+    // The copy reports with the state of the past: the ratchet of its session, and its counter, are behind.
+    let copy = pair.world.linked("copy").await.unwrap();
+    let copied = copy.connect().await.unwrap();
+    let row = until(&phone, "something about the copy", |event| match event {
+        ConnectionEvent::Discrepancy { row, .. } => Some(Some(*row)),
+        ConnectionEvent::Unreadable { from } if *from == device => Some(None),
+        _ => None,
+    })
+    .await;
+    assert!(row.is_none_or(|row| matches!(row, Discrepancy::CounterRepeated | Discrepancy::TwoSockets)), "{row:?}");
+    drop(copied);
+}
+
+/// A pair whose laptop has reported `reports` times and is offline, with the bent book.
+async fn bent(
+    reports: u32,
+    bend: impl FnOnce(&mut Tenancy) + Send + 'static,
+) -> (World, Primary, LinkedDevice, DeviceId) {
+    let pair = Pair::new(Policy::BALANCED).await;
+    let phone = pair.phone.connect().await.unwrap();
+    for _ in 0..reports {
+        leased(&pair.laptop.connect().await.unwrap()).await;
+    }
+    drop(phone);
+    let device = pair.device();
+    let Pair { world, phone, laptop, .. } = pair;
+    let path = world.folder.path().join("laptop.db");
+    assert!(path.exists());
+    drop(laptop);
+    // The connection's task lets the store go a moment after its handle.
+    for _ in 0..100 {
+        let key = world.folder.path().join("laptop.key");
+        let key = pairlight_core::store::KeyFile::open_or_create(&key, pairlight_tests::world::boxed_rng()).unwrap();
+        if pairlight_core::store::Store::open(&path, &key, pairlight_tests::world::boxed_rng()).is_ok() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let laptop = {
+        let store = open_store(world.folder.path(), "laptop");
+        store
+            .run(|store| {
+                let mut tenancy = store.tenancy()?.expect("it reported before");
+                bend(&mut tenancy);
+                let mut batch = Batch::new();
+                batch.put_tenancy(&tenancy);
+                store.commit(&batch)
+            })
+            .await
+            .unwrap();
+        drop(store);
+        world.linked("laptop").await.unwrap()
+    };
+    (world, phone, laptop, device)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn d1_a_counter_that_did_not_grow_quarantines_and_both_sides_say_why() {
+    let (_world, phone, laptop, device) = bent(3, |tenancy| tenancy.ctr = 1).await;
+    let phone_line = phone.connect().await.unwrap();
+    let line = laptop.connect().await.unwrap();
+    assert_eq!(found(&phone_line, Discrepancy::CounterRepeated).await, Action::Quarantine);
+    let (_, standing, because) = leased(&line).await;
+    assert_eq!((standing, because), (Standing::Quarantined, Some(Discrepancy::CounterRepeated)));
+    let shown = phone.devices().await.unwrap().into_iter().find(|shown| shown.id == device).unwrap();
+    assert_eq!((shown.standing, shown.because), (Standing::Quarantined, Some(Discrepancy::CounterRepeated)));
+    let to = laptop.account().await.unwrap().unwrap().primary().unwrap();
+    let refused = line.send(to, EnvelopeKind::Application, b"psst").await;
+    assert!(matches!(refused, Err(NetError::OutOfScope(Some(Discrepancy::CounterRepeated)))), "{refused:?}");
+    assert!(matches!(phone_line.send(device, EnvelopeKind::Application, b"no").await, Err(NetError::OutOfScope(_))));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn d2_a_forked_chain_of_reports_removes_the_device_and_it_erases_itself() {
+    let (_world, phone, laptop, _) = bent(2, |tenancy| tenancy.digest = [0xee; 32]).await;
+    let phone_line = phone.connect().await.unwrap();
+    let line = laptop.connect().await.unwrap();
+    assert_eq!(found(&phone_line, Discrepancy::CopyForked).await, Action::Revoke(RemovalReason::Cloned));
+    assert_eq!(removed(&line).await, RemovalReason::Cloned);
+    assert!(laptop.account().await.unwrap().is_none(), "nothing is left on the laptop");
+    let gone = phone.removed().await.unwrap();
+    assert_eq!((gone.len(), gone[0].reason), (1, RemovalReason::Cloned), "the same reason on both sides");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn d5_another_platform_may_only_receive_until_the_person_confirms_it() {
+    let pair = Pair::new(Policy::BALANCED).await;
+    let (phone, laptop) = pair.online().await;
+    drop(laptop);
+    let moved = pair.laptop.clone().with_platform([0x77; 8]);
+    let line = moved.connect().await.unwrap();
+    assert_eq!(found(&phone, Discrepancy::PlatformChanged).await, Action::Restrict);
+    let (_, standing, because) = leased(&line).await;
+    assert_eq!((standing, because), (Standing::Restricted, Some(Discrepancy::PlatformChanged)));
+    let to = pair.account.primary().unwrap();
+    let refused = line.send(to, EnvelopeKind::Application, b"no").await;
+    assert!(matches!(refused, Err(NetError::OutOfScope(Some(Discrepancy::PlatformChanged)))), "{refused:?}");
+    phone.send(pair.device(), EnvelopeKind::Application, b"you may hear").await.unwrap();
+    assert_eq!(message(&line).await, b"you may hear");
+    pair.phone.confirm(pair.device()).await.unwrap();
+    drop(line);
+    let line = moved.connect().await.unwrap();
+    assert_eq!(leased(&line).await.1, Standing::Active);
+    line.send(to, EnvelopeKind::Application, b"yes").await.unwrap();
+    assert_eq!(message(&phone).await, b"yes");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn d10_two_sockets_twice_in_a_day_remove_the_device_and_a_change_of_network_does_not() {
+    let pair = Pair::new(Policy::BALANCED).await;
+    let (phone, first) = pair.online().await;
+    let _second = pair.laptop.connect().await.unwrap();
+    assert_eq!(found(&phone, Discrepancy::TwoSockets).await, Action::Notice);
+    let third = pair.laptop.connect().await.unwrap();
+    assert_eq!(found(&phone, Discrepancy::TwoSockets).await, Action::Revoke(RemovalReason::Cloned));
+    assert_eq!(removed(&third).await, RemovalReason::Cloned);
+    drop(first);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn d8_a_session_that_broke_is_made_anew_and_noted_in_the_list() {
+    let pair = Pair::new(Policy::BALANCED).await;
+    let (phone, laptop) = pair.online().await;
+    drop((phone, laptop));
+    let epoch = pair.phone.devices().await.unwrap().len();
+    assert_eq!(epoch, 2);
+    // The phone lost its half of the session, as a restored backup does.
+    let device = pair.device();
+    let Pair { world, phone, laptop, account } = pair;
+    drop(phone);
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let store = open_store(world.folder.path(), "phone");
+    let bytes = store.run(move |store| store.get(Table::Link, device.as_bytes())).await.unwrap();
+    assert!(bytes.is_some());
+    store.run(move |store| store.delete(Table::Link, device.as_bytes())).await.unwrap();
+    drop(store);
+    let phone = world.primary("phone", Policy::BALANCED).await.unwrap();
+    let phone_line = phone.connect().await.unwrap();
+    let line = laptop.connect().await.unwrap();
+    let to = account.primary().unwrap();
+    for number in 0..6u8 {
+        line.send(to, EnvelopeKind::Application, &[number]).await.unwrap();
+    }
+    until(&phone_line, "a new session", |event| match event {
+        ConnectionEvent::SessionReset { .. } => Some(()),
+        ConnectionEvent::Message { .. } => panic!("opened without a session"),
+        _ => None,
+    })
+    .await;
+    until(&line, "a new session", |event| match event {
+        ConnectionEvent::SessionReset { .. } => Some(()),
+        _ => None,
+    })
+    .await;
+    leased(&line).await;
+    line.send(to, EnvelopeKind::Application, b"heard again").await.unwrap();
+    assert_eq!(message(&phone_line).await, b"heard again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revocation_is_effective_within_seconds_and_all_go_with_one_list() {
+    let world = World::start().await;
+    let phone = world.primary("phone", Policy::DEVELOPMENT).await.unwrap();
+    let mut lines = Vec::new();
+    for name in ["laptop", "tablet", "terminal"] {
+        let device = world.linked(name).await.unwrap();
+        let account = play(&phone, &device, name, Person::Agrees).await.linked.unwrap();
+        lines.push((device.clone(), device.connect().await.unwrap(), account.device_id()));
+    }
+    for (_, line, _) in &lines {
+        until(line, "online", |event| matches!(event, ConnectionEvent::Online).then_some(())).await;
+    }
+    let (device, line, id) = lines.remove(0);
+    let began = Instant::now();
+    phone.revoke(id, RemovalReason::Revoked).await.unwrap();
+    assert_eq!(removed(&line).await, RemovalReason::Revoked);
+    println!("revocation of a connected device, loopback: {:?}", began.elapsed());
+    assert!(device.account().await.unwrap().is_none());
+    // Somebody who is away hears it at the next contact.
+    let (away, line, _) = lines.pop().unwrap();
+    drop(line);
+    phone.revoke_all().await.unwrap();
+    assert_eq!(removed(&lines[0].1).await, RemovalReason::RemovedAll);
+    assert_eq!(removed(&away.connect().await.unwrap()).await, RemovalReason::RemovedAll);
+    let reasons: Vec<_> = phone.removed().await.unwrap().into_iter().map(|gone| gone.reason).collect();
+    assert_eq!(reasons.iter().filter(|reason| **reason == RemovalReason::RemovedAll).count(), 2);
+    assert_eq!(phone.devices().await.unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn other_devices_hear_of_a_link_at_once_and_the_phone_again_later_also_after_a_restart() {
+    let world = World::start().await;
+    let phone = world.primary("phone", Policy::BALANCED).await.unwrap();
+    let laptop = world.linked("laptop").await.unwrap();
+    play(&phone, &laptop, "laptop", Person::Agrees).await.linked.unwrap();
+    let phone_line = phone.connect().await.unwrap();
+    let line = laptop.connect().await.unwrap();
+    leased(&line).await;
+    let tablet = world.linked("tablet").await.unwrap();
+    let linked = play(&phone, &tablet, "tablet", Person::Agrees).await.linked.unwrap();
+    let told = until(&line, "a notice", |event| match event {
+        ConnectionEvent::Notice(notice) => Some((notice.kind, notice.device)),
+        _ => None,
+    })
+    .await;
+    assert_eq!(told, (NoticeKind::Linked, linked.device_id()));
+    drop((phone_line, phone));
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let phone = world.primary("phone", Policy::BALANCED).await.unwrap();
+    assert!(phone.due_notices().await.unwrap().is_empty(), "not within the first hour");
+    world.time.pass(3 * HOUR_MS);
+    let due: Vec<_> = phone.due_notices().await.unwrap().into_iter().map(|notice| notice.device).collect();
+    assert!(due.contains(&linked.device_id()), "{due:?}");
+    assert!(phone.due_notices().await.unwrap().is_empty(), "once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_root_key_takes_over_and_linked_devices_follow() {
+    let pair = Pair::new(Policy::BALANCED).await;
+    let (phone, laptop) = pair.online().await;
+    let account = pair.phone.account_id().await.unwrap();
+    let words = pair.phone.create_recovery().await.unwrap();
+    pair.phone.rotate_root().await.unwrap();
+    assert_eq!(pair.phone.account_id().await.unwrap(), account, "the account keeps its name");
+    for _ in 0..2 {
+        until(&laptop, "the lists", |event| matches!(event, ConnectionEvent::ListChanged { .. }).then_some(())).await;
+    }
+    // Also across a restart the laptop believes its account, and gets leases under the new key.
+    drop(laptop);
+    let laptop = pair.laptop.connect().await.unwrap();
+    assert_eq!(leased(&laptop).await.1, Standing::Active);
+    phone.send(pair.device(), EnvelopeKind::Application, b"under the new key").await.unwrap();
+    assert_eq!(message(&laptop).await, b"under the new key");
+    // The next link, and a removal by the new ops key, work as before; so do the words.
+    let tablet = pair.world.linked("tablet").await.unwrap();
+    let linked = play(&pair.phone, &tablet, "tablet", Person::Agrees).await.linked.unwrap();
+    pair.phone.revoke(linked.device_id(), RemovalReason::Revoked).await.unwrap();
+    let store = open_store(pair.world.folder.path(), "new-phone");
+    let recovered =
+        Primary::recover_at(store, pair.world.client.clone(), Policy::BALANCED, "new", &words, pair.world.time.clock());
+    recovered.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_words_bring_the_account_to_a_new_phone_and_end_the_lost_one() {
+    let pair = Pair::new(Policy::BALANCED).await;
+    let (lost, laptop) = pair.online().await;
+    let account = pair.phone.account_id().await.unwrap();
+    let words = pair.phone.create_recovery().await.unwrap();
+    let text = words.to_text().unwrap();
+    let typed = RecoveryWords::parse(&text).unwrap();
+    let store = open_store(pair.world.folder.path(), "new-phone");
+    let clock = pair.world.time.clock();
+    let client = pair.world.client.clone();
+    let wrong = RecoveryWords::parse(&format!("{} art", "abandon ".repeat(23).trim())).unwrap();
+    let refused =
+        Primary::recover_at(store.clone(), client.clone(), Policy::BALANCED, "x", &wrong, clock.clone()).await;
+    assert!(refused.is_err(), "words of nobody");
+    let (found, fresh) =
+        Primary::recover_at(store, client, Policy::BALANCED, "new phone", &typed, clock.clone()).await.unwrap();
+    assert_eq!(found.account_id().await.unwrap(), account);
+    assert_eq!(removed(&lost).await, RemovalReason::Recovered, "the lost phone erases itself and says why");
+    let names: Vec<_> = found.devices().await.unwrap().into_iter().map(|device| device.name.unwrap()).collect();
+    assert_eq!(names, ["laptop", "new phone"]);
+    // The laptop makes a session with the new phone by itself, and goes on.
+    let new_line = found.connect().await.unwrap();
+    assert_eq!(leased(&laptop).await.1, Standing::Active);
+    let to = pair.laptop.account().await.unwrap().unwrap().primary().unwrap();
+    laptop.send(to, EnvelopeKind::Application, b"hello new phone").await.unwrap();
+    assert_eq!(message(&new_line).await, b"hello new phone");
+    // The typed words are spent, the fresh ones are not.
+    let store = open_store(pair.world.folder.path(), "third-phone");
+    let client = pair.world.client.clone();
+    let spent = Primary::recover_at(store.clone(), client.clone(), Policy::BALANCED, "x", &typed, clock.clone()).await;
+    assert!(spent.is_err());
+    Primary::recover_at(store, client, Policy::BALANCED, "third", &fresh, clock).await.unwrap();
+}
+
+/// Changes the store of the primary device under its open facade.
+async fn bend_phone(pair: &Pair, store: &SharedStore, bend: impl FnOnce(&mut Supervision) + Send + 'static) {
+    let device = pair.device();
+    store
+        .run(move |store| {
+            let mut book = store.book(&device)?;
+            bend(&mut book);
+            let mut batch = Batch::new();
+            batch.put_book(&book);
+            store.commit(&batch)
+        })
+        .await
+        .unwrap();
+}
+
+/// As [`Pair::new`], with handles on both stores.
+async fn pair_with_stores() -> (Pair, SharedStore, SharedStore) {
+    let world = World::start().await;
+    let phone_store = open_store(world.folder.path(), "phone");
+    let laptop_store = open_store(world.folder.path(), "laptop");
+    let (client, clock) = (world.client.clone(), world.time.clock());
+    let phone = Primary::open_at(phone_store.clone(), client.clone(), Policy::BALANCED, "phone", clock.clone());
+    let phone = phone.await.unwrap();
+    let laptop = LinkedDevice::open_at(laptop_store.clone(), client, clock).await.unwrap();
+    let account = play(&phone, &laptop, "laptop", Person::Agrees).await.linked.unwrap();
+    (Pair { world, phone, laptop, account }, phone_store, laptop_store)
+}
+
+fn list_row(epoch: u64) -> Vec<u8> {
+    [b"list/".as_slice(), &epoch.to_be_bytes()].concat()
+}
+
+/// Makes a store remember another list of an epoch than the account published.
+async fn remember_another_list(store: &SharedStore, epoch: u64) {
+    store
+        .run(move |store| {
+            let mut signed = store.list_of(epoch)?.expect("the list is remembered");
+            let mut payload = signed.payload.as_slice().to_vec();
+            payload.push(0);
+            signed.payload = pairlight_wire::Bytes::new(payload).unwrap();
+            store.put(Table::DeviceList, &list_row(epoch), &pairlight_wire::Wire::encode(&signed))
+        })
+        .await
+        .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn d3_another_list_of_the_same_epoch_freezes_alerts_and_the_devices_go_on_talking() {
+    for at_phone in [true, false] {
+        let (pair, phone_store, laptop_store) = pair_with_stores().await;
+        let epoch = pair.laptop.account().await.unwrap().unwrap().list().list().epoch;
+        remember_another_list(if at_phone { &phone_store } else { &laptop_store }, epoch).await;
+        let phone = pair.phone.connect().await.unwrap();
+        let laptop = pair.laptop.connect().await.unwrap();
+        let fork = until(if at_phone { &phone } else { &laptop }, "the fork", |event| match event {
+            ConnectionEvent::Forked(fork) => Some(*fork),
+            _ => None,
+        })
+        .await;
+        assert!(fork.epoch == epoch && fork.ours != fork.theirs);
+        let kept = if at_phone {
+            pair.phone.fork().await.unwrap()
+        } else {
+            pair.laptop.standing().await.unwrap().unwrap().fork
+        };
+        assert_eq!(kept, Some(fork), "the list stays frozen");
+        laptop.send(pair.account.primary().unwrap(), EnvelopeKind::Application, b"still talking").await.unwrap();
+        assert_eq!(message(&phone).await, b"still talking");
+        if !at_phone {
+            pair.phone.rename(pair.device(), "renamed").await.unwrap();
+            until(&phone, "the new list", |event| matches!(event, ConnectionEvent::ListChanged { .. }).then_some(()))
+                .await;
+            laptop.send(pair.account.primary().unwrap(), EnvelopeKind::Application, b"and again").await.unwrap();
+            assert_eq!(message(&phone).await, b"and again");
+            assert_eq!(pair.laptop.account().await.unwrap().unwrap().list().list().epoch, epoch, "no list is taken");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relay_that_forks_the_list_or_rolls_it_back_is_found_out() {
+    let (pair, phone_store, laptop_store) = pair_with_stores().await;
+    let epoch = pair.laptop.account().await.unwrap().unwrap().list().list().epoch;
+    // A second relay, and what the phone's account was when it left the first.
+    let other = World::start().await;
+    let before = phone_store.run(|store| store.account()).await.unwrap().unwrap();
+    let double = open_store(other.folder.path(), "phone");
+    double.run(move |store| store.put_account(&before)).await.unwrap();
+    let double =
+        Primary::open_at(double, other.client.clone(), Policy::BALANCED, "phone", other.time.clock()).await.unwrap();
+    double.register().await.unwrap();
+    let laptop_line = pair.laptop.connect().await.unwrap();
+    until(&laptop_line, "online", |event| matches!(event, ConnectionEvent::Online).then_some(())).await;
+    pair.phone.rename(pair.device(), "the real list").await.unwrap();
+    until(&laptop_line, "the list", |event| matches!(event, ConnectionEvent::ListChanged { .. }).then_some(())).await;
+    drop(laptop_line);
+    let elsewhere = LinkedDevice::open_at(laptop_store, other.client.clone(), other.time.clock()).await.unwrap();
+    let line = elsewhere.connect().await.unwrap();
+    let (known, offered) = until(&line, "the rollback", |event| match event {
+        ConnectionEvent::RolledBack { known, offered } => Some((*known, *offered)),
+        _ => None,
+    })
+    .await;
+    assert_eq!((known, offered), (epoch + 1, epoch));
+    drop(line);
+    for name in ["another list", "and one more"] {
+        double.rename(pair.device(), name).await.unwrap();
+    }
+    let line = elsewhere.connect().await.unwrap();
+    let fork = until(&line, "the fork", |event| match event {
+        ConnectionEvent::Forked(fork) => Some(*fork),
+        ConnectionEvent::ListChanged { .. } => panic!("the other list was believed"),
+        _ => None,
+    })
+    .await;
+    assert_eq!(fork.epoch, epoch + 1);
+    // The person decides; at the true relay everything goes on.
+    elsewhere.keep_own_list().await.unwrap();
+    let phone = pair.phone.connect().await.unwrap();
+    let line = pair.laptop.connect().await.unwrap();
+    leased(&line).await;
+    drop(phone);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn d4_a_device_that_stays_behind_gets_the_chain_and_then_is_quarantined() {
+    let (pair, _phone_store, laptop_store) = pair_with_stores().await;
+    // A device that takes no lists any more.
+    let fork = ListFork { epoch: 1, ours: [1; 32], theirs: [2; 32], at: 0 };
+    laptop_store.run(move |store| store.put_fork(&fork)).await.unwrap();
+    for name in ["one", "two"] {
+        pair.phone.rename(pair.device(), name).await.unwrap();
+    }
+    let phone = pair.phone.connect().await.unwrap();
+    let mut follows = Vec::new();
+    let laptop = pair.laptop.connect().await.unwrap();
+    leased(&laptop).await;
+    for _ in 0..2 {
+        pair.world.time.pass(49 * HOUR_MS);
+        follows.push(found(&phone, Discrepancy::ListStale).await);
+    }
+    assert_eq!(follows, [Action::SendChain, Action::Quarantine]);
+    let (standing, because) = loop {
+        let (_, standing, because) = leased(&laptop).await;
+        if standing != Standing::Active {
+            break (standing, because);
+        }
+    };
+    assert_eq!((standing, because), (Standing::Quarantined, Some(Discrepancy::ListStale)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn d6_counters_that_cannot_be_remove_the_device() {
+    let (pair, phone_store, _) = pair_with_stores().await;
+    bend_phone(&pair, &phone_store, |book| book.tx_hw = 1_000).await;
+    let phone = pair.phone.connect().await.unwrap();
+    let laptop = pair.laptop.connect().await.unwrap();
+    let follows = found(&phone, Discrepancy::CountersImpossible).await;
+    assert_eq!(follows, Action::Revoke(RemovalReason::Discrepancy));
+    assert_eq!(removed(&laptop).await, RemovalReason::Discrepancy);
+    assert_eq!(pair.phone.removed().await.unwrap()[0].reason, RemovalReason::Discrepancy);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn d7_the_fifth_report_with_a_bad_signature_quarantines() {
+    let (pair, _, _) = pair_with_stores().await;
+    let (phone, laptop) = pair.online().await;
+    let key = pairlight_core::crypto::sign::SigningKey::from_seed(&[9; 32]);
+    let forged = key.sign_payload(pairlight_wire::sign::SigningContext::CheckIn, vec![0x80]).unwrap();
+    let (to, body) = (pair.account.primary().unwrap(), pairlight_wire::Wire::encode(&forged));
+    let mut follows = Vec::new();
+    for _ in 0..5 {
+        laptop.send(to, EnvelopeKind::CheckIn, &body).await.unwrap();
+        follows.push(found(&phone, Discrepancy::BadSignatures).await);
+    }
+    assert_eq!(follows[3..], [Action::Count, Action::Quarantine]);
+    // What it says from now on is not heard, whatever its own lease says.
+    laptop.send(to, EnvelopeKind::Application, b"psst").await.unwrap();
+    until(&phone, "the message to be withheld", |event| match event {
+        ConnectionEvent::Withheld { .. } => Some(()),
+        ConnectionEvent::Message { .. } => panic!("a quarantined device was heard"),
+        _ => None,
+    })
+    .await;
+}
+
+/// Says that every caller is in one country, then in another.
+#[derive(Clone, Default)]
+struct Travelling(Arc<AtomicBool>);
+
+impl PlaceLookup for Travelling {
+    fn place(&self, _address: std::net::IpAddr) -> Place {
+        let country = if self.0.load(Ordering::SeqCst) { "PT" } else { "NL" };
+        Place { country: country.into(), ..Place::unknown() }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn d11_another_country_is_noticed() {
+    let places = Travelling::default();
+    let config = RelayConfig { places: Arc::new(places.clone()), ..RelayConfig::default() };
+    let world = World::start_with(config).await;
+    let phone = world.primary("phone", Policy::BALANCED).await.unwrap();
+    let laptop = world.linked("laptop").await.unwrap();
+    let account = play(&phone, &laptop, "laptop", Person::Agrees).await.linked.unwrap();
+    let pair = Pair { world, phone, laptop, account };
+    let (phone, laptop) = pair.online().await;
+    drop(laptop);
+    places.0.store(true, Ordering::SeqCst);
+    let laptop = pair.laptop.connect().await.unwrap();
+    assert_eq!(found(&phone, Discrepancy::CountryChanged).await, Action::Notice);
+    drop(laptop);
+}
