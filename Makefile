@@ -7,7 +7,7 @@ export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
 PROFILE ?= release
 pairlight = cargo run --locked --profile $(PROFILE) -p pairlight-cli --
 
-.PHONY: help demo test bench bench-sync build fmt lint docs clean
+.PHONY: help demo test bench bench-scan bench-sync build fmt lint docs clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -27,6 +27,11 @@ bench: ## read rate and milliseconds on a set of pictures: MANIFEST=path/to/mani
 
 bench-sync: ## history and live updates between two sealed stores: COUNT=100000 messages, beside SQLite and Yjs
 	@cargo run --locked --profile $(PROFILE) -p pairlight-tests --features bench --example bench_sync -- $(or $(COUNT),100000)
+
+bench-scan: ## beside other readers (builds them, C++ among them): MANIFEST=path/to/manifest.jsonl
+	@test -n "$(MANIFEST)" || { echo 'usage: make bench-scan MANIFEST=path/to/manifest.jsonl [BENCH_ARGS=...]'; exit 2; }
+	@scripts/install-packages.sh bench-scan
+	@scripts/bench-scan.sh photos "$(abspath $(MANIFEST))" --out docs/benchmarks $(BENCH_ARGS)
 
 build: ## the pairlight command, in target/release
 	@scripts/install-packages.sh demo

@@ -1,20 +1,21 @@
 #!/usr/bin/env bash
-# Usage: scripts/install-packages.sh demo|test|bench
+# Usage: scripts/install-packages.sh demo|test|bench|bench-scan
 #
 # The one place that names system packages. Installs those that the given make target needs and that are missing, and
 # says which and why; when nothing is missing it does nothing and says nothing. On Debian and Ubuntu by apt-get (with
 # sudo unless root); on macOS Apple's command line tools are enough. Elsewhere it says what the build will look for.
 set -euo pipefail
 
-target=${1:?"usage: $0 demo|test|bench"}
+target=${1:?"usage: $0 demo|test|bench|bench-scan"}
 
-# What a make target needs, by the names that Debian and Ubuntu give. The three targets build the same program today;
+# What a make target needs, by the names that Debian and Ubuntu give. The first three targets build the same program today;
 # a package that only one of them needs belongs in that one's line alone.
 needs() {
     case $target in
         demo) echo gcc libc6-dev libclang-dev linux-libc-dev ;;
         test) echo gcc libc6-dev libclang-dev linux-libc-dev nodejs npm ;;
         bench) echo gcc libc6-dev libclang-dev linux-libc-dev ;;
+        bench-scan) echo gcc g++ cmake make libc6-dev ;;
         *) echo "$0: no such target: $target" >&2 && exit 2 ;;
     esac
 }
@@ -22,6 +23,7 @@ needs() {
 why() {
     case $1 in
         gcc) echo "the linker, and the compiler for SQLite and ring" ;;
+        g++ | cmake | make) echo "builds zxing-cpp, the C++ reader that ours is measured against" ;;
         libc6-dev) echo "the C library's headers, for the same" ;;
         libclang-dev) echo "reads the kernel's camera header while the webcam support is built" ;;
         nodejs) echo "runs the second implementation of the protocol, in tests/interop; 20 or newer" ;;
@@ -35,6 +37,8 @@ why() {
 present() {
     case $1 in
         gcc) command -v cc ;;
+        g++) command -v c++ ;;
+        cmake | make) command -v "$1" ;;
         nodejs) command -v node ;;
         npm) command -v npm ;;
         libc6-dev) test -e /usr/include/stdio.h ;;

@@ -48,6 +48,7 @@ mod pose;
 mod room;
 mod scene;
 mod sensor;
+mod sequence;
 mod view;
 mod y4m;
 
@@ -62,5 +63,6 @@ pub use hand::{HandHeld, hand_held};
 pub use lens::Lens;
 pub use matrix::Matrix;
 pub use scene::{Scene, ScreenModel, Stripes, Theme};
+pub use sequence::{SEEDS_PER_SITUATION, SEQUENCE_FPS, SEQUENCE_FRAMES, Sequence, Situation, linking_text};
 pub use view::{Glare, GlareShape, Mosaic, View};
 pub use y4m::{Chroma, Y4mWriter};

@@ -8,7 +8,10 @@ use std::{
 };
 
 use clap::{Args, Parser, Subcommand};
-use pairlight_lens::{Chroma, Condition, Frame, Lens, LensError, Matrix, Y4mWriter, contact_sheet, hand_held};
+use pairlight_lens::{
+    Chroma, Condition, Frame, Lens, LensError, Matrix, SEEDS_PER_SITUATION, SEQUENCE_FPS, SEQUENCE_FRAMES, Sequence,
+    Situation, Y4mWriter, contact_sheet, hand_held, linking_text,
+};
 
 /// Draws what a phone camera sees of a QR code on a screen.
 #[derive(Parser)]
@@ -44,6 +47,15 @@ enum Command {
         /// File to write
         #[arg(long)]
         out: PathBuf,
+    },
+    /// Film every situation with every seed: one YUV4MPEG2 file each (brightness alone) and a manifest
+    Sequences {
+        /// Folder to write into; about 5.9 GB
+        #[arg(long)]
+        out: PathBuf,
+        /// Only this situation
+        #[arg(long, value_parser = clap::builder::PossibleValuesParser::new(Situation::ALL.map(Situation::name)))]
+        situation: Option<String>,
     },
     /// Draw all conditions on one sheet
     ContactSheet {
@@ -109,10 +121,39 @@ fn run(command: Command) -> Result<(), LensError> {
             }
             video.finish().map(drop)
         }
+        Command::Sequences { out, situation } => film_all(&out, situation.as_deref()),
         Command::ContactSheet { text, seed, out } => {
             save(&contact_sheet(&Matrix::from_text(&text)?, seed, 4, 480)?, &out)
         }
     }
+}
+
+/// Writes NAME.y4m for each sequence, and `sequences.jsonl` with the text of each frame's code.
+fn film_all(folder: &Path, only: Option<&str>) -> Result<(), LensError> {
+    std::fs::create_dir_all(folder)?;
+    let mut manifest = BufWriter::new(File::create(folder.join("sequences.jsonl"))?);
+    for situation in Situation::ALL.into_iter().filter(|situation| only.is_none_or(|only| only == situation.name())) {
+        for seed in 0..SEEDS_PER_SITUATION {
+            let mut sequence = Sequence::new(situation, seed, |n| linking_text(seed, n))?;
+            let name = format!("{}.y4m", sequence.name());
+            let file = BufWriter::new(File::create(folder.join(&name))?);
+            let size = sequence.view(0);
+            let mut video = Y4mWriter::new(file, size.width, size.height, SEQUENCE_FPS, Chroma::Mono)?;
+            let codes: Vec<usize> = (0..SEQUENCE_FRAMES).map(|index| sequence.code_in(index)).collect();
+            for frame in sequence.by_ref() {
+                video.write(&frame?)?;
+            }
+            video.finish()?;
+            let texts = codes.iter().map(|code| format!("\"{}\"", linking_text(seed, *code)));
+            let texts = texts.collect::<Vec<_>>().join(",");
+            let situation = situation.name();
+            writeln!(
+                manifest,
+                "{{\"video\":\"{name}\",\"situation\":\"{situation}\",\"seed\":{seed},\"texts\":[{texts}]}}"
+            )?;
+        }
+    }
+    Ok(manifest.flush()?)
 }
 
 impl Shot {

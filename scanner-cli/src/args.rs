@@ -91,6 +91,12 @@ pub(crate) struct ScanArgs {
     /// Give up after this many seconds
     #[arg(long, value_name = "SECS", value_parser = seconds)]
     pub(crate) timeout: Option<f64>,
+    /// Show what the camera sees, on the terminal, with the outline of what was read
+    #[arg(long, requires = "camera")]
+    pub(crate) preview: bool,
+    /// If the camera shows no code that can be read, keep the frames (up to 20 seconds) in this folder, to be scanned again
+    #[arg(long, value_name = "DIR", requires = "camera")]
+    pub(crate) keep_failures: Option<PathBuf>,
     /// Leave with code 0 if any code was found, even if some inputs could not be read
     #[arg(long)]
     pub(crate) keep_going: bool,

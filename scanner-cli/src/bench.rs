@@ -10,10 +10,12 @@ use anyhow::Context;
 use pairlight_core::frame::{FrameError, LumaBuffer, LumaFrame, PackedFormat};
 use pairlight_core::scan::{ScanEffort, ScanOptions, ScanOutcome, ScanStats, Scanner, Symbol};
 use pairlight_core::time::Timestamp;
+use pairlight_lens::{SEEDS_PER_SITUATION, Situation};
 use serde::{Deserialize, Serialize};
 
 mod clock;
 mod same;
+mod sequences;
 
 /// Measure the scanner on a set of recorded pictures.
 ///
@@ -32,11 +34,26 @@ mod same;
 /// images that were read), `codes` (texts that are expected), `codes_read`, `all_read` (images of which every expected
 /// text was read), `all_rate` = all_read / expected, and `sets` with the same fields under the name of each set.
 ///
+/// With --sequences the simulated camera films what a person does with a phone (14 situations, 5 seeds, 90 frames) and
+/// the live scanner watches: once as it is, once looking at each frame by itself.
+///
 /// The exit status is 1 when a line or a picture could not be used; the others are measured all the same.
 #[derive(Debug, clap::Args)]
 pub(crate) struct BenchArgs {
     /// The manifest: one JSON object per line
-    manifest: PathBuf,
+    #[arg(required_unless_present = "sequences")]
+    manifest: Option<PathBuf>,
+    /// Measure on sequences of the simulated camera, which are rendered on the way (minutes)
+    #[arg(long, conflicts_with_all = ["manifest", "limit", "set", "effort"])]
+    sequences: bool,
+    /// Only sequences of this situation
+    #[arg(long, value_name = "NAME", requires = "sequences",
+        value_parser = clap::builder::PossibleValuesParser::new(Situation::ALL.map(Situation::name)))]
+    situation: Option<String>,
+    /// So many sequences of each situation
+    #[arg(long, value_name = "N", requires = "sequences", default_value_t = SEEDS_PER_SITUATION,
+        value_parser = clap::value_parser!(u64).range(1..=SEEDS_PER_SITUATION))]
+    seeds: u64,
     /// Print the result as one JSON object
     #[arg(long)]
     json: bool,
@@ -115,13 +132,14 @@ struct Report<'a> {
 /// When the manifest cannot be read or the result cannot be written. A bad line or picture is reported on stderr and
 /// makes the exit code 1.
 pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<ExitCode> {
-    let file = std::fs::File::open(&args.manifest)
-        .with_context(|| format!("the manifest {} cannot be opened", args.manifest.display()))?;
-    let folder = args.manifest.parent().unwrap_or(Path::new(""));
+    let Some(manifest) = &args.manifest else { return run_sequences(args) };
+    let file = std::fs::File::open(manifest)
+        .with_context(|| format!("the manifest {} cannot be opened", manifest.display()))?;
+    let folder = manifest.parent().unwrap_or(Path::new(""));
     let mut measured = Vec::new();
     let mut broken = 0usize;
     for (number, line) in (1..).zip(BufReader::new(file).lines()) {
-        let line = line.with_context(|| format!("the manifest {} cannot be read", args.manifest.display()))?;
+        let line = line.with_context(|| format!("the manifest {} cannot be read", manifest.display()))?;
         if args.limit.is_some_and(|limit| measured.len() >= limit) {
             break;
         }
@@ -132,7 +150,7 @@ pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<ExitCode> {
             Ok(Some(one)) => measured.push(one),
             Ok(None) => {}
             Err(error) => {
-                eprintln!("{}:{number}: {error:#}", args.manifest.display());
+                eprintln!("{}:{number}: {error:#}", manifest.display());
                 broken += 1;
             }
         }
@@ -167,6 +185,58 @@ pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<ExitCode> {
     if broken > 0 {
         eprintln!("{broken} lines could not be used: see above");
         return Ok(ExitCode::FAILURE);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The live scanner, restarted for each sequence.
+struct Live {
+    alone: bool,
+    scanner: Scanner,
+}
+
+impl sequences::Reader for Live {
+    fn restart(&mut self) {
+        let scanner = Scanner::new(ScanOptions { effort: ScanEffort::Live, ..ScanOptions::default() });
+        self.scanner = if self.alone { scanner.each_frame_alone() } else { scanner };
+    }
+
+    fn read(&mut self, luma: &[u8], width: usize, height: usize) -> Vec<Vec<u8>> {
+        let frame = LumaFrame::luma8(luma, width as u32, height as u32, width);
+        let outcome = frame.map(|frame| self.scanner.scan(&frame, Timestamp::default())).unwrap_or_default();
+        outcome.symbols.into_iter().map(|symbol| symbol.bytes).collect()
+    }
+}
+
+/// What one way of watching gave.
+#[derive(Serialize)]
+struct Watching {
+    name: &'static str,
+    situations: BTreeMap<String, sequences::Summary>,
+    sequences: Vec<sequences::Watched>,
+}
+
+fn run_sequences(args: &BenchArgs) -> anyhow::Result<ExitCode> {
+    let live = |alone| Box::new(Live { alone, scanner: Scanner::default() }) as Box<dyn sequences::Reader>;
+    let mut readers = [live(false), live(true)];
+    let choice = sequences::Choice { situation: args.situation.as_deref(), seeds: args.seeds };
+    let progress = |line: &str| eprintln!("{line}");
+    let lists = sequences::run(&mut readers, &choice, progress).context("the sequences cannot be rendered")?;
+    let mut out = std::io::stdout().lock();
+    let mut all = Vec::new();
+    for (name, list) in ["together", "each alone"].into_iter().zip(lists) {
+        let summaries = sequences::summarize(&list);
+        if args.json {
+            all.push(Watching { name, situations: summaries.into_iter().collect(), sequences: list });
+        } else {
+            sequences::print(&mut out, name, &summaries)?;
+        }
+    }
+    if args.json {
+        serde_json::to_writer(&mut out, &all)?;
+        writeln!(out)?;
+    } else {
+        writeln!(out, "frames (fr) and ms from the first frame to the first read; cpu ms per frame: {}", clock::UNIT)?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -309,7 +379,18 @@ mod tests {
     }
 
     fn args(manifest: PathBuf) -> BenchArgs {
-        BenchArgs { manifest, json: false, effort: Effort::Thorough, all: false, stages: false, limit: None, set: None }
+        BenchArgs {
+            manifest: Some(manifest),
+            json: false,
+            effort: Effort::Thorough,
+            all: false,
+            stages: false,
+            limit: None,
+            set: None,
+            sequences: false,
+            situation: None,
+            seeds: 1,
+        }
     }
 
     #[test]

@@ -2,11 +2,14 @@
 //! nothing. A link is never opened.
 
 mod explain;
+mod failures;
 mod input;
 mod output;
 pub(crate) mod picture;
+mod preview;
 
-use std::io::{self, Read, Write};
+use std::io::{self, IsTerminal, Read, Write};
+use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use pairlight_core::frame::{LumaBuffer, LumaFrame};
@@ -21,8 +24,10 @@ use crate::interrupt::Interrupt;
 use crate::style::Voice;
 use crate::y4m::Y4mReader;
 
-use self::input::{InputError, Opened};
+use self::failures::{Recorder, Timeline};
+use self::input::{Input, InputError, Opened};
 use self::output::{Finding, InputReport, Sink};
+use self::preview::Preview;
 
 /// How often Ctrl-C and the clock are looked at while no frame comes.
 const PATIENCE: Duration = Duration::from_millis(100);
@@ -130,9 +135,13 @@ impl<W: Write> Session<'_, W> {
                 if self.is_over() {
                     return Ok(());
                 }
+                let timeline = match &input {
+                    Ok(Input::File(path)) => Timeline::beside(path),
+                    _ => None,
+                };
                 let looked = match input.and_then(|input| input.open()) {
                     Ok(Opened::Picture(bytes)) => self.scan_picture(&source, &bytes)?,
-                    Ok(Opened::Recording(reader)) => self.scan_recording(&source, reader)?,
+                    Ok(Opened::Recording(reader)) => self.scan_recording(&source, reader, timeline.as_ref())?,
                     Err(error) => error.into(),
                 };
                 self.conclude(&source, &looked);
@@ -179,7 +188,13 @@ impl<W: Write> Session<'_, W> {
         Ok(looked)
     }
 
-    fn scan_recording(&mut self, source: &str, input: Box<dyn Read>) -> Result<Looked, Failure> {
+    /// With the timeline of a failed scan the frames have their own times, and it is said whether all came out as then.
+    fn scan_recording(
+        &mut self,
+        source: &str,
+        input: Box<dyn Read>,
+        timeline: Option<&Timeline>,
+    ) -> Result<Looked, Failure> {
         let mut reader = match Y4mReader::new(input) {
             Ok(reader) => reader,
             Err(error) => return Ok(InputError::from(error).into()),
@@ -188,6 +203,7 @@ impl<W: Write> Session<'_, W> {
         let mut looked = Looked::default();
         let mut scanner = Scanner::new(LIVE);
         let mut luma = Vec::new();
+        let mut differing = None;
         while !self.is_over() && (looked.symbols == 0 || self.args.watch) {
             let view = match reader.next_frame(&mut luma) {
                 Ok(Some(number)) => LumaFrame::luma8(&luma, header.width, header.height, header.width as usize)
@@ -203,8 +219,22 @@ impl<W: Write> Session<'_, W> {
                     break;
                 }
             };
-            let now = recording_time(number, header.rate);
-            self.look(source, number, &mut scanner, &view, now, &mut looked)?;
+            let told = timeline.and_then(|timeline| timeline.time(number));
+            let now = told.unwrap_or_else(|| recording_time(number, header.rate));
+            let outcome = self.look(source, number, &mut scanner, &view, now, &mut looked)?;
+            if timeline.is_some_and(|timeline| !timeline.agrees(number, &outcome)) {
+                differing.get_or_insert(number);
+            }
+        }
+        if timeline.is_some() {
+            match differing {
+                None => {
+                    self.voice.note(format_args!("{source}: all {} frames came out as when recorded", looked.frames))
+                }
+                Some(frame) => self.voice.note(format_args!(
+                    "{source}: from frame {frame} on it came out otherwise than when recorded (by another version?)"
+                )),
+            }
         }
         Ok(looked)
     }
@@ -216,18 +246,76 @@ impl<W: Write> Session<'_, W> {
         let mut scanner = Scanner::new(LIVE);
         let (mut frame, mut looked) = (Frame::empty(), Looked::default());
         let mut coach = Coach::default();
-        while !self.is_over() {
-            if !camera.next_frame(&mut frame, PATIENCE)? {
-                continue;
+        let mut recorder = match &self.args.keep_failures {
+            Some(folder) => Some(Recorder::new(folder, &source).map_err(|error| cannot_keep(folder, &error))?),
+            None => None,
+        };
+        let mut preview = self.preview();
+        let ended = loop {
+            if self.is_over() {
+                break Ok(());
+            }
+            match camera.next_frame(&mut frame, PATIENCE) {
+                Ok(true) => {}
+                Ok(false) => continue,
+                Err(error) => break Err(error.into()),
             }
             let view = LumaFrame::luma8(&frame.luma, frame.width, frame.height, frame.width as usize)
                 .map_err(|error| Failure::new(Exit::Camera, format!("{source}: {error}"), "choose another camera"))?;
             // Advice is about what the camera shows now.
             looked.hints.clear();
-            self.look(&source, frame.number, &mut scanner, &view, taken_at(&frame), &mut looked)?;
-            coach.advise(self.voice, &looked);
+            if recorder.as_ref().is_some_and(|recorder| recorder.wants_fresh_scanner(&frame)) {
+                scanner = Scanner::new(LIVE);
+            }
+            let now = taken_at(&frame);
+            let outcome = self.look(&source, frame.number, &mut scanner, &view, now, &mut looked)?;
+            if looked.symbols > 0 {
+                recorder.take().into_iter().for_each(Recorder::discard);
+            }
+            if let (Some(recorder), Some(folder)) = (&mut recorder, &self.args.keep_failures) {
+                recorder.add(&frame, now, &outcome).map_err(|error| cannot_keep(folder, &error))?;
+            }
+            match &mut preview {
+                Some(preview) => {
+                    if !outcome.events.is_empty() {
+                        preview.leave();
+                    }
+                    let outlines: Vec<_> = outcome.symbols.iter().map(|symbol| symbol.corners).collect();
+                    let words = Coach::advice(&looked).unwrap_or("");
+                    // A terminal that went away is noticed where codes are printed.
+                    let _shown = preview.show(&mut io::stderr().lock(), &view, &outlines, words);
+                }
+                None => coach.advise(self.voice, &looked),
+            }
+        };
+        if let Some(recorder) = recorder {
+            self.keep(recorder)?;
         }
-        self.conclude(&source, &looked);
+        if ended.is_ok() {
+            self.conclude(&source, &looked);
+        }
+        ended
+    }
+
+    /// The preview, where there is a terminal for it.
+    fn preview(&self) -> Option<Preview> {
+        if !self.args.preview {
+            return None;
+        }
+        if !io::stderr().is_terminal() {
+            self.voice.warn("--preview needs a terminal on standard error; going on without");
+            return None;
+        }
+        Some(Preview::new())
+    }
+
+    /// Nothing was read: tells where the frames are.
+    fn keep(&self, recorder: Recorder) -> Result<(), Failure> {
+        let Some(folder) = &self.args.keep_failures else { return Ok(()) };
+        for path in recorder.keep().map_err(|error| cannot_keep(folder, &error))? {
+            let path = path.display();
+            self.voice.note(format_args!("kept the failed scan; look again with: pairlight scan {path}"));
+        }
         Ok(())
     }
 
@@ -240,7 +328,7 @@ impl<W: Write> Session<'_, W> {
         view: &LumaFrame<'_>,
         now: Timestamp,
         looked: &mut Looked,
-    ) -> Result<(), Failure> {
+    ) -> Result<ScanOutcome, Failure> {
         let started = Instant::now();
         let outcome = scanner.scan(view, now);
         let took = started.elapsed();
@@ -252,7 +340,7 @@ impl<W: Write> Session<'_, W> {
                 break;
             }
         }
-        Ok(())
+        Ok(outcome)
     }
 
     /// Prints one code, and in text mode says what it means.
@@ -306,12 +394,18 @@ struct Coach {
 }
 
 impl Coach {
+    fn advice(looked: &Looked) -> Option<&'static str> {
+        match looked.hints.first() {
+            Some(hint) => Some(hint.text()),
+            None if looked.symbols == 0 && looked.saw_code => {
+                Some("A code is in view. Hold it still, flat and closer.")
+            }
+            None => None,
+        }
+    }
+
     fn advise(&mut self, voice: Voice, looked: &Looked) {
-        let advice = match looked.hints.first() {
-            Some(hint) => hint.text(),
-            None if looked.symbols == 0 && looked.saw_code => "A code is in view. Hold it still, flat and closer.",
-            None => return,
-        };
+        let Some(advice) = Self::advice(looked) else { return };
         let now = Instant::now();
         if self.last.is_none_or(|last| now.duration_since(last) >= HINT_PAUSE) {
             self.last = Some(now);
@@ -335,6 +429,14 @@ fn why_nothing(looked: &Looked) -> String {
             format!("no code found; {corners} of 3 corner squares seen. Is the code cut off or covered?{advice}")
         }
     }
+}
+
+fn cannot_keep(folder: &Path, error: &io::Error) -> Failure {
+    Failure::new(
+        Exit::Error,
+        format!("cannot keep a recording in {}: {error}", folder.display()),
+        "check the folder, its permissions and the free space",
+    )
 }
 
 fn wall_clock() -> Timestamp {

@@ -321,3 +321,32 @@ fn a_recording_of_the_camera_can_be_scanned() {
     let run = camera.run(&["scan", "--quiet", "out.y4m"]);
     assert_eq!((run.code, run.stdout), (Some(0), format!("{CONTENT}\n")));
 }
+
+#[test]
+fn a_failed_scan_is_kept_and_comes_out_the_same_again_and_a_successful_one_is_not_kept() {
+    // A code with a bar over two of its corner squares: something is there and nothing can be read.
+    let mut spoiled = frame(CONTENT, 0);
+    for (x, y) in (0..WIDTH).flat_map(|x| (60..140).map(move |y| (x, y))) {
+        spoiled.put_pixel(x, y, Luma([130]));
+    }
+    let camera = Camera::yuyv(&[empty_frame(), spoiled]);
+    let run = camera.run(&["scan", "--camera", "--timeout", "1", "--keep-failures", "kept", "--preview"]);
+    assert_eq!(run.stdout, "", "{run:?}");
+    assert!(run.stderr.contains("--preview needs a terminal"), "{run:?}");
+    assert!(run.stderr.contains("pairlight scan kept/failed-scan-"), "{run:?}");
+    let again = camera.run(&["scan", "kept"]);
+    assert_eq!((again.code, again.stdout.as_str()), (run.code, ""), "{again:?}");
+    assert!(again.stderr.contains("frames came out as when recorded"), "{again:?}");
+    // A recording that was touched is noticed.
+    let folder = camera.folder.path().join("kept");
+    let files: Vec<PathBuf> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let timeline = files.iter().find(|path| path.extension().is_some_and(|end| end == "json")).unwrap();
+    let text = fs::read_to_string(timeline).unwrap().replacen("finders: ", "finders: 7", 1);
+    fs::write(timeline, text).unwrap();
+    assert!(camera.run(&["scan", "kept"]).stderr.contains("otherwise than when recorded"));
+
+    let camera = Camera::yuyv(&[empty_frame(), frame(CONTENT, 0)]);
+    let run = camera.run(&["scan", "--camera", "--once", "--timeout", "10", "--keep-failures", "kept"]);
+    assert_eq!(run.stdout, format!("{CONTENT}\n"));
+    assert_eq!(fs::read_dir(camera.folder.path().join("kept")).unwrap().count(), 0, "{run:?}");
+}

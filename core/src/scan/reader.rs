@@ -63,6 +63,11 @@ impl Reader {
         None
     }
 
+    /// The modules of the code that was read last, repaired: row by row, 1 is dark, not mirrored any more.
+    pub(super) fn modules(&self) -> &[u8] {
+        &self.bits
+    }
+
     /// Panics of the decoder that were contained since the last call.
     pub(super) fn take_panics(&mut self) -> u32 {
         std::mem::take(&mut self.panics)

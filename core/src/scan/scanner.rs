@@ -11,6 +11,7 @@ use super::pyramid::{GrayImage, Pyramid};
 use super::seen::SeenFilter;
 use super::symbol::{Symbol, module_side, to_text};
 use super::threshold::Threshold;
+use super::track::{Square, Tracked, Tracker};
 use super::trail::Step;
 use crate::frame::{LumaFrame, Point};
 use crate::time::Timestamp;
@@ -98,6 +99,10 @@ pub struct Scanner {
     seen: SeenFilter,
     steady: Steady,
     buffers: Buffers,
+    tracker: Tracker,
+    each_frame_alone: bool,
+    /// Frames since the whole picture was looked at.
+    since_search: u32,
 }
 
 #[derive(Debug, Default)]
@@ -111,7 +116,12 @@ struct Buffers {
     pool: Pool,
     grouping: Grouping,
     attempt: Attempt,
+    /// The squares of the pass that saw most.
+    squares: Vec<Square>,
 }
+
+/// While a symbol is held and read, the whole picture is looked at once in so many frames.
+const FRAMES_BETWEEN_SEARCHES: u32 = 15;
 
 /// Squares of one pass, at most: more are texture.
 const MOST_FINDERS: usize = 64;
@@ -135,6 +145,14 @@ impl Scanner {
         Self { options, ..Self::default() }
     }
 
+    /// The same, but looking at each frame by itself, without holding a symbol from frame to frame and adding frames up:
+    /// for measuring what that is worth.
+    #[must_use]
+    pub fn each_frame_alone(mut self) -> Self {
+        self.each_frame_alone = true;
+        self
+    }
+
     /// Announces whatever is in view once more. Call it when the person starts to scan again.
     pub fn rearm(&mut self) {
         self.seen.rearm();
@@ -154,13 +172,55 @@ impl Scanner {
         upright.width = frame.upright_width() as usize;
         upright.height = frame.upright_height() as usize;
         let side = upright.longest_side();
-        let pixels = upright.pixels.len() as u64;
-        let budget = pixels.saturating_add(MOST_PIXELS);
-        self.buffers.pyramid.build();
         self.buffers.attempt.work = Work::default();
+        self.buffers.squares.clear();
 
         let mut look = Look { outcome: ScanOutcome::default(), unread: None };
         let is_live = self.options.effort == ScanEffort::Live;
+        let follows = is_live && !self.each_frame_alone;
+        let tracked = if follows { self.tracker.follow(self.buffers.pyramid.level(0)) } else { None };
+        let is_held = tracked.is_some();
+        look.outcome.symbols.extend(tracked.map(Tracked::into_symbol));
+        // What is held and read needs no search; now and then a second code is looked for.
+        self.since_search = self.since_search.saturating_add(1);
+        if !is_held || self.since_search >= FRAMES_BETWEEN_SEARCHES {
+            self.since_search = 0;
+            self.search(&mut look, side);
+        }
+        if follows && !is_held {
+            let base = self.buffers.pyramid.level(0);
+            match look.outcome.symbols.first() {
+                Some(symbol) => {
+                    let modules = usize::from(symbol.version).saturating_mul(4).saturating_add(17);
+                    self.tracker.hold(base, &symbol.corners, modules, symbol.inverted, symbol.mirrored);
+                }
+                None => self.tracker.consider(base, &self.buffers.squares),
+            }
+        }
+        let Look { mut outcome, unread } = look;
+        let Work { triples, fits, samples, reads, panics } = self.buffers.attempt.work;
+        let panics = panics.saturating_add(self.tracker.take_panics());
+        outcome.stats = ScanStats { triples, fits, samples, reads, panics, ..outcome.stats };
+        if outcome.symbols.is_empty() {
+            let picture = self.buffers.pyramid.level(0);
+            (outcome.hints, outcome.advice) = Light::measure(picture).hints(picture, unread);
+        }
+        self.steady.pass(&mut outcome.hints, !is_live);
+        for symbol in &mut outcome.symbols {
+            symbol.corners = symbol.corners.map(|corner| frame.to_full_frame(corner));
+            if self.seen.is_new(&symbol.bytes, now) {
+                outcome.events.push(Event::Found(symbol.clone()));
+            }
+        }
+        outcome
+    }
+
+    /// Looks at the whole picture: in all passes, or, live, in the first and one of the others in turn.
+    fn search(&mut self, look: &mut Look, side: usize) {
+        let is_live = self.options.effort == ScanEffort::Live;
+        self.buffers.pyramid.build();
+        let pixels = self.buffers.pyramid.level(0).pixels.len() as u64;
+        let budget = pixels.saturating_add(MOST_PIXELS);
         let count = plan::passes(side).count();
         let turn =
             if is_live { self.turn.checked_rem(count.saturating_sub(1)).map(|n| n.saturating_add(1)) } else { None };
@@ -191,21 +251,6 @@ impl Scanner {
         if !is_live && !look.is_done(all) {
             look.pooled(&mut self.buffers, all);
         }
-        let Look { mut outcome, unread } = look;
-        let Work { triples, fits, samples, reads, panics } = self.buffers.attempt.work;
-        outcome.stats = ScanStats { triples, fits, samples, reads, panics, ..outcome.stats };
-        if outcome.symbols.is_empty() {
-            let picture = self.buffers.pyramid.level(0);
-            (outcome.hints, outcome.advice) = Light::measure(picture).hints(picture, unread);
-        }
-        self.steady.pass(&mut outcome.hints, !is_live);
-        for symbol in &mut outcome.symbols {
-            symbol.corners = symbol.corners.map(|corner| frame.to_full_frame(corner));
-            if self.seen.is_new(&symbol.bytes, now) {
-                outcome.events.push(Event::Found(symbol.clone()));
-            }
-        }
-        outcome
     }
 }
 
@@ -223,7 +268,7 @@ impl Look {
     }
 
     fn run(&mut self, buffers: &mut Buffers, pass: Pass, number: usize, all: bool) {
-        let Buffers { pyramid, doubled, threshold, search, finders, pool, .. } = buffers;
+        let Buffers { pyramid, doubled, threshold, search, finders, pool, squares, .. } = buffers;
         let scale = if pass.doubled { 0.5 } else { (1u32 << pass.level.min(16)) as f32 };
         let gray = if pass.doubled {
             doubled.double_from(pyramid.level(0));
@@ -243,6 +288,14 @@ impl Look {
         for finder in finders.iter_mut() {
             *finder = finder.scaled(scale);
             pool.add(*finder, number);
+        }
+        if finders.len() > squares.len() {
+            squares.clear();
+            squares.extend(finders.iter().map(|finder| Square {
+                center: finder.center,
+                module: finder.module(),
+                inverted: finder.inverted,
+            }));
         }
         stats.finders = stats.finders.max(u32::try_from(finders.len()).unwrap_or(u32::MAX));
         self.try_triples(buffers, scale, pass.rule.name(), |_| true, all);
@@ -326,6 +379,23 @@ impl Look {
             mirrored: decoded.mirrored,
             module_px,
         });
+    }
+}
+
+impl Tracked {
+    fn into_symbol(self) -> Symbol {
+        let Self { decoded, corners, modules, inverted } = self;
+        Symbol {
+            text: to_text(&decoded.bytes),
+            bytes: decoded.bytes,
+            corners,
+            version: decoded.version,
+            ecc: decoded.ecc,
+            mask: decoded.mask,
+            inverted,
+            mirrored: decoded.mirrored,
+            module_px: module_side(&corners, modules),
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 //! and a camera that looks at the code. Without a webcam the camera is the lens, which draws what a phone would see.
 
 mod acts;
+mod attack;
 mod eye;
 mod records;
 mod timeline;
@@ -22,7 +23,8 @@ const EXAMPLES: &str = "\
 Examples:
   pairlight demo                        both devices and the relay on this machine, a simulated camera
   pairlight demo --camera 0             hold your webcam in front of this screen
-  pairlight demo --out story            leave the frames and the timeline in story/";
+  pairlight demo --out story            leave the frames and the timeline in story/
+  pairlight demo --attack list          attacks that can be played, and where each stops";
 
 /// Link two devices on this machine and tell the story, with the time of each step
 #[derive(Debug, Args)]
@@ -37,10 +39,16 @@ pub(crate) struct DemoArgs {
     /// Seed of the simulated hand and sensor
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) seed: u64,
+    /// Play an attack instead, and show what the person sees and where it stops; "list" names them
+    #[arg(long, value_name = "NAME", conflicts_with = "camera")]
+    pub(crate) attack: Option<String>,
 }
 
 /// Runs the story to its end.
 pub(crate) fn run(args: &DemoArgs) -> Result<Exit, Failure> {
+    if let Some(name) = &args.attack {
+        return attack::run(name, &Timeline::new());
+    }
     std::fs::create_dir_all(&args.out).map_err(|error| {
         let what = format!("cannot make the folder {}: {error}", args.out.display());
         Failure::new(Exit::Error, what, "name another folder with --out")

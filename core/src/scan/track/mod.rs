@@ -1,0 +1,476 @@
+//! Across frames: keeps hold of a symbol and adds up what its frames say.
+//!
+//! ```text
+//! corner squares ──► guess (`locate`) ──► plane, fitted to what is known of the symbol (`template`)
+//!                                            │ every frame: predict, fit, read soft modules (`samples`)
+//!                                            ▼
+//!              undo blur (`equalize`) ──► add to what resembles it (`fuse`) ──► repair (`offer`) ──► ordinary decoder
+//! ```
+//!
+//! A lock does not need a readable frame, and no frame needs to be readable by itself. What is given out was decoded
+//! from a matrix of modules by the ordinary decoder, with its full error correction and format checks; nothing is
+//! guessed from a picture's likeness to an earlier one except in one case: a frame whose modules are, one by one, those
+//! that were decoded before.
+//!
+//! All work per frame is bounded by constants, the same frames give the same results on every machine, and after the
+//! first frames nothing is allocated except by the decoder.
+
+mod equalize;
+mod fixed;
+mod fuse;
+mod locate;
+mod offer;
+mod plane;
+mod samples;
+mod template;
+#[cfg(test)]
+mod tests;
+
+use super::decode;
+use super::segments::Decoded;
+use super::pyramid::GrayImage;
+use super::reader::Reader;
+use super::symbol::EccLevel;
+use crate::frame::Point;
+use fuse::{Fusion, Kinds, Kinship};
+use offer::OfferShape;
+use plane::Plane;
+use samples::Samples;
+use template::Template;
+
+/// A corner square seen in a frame.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Square {
+    /// Its middle, in frame pixels.
+    pub(super) center: Point,
+    /// A module, in frame pixels.
+    pub(super) module: f32,
+    /// Light on dark.
+    pub(super) inverted: bool,
+}
+
+/// A symbol that was read by way of tracking.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Tracked {
+    pub(super) decoded: Decoded,
+    /// Top left, top right, bottom right, bottom left of the symbol, in frame pixels.
+    pub(super) corners: [Point; 4],
+    pub(super) modules: usize,
+    pub(super) inverted: bool,
+}
+
+/// Largest symbol that is tracked, in modules on a side (version 15): larger ones are read from single frames.
+const MOST_MODULES: usize = 77;
+/// Least agreement with what is known of every symbol for a lock to begin, and for a frame to count.
+const LEAST_TO_BEGIN: f32 = 0.42;
+const LEAST_TO_COUNT: f32 = 0.30;
+/// Frames without the symbol after which a lock that has read something, or has not, is given up.
+const MOST_MISSES: u32 = 15;
+/// Frames that may be added up without a result before the lock is doubted.
+const MOST_FRUITLESS: u32 = 90;
+/// Rounds of fitting per frame.
+const ROUNDS: usize = 4;
+
+#[derive(Debug)]
+struct Track {
+    size: usize,
+    plane: Plane,
+    polarity: f32,
+    /// Movement of the middle per frame, in pixels.
+    velocity: (f32, f32),
+    misses: u32,
+    fruitless: u32,
+    agreement: f32,
+    /// What the modules were when they were decoded last, and what they said.
+    read: Option<(Vec<u8>, Decoded)>,
+}
+
+/// Follows one symbol from frame to frame.
+#[derive(Debug)]
+pub(super) struct Tracker {
+    track: Option<Track>,
+    frame: u64,
+    guesses: Vec<locate::Guess>,
+    shape: Option<OfferShape>,
+    fixed: Template,
+    fixed_size: usize,
+    expected: Template,
+    samples: Samples,
+    kinds: Kinds,
+    values: Vec<f32>,
+    equal: Vec<f32>,
+    work: Vec<f32>,
+    bits: Vec<u8>,
+    soft: Vec<i16>,
+    reader: Reader,
+    panics: u32,
+    sums: [Fusion; 2],
+}
+
+impl Default for Tracker {
+    fn default() -> Self {
+        Self {
+            track: None,
+            frame: 0,
+            guesses: Vec::with_capacity(128),
+            shape: None,
+            fixed: Template::default(),
+            fixed_size: 0,
+            expected: Template::default(),
+            samples: Samples::default(),
+            kinds: Kinds::default(),
+            values: Vec::new(),
+            equal: Vec::new(),
+            work: Vec::new(),
+            bits: Vec::new(),
+            soft: Vec::new(),
+            reader: Reader::default(),
+            panics: 0,
+            sums: [Fusion::default(), Fusion::default()],
+        }
+    }
+}
+
+impl Tracker {
+    /// Forgets everything.
+    pub(super) fn reset(&mut self) {
+        self.track = None;
+        self.sums.iter_mut().for_each(Fusion::clear);
+    }
+
+    /// Panics of the decoder that were contained since the last call.
+    pub(super) fn take_panics(&mut self) -> u32 {
+        std::mem::take(&mut self.panics).saturating_add(self.reader.take_panics())
+    }
+
+    /// Whether a symbol is held that was read before or may be soon.
+    #[cfg(test)]
+    pub(super) fn is_locked(&self) -> bool {
+        self.track.is_some()
+    }
+
+    /// Looks for the held symbol in the next frame. Gives it if it can be read, from this frame or from all so far.
+    pub(super) fn follow(&mut self, image: &GrayImage) -> Option<Tracked> {
+        self.frame = self.frame.saturating_add(1);
+        let mut track = self.track.take()?;
+        let held = self.find_again(&mut track, image);
+        if held {
+            track.misses = 0;
+        } else {
+            track.misses = track.misses.saturating_add(1);
+        }
+        let mut result = None;
+        if held {
+            result = self.take_in(&mut track);
+        }
+        if track.misses <= MOST_MISSES && track.fruitless <= MOST_FRUITLESS {
+            self.track = Some(track);
+        } else {
+            self.reset();
+        }
+        result
+    }
+
+    /// Predicts, looks around if need be, fits. `false` if the symbol is not there.
+    fn find_again(&mut self, track: &mut Track, image: &GrayImage) -> bool {
+        let (dx, dy) = track.velocity;
+        let predicted = track.plane.moved(dx, dy);
+        let module = side(&predicted) / track.size as f32;
+        let mut start = predicted;
+        let mut best = self.fixed.glance(image, &predicted, track.polarity);
+        if best < 0.75 * track.agreement {
+            // Not where it should be: the neighbourhood, in steps of a module.
+            for step_y in -5i8..=5 {
+                for step_x in -5i8..=5 {
+                    let candidate = predicted.moved(f32::from(step_x) * module, f32::from(step_y) * module);
+                    let score = self.fixed.glance(image, &candidate, track.polarity);
+                    if score > best + 0.02 {
+                        (best, start) = (score, candidate);
+                    }
+                }
+            }
+        }
+        let template = if track.read.is_some() { &self.expected } else { &self.fixed };
+        let (plane, score) = template.fit(&mut self.samples, image, start, track.polarity, ROUNDS);
+        if score < LEAST_TO_COUNT || !plane.is_plausible(track.size) {
+            // Another code may have taken its place: what all codes share must then fit.
+            if track.read.is_none() {
+                return false;
+            }
+            let (plane, score) = self.fixed.fit(&mut self.samples, image, start, track.polarity, ROUNDS);
+            if score < LEAST_TO_COUNT || !plane.is_plausible(track.size) {
+                return false;
+            }
+            track.settle(plane, score);
+            return true;
+        }
+        track.settle(plane, score);
+        true
+    }
+
+    /// Reads the modules at the fitted plane, adds them to what they resemble and tries to decode.
+    fn take_in(&mut self, track: &mut Track) -> Option<Tracked> {
+        let size = track.size;
+        self.samples.modules(&mut self.values);
+        if track.polarity < 0.0 {
+            self.values.iter_mut().for_each(|value| *value = -*value);
+        }
+        if let Some((bits, decoded)) = &track.read {
+            let same = self.values.iter().zip(bits).all(|(value, dark)| u8::from(*value < 0.0) == *dark);
+            if same {
+                track.fruitless = 0;
+                return Some(track.tracked(decoded.clone()));
+            }
+        }
+        let kinds = &self.kinds;
+        let explained = equalize::three_by_three(&self.values, &mut self.equal, size, |x, y| kinds.known(x, y));
+        if explained < 0.05 {
+            return None;
+        }
+        // The frame by itself.
+        if let Some(decoded) = self.decode_now(track, Source::Frame) {
+            return Some(track.tracked(decoded));
+        }
+        // With the frames before that show the same code.
+        let weight = 1.0 / (1.05 - explained);
+        let slot = self.slot()?;
+        if let Some(sum) = self.sums.get_mut(slot) {
+            sum.add(&self.equal, weight, self.frame);
+        }
+        track.fruitless = track.fruitless.saturating_add(1);
+        let decoded =
+            self.decode_now(track, Source::Sum(slot)).or_else(|| self.decode_now(track, Source::Sharp(slot)))?;
+        Some(track.tracked(decoded))
+    }
+
+    /// The sum that this frame belongs to, emptied if it begins a new one; `None` if that cannot be told.
+    fn slot(&mut self) -> Option<usize> {
+        let mut kinships = [Kinship::Other; 2];
+        for (kinship, sum) in kinships.iter_mut().zip(&self.sums) {
+            if sum.frames > 0 {
+                *kinship = sum.kinship(&self.kinds, &self.equal);
+            }
+        }
+        if let Some(slot) = kinships.iter().position(|kinship| *kinship == Kinship::Same) {
+            return Some(slot);
+        }
+        if kinships.contains(&Kinship::Unknown) {
+            return None;
+        }
+        // A new code: it takes the place of the one that was seen longer ago.
+        let (slot, sum) =
+            self.sums.iter_mut().enumerate().min_by_key(|(_, sum)| if sum.frames == 0 { 0 } else { sum.last })?;
+        sum.clear();
+        Some(slot)
+    }
+
+    fn decode_now(&mut self, track: &mut Track, source: Source) -> Option<Decoded> {
+        let size = track.size;
+        let kinds = &self.kinds;
+        let soft: &[f32] = match source {
+            Source::Frame => &self.equal,
+            Source::Sum(slot) => &self.sums.get(slot)?.sum,
+            Source::Sharp(slot) => {
+                // What the sum says clearly teaches a wider filter, which then tells the rest.
+                let sum = &self.sums.get(slot)?.sum;
+                let mean = sum.iter().map(|value| value.abs()).sum::<f32>() / sum.len().max(1) as f32;
+                let at = |x: usize, y: usize| sum.get(y.saturating_mul(size).saturating_add(x)).copied().unwrap_or(0.0);
+                let clear = |x: usize, y: usize| {
+                    let value = at(x, y);
+                    kinds.known(x, y).or_else(|| (value.abs() > 0.6 * mean).then(|| value.signum()))
+                };
+                self.work.clear();
+                self.work.extend(sum.iter().map(|value| value / mean.max(1e-6)));
+                equalize::five_by_five(&self.work, &mut self.values, size, clear);
+                &self.values
+            }
+        };
+        if kinds.agreement(soft) < 0.5 {
+            return None;
+        }
+        let mut decoded = None;
+        if size == offer::SIZE {
+            let shape = self.shape.get_or_insert_with(OfferShape::new);
+            for mirrored in [false, true] {
+                if decoded.is_some() {
+                    break;
+                }
+                if let Some(mask) = shape.repair(soft, mirrored, &mut self.bits) {
+                    let bytes = decode::decode(&self.bits, size).unwrap_or_else(|decode::Panicked| {
+                        self.panics = self.panics.saturating_add(1);
+                        None
+                    });
+                    let (version, ecc) = (offer::VERSION, EccLevel::M);
+                    decoded = bytes.filter(|bytes| offer::is_shape(bytes)).map(|bytes| Decoded {
+                        bytes,
+                        version,
+                        ecc,
+                        mask,
+                        mirrored,
+                    });
+                }
+            }
+        }
+        if decoded.is_none() {
+            // Any other code: what is soft goes to the ordinary reader.
+            let mean = soft.iter().map(|value| value.abs()).sum::<f32>() / soft.len().max(1) as f32;
+            self.soft.clear();
+            self.soft.extend(soft.iter().map(|value| (-value * 100.0 / mean.max(1e-6)) as i16));
+            decoded = self.reader.read(&self.soft, size);
+            if decoded.is_some() {
+                self.bits.clear();
+                self.bits.extend_from_slice(self.reader.modules());
+            }
+        }
+        if let Some(Decoded { mirrored: true, .. }) = decoded {
+            transpose(&mut self.bits, size);
+        }
+        let decoded = decoded?;
+        track.fruitless = 0;
+        let unchanged = track.read.as_ref().is_some_and(|(bits, _)| *bits == self.bits);
+        if !unchanged {
+            let bits = &self.bits;
+            self.expected.set(size, |x, y| match fixed::fixed(size, x, y) {
+                Some(true) => -1.0,
+                Some(false) => 1.0,
+                None => {
+                    let at = usize::try_from(y).ok().zip(usize::try_from(x).ok());
+                    let dark = at.and_then(|(y, x)| bits.get(y.saturating_mul(size).saturating_add(x)));
+                    if dark == Some(&1) { -1.0 } else { 1.0 }
+                }
+            });
+            let (mut kept, _) = track.read.take().unwrap_or_else(|| (Vec::new(), decoded.clone()));
+            kept.clone_from(&self.bits);
+            track.read = Some((kept, decoded.clone()));
+        }
+        Some(decoded)
+    }
+
+    /// Begins to hold a symbol that was read from this frame by itself.
+    pub(super) fn hold(
+        &mut self,
+        image: &GrayImage,
+        corners: &[Point; 4],
+        modules: usize,
+        inverted: bool,
+        mirrored: bool,
+    ) {
+        if modules > MOST_MODULES || fixed::version(modules).is_none() {
+            return;
+        }
+        // A mirrored symbol is held as it appears: its transpose.
+        let [a, b, c, d] = *corners;
+        let [a, b, c, d] = if mirrored { [a, d, c, b] } else { [a, b, c, d] };
+        let square = [([-1.0, -1.0], a), ([1.0, -1.0], b), ([1.0, 1.0], c), ([-1.0, 1.0], d)];
+        if let Some(plane) = Plane::through(square) {
+            self.begin(image, plane, modules, inverted);
+        }
+    }
+
+    /// Considers corner squares of a frame in which nothing was read; best first.
+    pub(super) fn consider(&mut self, image: &GrayImage, squares: &[Square]) {
+        if self.track.as_ref().is_some_and(|track| track.misses == 0 && track.agreement > LEAST_TO_BEGIN) {
+            return;
+        }
+        let mut guesses = std::mem::take(&mut self.guesses);
+        locate::guesses(squares, &mut guesses);
+        let mut best: Option<(Plane, f32, usize, bool)> = None;
+        for guess in &guesses {
+            for size in guess.sizes() {
+                self.prepare(size);
+                let Some((plane, score)) = guess.plane(image, size, &self.fixed) else { continue };
+                // Our own code is what a person scans for: another size must look clearly better.
+                let lead = if size == offer::SIZE { 0.0 } else { 0.05 };
+                if score - lead > best.as_ref().map_or(0.3, |(_, score, _, _)| *score) {
+                    best = Some((plane, score - lead, size, guess.inverted));
+                }
+            }
+        }
+        self.guesses = guesses;
+        if let Some((plane, _, size, inverted)) = best {
+            self.begin(image, plane, size, inverted);
+        } else if let Some(track) = &self.track {
+            self.prepare(track.size);
+        }
+    }
+
+    fn prepare(&mut self, size: usize) {
+        if self.fixed_size != size {
+            self.fixed_size = size;
+            self.fixed.set_fixed(size);
+        }
+    }
+
+    fn begin(&mut self, image: &GrayImage, plane: Plane, size: usize, inverted: bool) {
+        self.prepare(size);
+        if self.samples.size != size {
+            self.samples.prepare(size);
+        }
+        let polarity = if inverted { -1.0 } else { 1.0 };
+        let (plane, score) = self.fixed.fit(&mut self.samples, image, plane, polarity, 2 * ROUNDS);
+        if score < LEAST_TO_BEGIN || !plane.is_plausible(size) {
+            // The old one, if any, keeps its buffers.
+            if let Some(track) = &self.track {
+                let size = track.size;
+                self.prepare(size);
+                if self.samples.size != size {
+                    self.samples.prepare(size);
+                }
+            }
+            return;
+        }
+        self.kinds.prepare(size);
+        // A symbol of the same size that was held a moment ago: its sums may go on, if the values resemble each other.
+        let keeps = self.track.take().filter(|old| old.size == size && old.polarity == polarity);
+        if keeps.is_none() {
+            self.sums.iter_mut().for_each(Fusion::clear);
+        }
+        let (velocity, read) = keeps.map_or(((0.0, 0.0), None), |old| ((0.0, 0.0), old.read));
+        self.track = Some(Track { size, plane, polarity, velocity, misses: 0, fruitless: 0, agreement: score, read });
+    }
+}
+
+/// What a matrix is decoded from.
+#[derive(Clone, Copy, Debug)]
+enum Source {
+    Frame,
+    Sum(usize),
+    Sharp(usize),
+}
+
+impl Track {
+    fn settle(&mut self, plane: Plane, score: f32) {
+        let (before, after) = (self.plane.at(0.0, 0.0), plane.at(0.0, 0.0));
+        let (dx, dy) = (after.x - before.x, after.y - before.y);
+        let (vx, vy) = self.velocity;
+        // Half old, half new; a jump that no hand makes tells nothing about the next frame.
+        let reach = 0.5 * side(&plane);
+        self.velocity = if dx.hypot(dy) < reach { (0.3 * vx + 0.7 * dx, 0.3 * vy + 0.7 * dy) } else { (0.0, 0.0) };
+        self.plane = plane;
+        self.agreement = 0.5 * (self.agreement + score);
+    }
+
+    fn tracked(&self, decoded: Decoded) -> Tracked {
+        let [a, b, c, d] = self.plane.corners();
+        let corners = if decoded.mirrored { [a, d, c, b] } else { [a, b, c, d] };
+        Tracked { decoded, corners, modules: self.size, inverted: self.polarity < 0.0 }
+    }
+}
+
+/// The mean side of the symbol in pixels.
+fn side(plane: &Plane) -> f32 {
+    let [a, b, c, d] = plane.corners();
+    (a.distance(b) + b.distance(c) + c.distance(d) + d.distance(a)) / 4.0
+}
+
+/// Swaps rows and columns: a mirrored symbol is held as it appears.
+fn transpose(bits: &mut [u8], size: usize) {
+    for y in 0..size {
+        for x in 0..y {
+            let (a, b) = (y.saturating_mul(size).saturating_add(x), x.saturating_mul(size).saturating_add(y));
+            if a < bits.len() && b < bits.len() {
+                bits.swap(a, b);
+            }
+        }
+    }
+}

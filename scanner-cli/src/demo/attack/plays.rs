@@ -1,0 +1,349 @@
+//! The plays. Each returns an error when its attack does not end as the table says.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use pairlight_core::net::{ConnectionEvent, Primary, RelayClient, RelayEndpoint};
+use pairlight_core::pairing::{LinkedEvent, PrimaryEvent, Warning};
+use pairlight_core::payload::{Payload, Severity};
+use pairlight_core::trust::{Grade, Policy, ScanSource};
+use pairlight_wire::envelope::EnvelopeKind;
+use pairlight_wire::list::RemovalReason;
+use pairlight_wire::pairing::EndReason;
+use pairlight_wire::qr::QrPayload;
+use pairlight_wire::relay::RefusalCode;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::stage::{LAPTOP, PHONE, Person, Stage, THIEF, expect, open_store, soon, surprise};
+use crate::exit::Failure;
+
+/// What the scanner says about a code of another service.
+fn scanned(stage: &Stage, code: &str, secret: &str) -> Result<(), Failure> {
+    let payload = Payload::classify(code.as_bytes());
+    stage.tell(PHONE, format!("scanned: {}", payload.explain()))?;
+    expect(matches!(payload, Payload::OtherService(_)), "the service is recognised")?;
+    expect(payload.severity() == Severity::Danger, "it is called dangerous")?;
+    expect(!format!("{payload:?} {}", payload.explain()).contains(secret), "the token is not shown")
+}
+
+pub(super) async fn unc5792_group_invite(stage: &Stage) -> Result<(), Failure> {
+    scanned(stage, "sgnl://linkdevice?uuid=R3JvdXBJbnZpdGU&pub_key=QmFzZTY0S2V5", "R3JvdXBJbnZpdGU")?;
+    let outcome = stage.lured(Policy::BALANCED, ScanSource::Picture, Person::Declines).await?;
+    let review = outcome.review.ok_or_else(|| surprise("there was no approval screen"))?;
+    expect(review.warnings.contains(&Warning::NotFromCamera), "the screen says that it came from a picture")?;
+    expect(outcome.primary == Err(EndReason::Declined), "the phone ends as declined")?;
+    expect(outcome.linked.err() == Some(EndReason::Declined), "the laptop hears the same reason")
+}
+
+pub(super) async fn ghostpairing(stage: &Stage) -> Result<(), Failure> {
+    let payload = Payload::classify(b"ABCD-1234");
+    stage.tell(PHONE, format!("the page's code: {}", payload.explain()))?;
+    expect(matches!(payload, Payload::Text { .. }), "the code means nothing here")?;
+    // What such a page could still do is guess the digits, which only the victim's own screen shows.
+    let phone = stage.phone("victim", Policy::BALANCED).await?;
+    let laptop = stage.laptop("attacker").await?;
+    let (linking, code) = stage.showing(&laptop, "Verification").await?;
+    let pairing = phone.link(code, ScanSource::LiveCamera).await?;
+    let (mut tries, mut primary, mut linked) = (0, None, None);
+    while primary.is_none() || linked.is_none() {
+        let next = async {
+            tokio::select! {
+                event = pairing.next_event(), if primary.is_none() => event.map(Err),
+                event = linking.next_event(), if linked.is_none() => event.map(Ok),
+            }
+        };
+        match soon(next).await? {
+            Err(PrimaryEvent::Review(_)) => pairing.approve().await?,
+            Err(PrimaryEvent::Failed(reason)) => primary = Some(reason),
+            Err(PrimaryEvent::Linked(_)) | Ok(LinkedEvent::Linked(_)) => return Err(surprise("it was linked")),
+            Ok(LinkedEvent::EnterCheckCode | LinkedEvent::WrongCheckCode { tries_left: 1.. }) => {
+                tries += 1;
+                stage.tell(THIEF, format!("guesses the digits, try {tries}"))?;
+                linking.enter_check_code("000000").await?;
+            }
+            Ok(LinkedEvent::Failed(reason)) => linked = Some(reason),
+            _ => {}
+        }
+    }
+    stage.tell(LAPTOP, "three wrong codes: ended on both sides")?;
+    expect(primary == Some(EndReason::WrongCheckCode) && linked == primary, "both end as wrong check code")
+}
+
+pub(super) async fn star_blizzard(stage: &Stage) -> Result<(), Failure> {
+    let broken = Payload::classify(b"PAIRLIGHT:/123");
+    stage.tell(PHONE, format!("the broken code: {}", broken.explain()))?;
+    expect(broken == Payload::DamagedOffer, "a broken code of ours is named as broken")?;
+    let code = "https://wa.me/settings/linked_devices#2@Zm9yZWlnbi1zZWNyZXQ,a2V5LW1hdGVyaWFs,bW9yZS1rZXlz,c2VjcmV0,1";
+    scanned(stage, code, "Zm9yZWlnbi1zZWNyZXQ")
+}
+
+pub(super) async fn qrljacking_relay_page(stage: &Stage) -> Result<(), Failure> {
+    // The worst case: the person believes everything and reads the digits to the page.
+    let refused = stage.lured(Policy::STRONG_ONLY, ScanSource::LiveCamera, Person::BelievesEverything).await?;
+    stage.tell(PHONE, "StrongOnly: refused, because nothing proves that the laptop is the person's own")?;
+    expect(refused.primary == Err(EndReason::Refused), "StrongOnly refuses")?;
+    expect(refused.linked.err() == Some(EndReason::Refused), "and the laptop hears it")
+}
+
+pub(super) async fn forwarded_screenshot(stage: &Stage) -> Result<(), Failure> {
+    let outcome = stage.lured(Policy::BALANCED, ScanSource::Picture, Person::DeclinesTheSecondTime).await?;
+    let review = outcome.review.ok_or_else(|| surprise("there was no approval screen"))?;
+    expect(review.grade_so_far == Grade::Weak, "weak, although both are in one network")?;
+    expect(review.hold_ms == 10_000, "approval must be held for ten seconds")?;
+    expect(outcome.asked_twice, "the person is asked twice")?;
+    expect(outcome.primary == Err(EndReason::Declined), "and may still say no")?;
+    expect(outcome.linked.err() == Some(EndReason::Declined), "the laptop hears the same reason")
+}
+
+pub(super) async fn shoulder_surfing(stage: &Stage) -> Result<(), Failure> {
+    let own = stage.phone("owner", Policy::BALANCED).await?;
+    let other = stage.phone("stranger", Policy::BALANCED).await?;
+    let laptop = stage.laptop("laptop").await?;
+    let (linking, code) = stage.showing(&laptop, "Kim's laptop").await?;
+    let first = own.link(code.clone(), ScanSource::LiveCamera).await?;
+    loop {
+        match soon(first.next_event()).await? {
+            PrimaryEvent::Review(_) => break,
+            PrimaryEvent::Failed(reason) => return Err(surprise(format!("the owner's scan failed: {reason:?}"))),
+            _ => {}
+        }
+    }
+    stage.tell(THIEF, "scans the same code over the person's shoulder")?;
+    let second = other.link(code, ScanSource::LiveCamera).await?;
+    let refused = loop {
+        match soon(second.next_event()).await? {
+            PrimaryEvent::Failed(reason) => break reason,
+            PrimaryEvent::Review(_) => return Err(surprise("the stranger got the code as well")),
+            _ => {}
+        }
+    };
+    stage.tell(THIEF, format!("refused: {refused:?}"))?;
+    expect(refused == EndReason::Conflict, "the second scan is a conflict")?;
+    loop {
+        match soon(linking.next_event()).await? {
+            LinkedEvent::Failed(reason) => {
+                stage.tell(LAPTOP, format!("a second device scanned the code: {reason:?}"))?;
+                return expect(reason == EndReason::Conflict, "the laptop says that two devices scanned it");
+            }
+            LinkedEvent::Linked(_) => return Err(surprise("it was linked")),
+            _ => {}
+        }
+    }
+}
+
+pub(super) async fn printed_sticker(stage: &Stage) -> Result<(), Failure> {
+    // As printed last week: well formed, and no slot of this relay.
+    let code = QrPayload::new(0, [7; 32], [9; 16]);
+    let phone = stage.phone("victim", Policy::BALANCED).await?;
+    stage.tell(THIEF, "a printed code hangs on the wall")?;
+    let pairing = phone.link(code, ScanSource::LiveCamera).await?;
+    match soon(pairing.next_event()).await? {
+        PrimaryEvent::Failed(reason) => {
+            stage.tell(PHONE, format!("ended: {reason:?}"))?;
+            expect(reason == EndReason::Expired, "the code is too old")
+        }
+        _ => Err(surprise("a printed code was believed")),
+    }
+}
+
+pub(super) async fn cloned_profile(stage: &Stage) -> Result<(), Failure> {
+    let (phone, device) = linked_pair(stage, "laptop").await?;
+    for ending in ["db", "key"] {
+        let path = |name: &str| stage.folder.path().join(format!("{name}.{ending}"));
+        std::fs::copy(path("laptop"), path("copy")).map_err(|error| surprise(error.to_string()))?;
+    }
+    let own = stage.laptop("laptop").await?;
+    let line = own.connect().await?;
+    while !matches!(soon(line.next_event()).await?, ConnectionEvent::Online) {}
+    stage.tell(LAPTOP, "online")?;
+    let copy = stage.laptop("copy").await?;
+    let other = copy.connect().await?;
+    while !matches!(soon(other.next_event()).await?, ConnectionEvent::Online) {}
+    stage.tell(THIEF, "a copy of the laptop's files is online")?;
+    loop {
+        match soon(line.next_event()).await? {
+            ConnectionEvent::Refused(RefusalCode::Duplicate) => break,
+            ConnectionEvent::Refused(code) => return Err(surprise(format!("refused with {code:?}"))),
+            _ => {}
+        }
+    }
+    stage.tell(LAPTOP, "offline: the same device is online elsewhere")?;
+    phone.revoke(device, RemovalReason::Cloned).await?;
+    stage.tell(PHONE, "the person removes the device")?;
+    loop {
+        match soon(other.next_event()).await? {
+            ConnectionEvent::Removed(reason) => {
+                stage.tell(THIEF, "the copy is out, and erased itself")?;
+                return expect(reason == RemovalReason::Cloned, "it says why");
+            }
+            ConnectionEvent::Refused(code) => return Err(surprise(format!("refused with {code:?}"))),
+            _ => {}
+        }
+    }
+}
+
+/// A phone and a laptop that were linked.
+async fn linked_pair(stage: &Stage, name: &str) -> Result<(Primary, pairlight_wire::id::DeviceId), Failure> {
+    let phone = stage.phone("owner", Policy::BALANCED).await?;
+    let laptop = stage.laptop(name).await?;
+    let (linking, code) = stage.showing(&laptop, "Kim's laptop").await?;
+    let pairing = phone.link(code, ScanSource::LiveCamera).await?;
+    let outcome = stage.attempt(pairing, linking, Person::BelievesEverything).await?;
+    match (outcome.primary, outcome.linked) {
+        (Ok(device), Ok(_)) => Ok((phone, device)),
+        _ => Err(surprise("the honest link failed")),
+    }
+}
+
+pub(super) async fn evil_relay(stage: &Stage) -> Result<(), Failure> {
+    let laptop = stage.laptop("laptop").await?;
+    let (linking, code) = stage.showing(&laptop, "Kim's laptop").await?;
+    // The app pins the key of another relay than the one that answers.
+    let endpoint = RelayEndpoint::new(&stage.relay.url(), [7; 32])?;
+    let store = open_store(stage.folder.path(), "victim")?;
+    let phone = Primary::open(store, RelayClient::new(endpoint)?, Policy::BALANCED, "victim").await?;
+    phone.register().await?;
+    stage.tell(THIEF, "the relay is not the one that the app knows, and signs with a key of its own")?;
+    let pairing = phone.link(code, ScanSource::LiveCamera).await?;
+    let reason = loop {
+        match soon(pairing.next_event()).await? {
+            PrimaryEvent::Failed(reason) => break reason,
+            PrimaryEvent::Review(_) => return Err(surprise("a foreign relay's statement was believed")),
+            _ => {}
+        }
+    };
+    stage.tell(PHONE, format!("ended: {reason:?}"))?;
+    expect(reason == EndReason::Tampered, "the phone says that it was tampered with")?;
+    loop {
+        match soon(linking.next_event()).await? {
+            LinkedEvent::Failed(reason) => return expect(reason == EndReason::Tampered, "so does the laptop"),
+            LinkedEvent::Linked(_) => return Err(surprise("it was linked")),
+            _ => {}
+        }
+    }
+}
+
+pub(super) async fn stolen_unlocked_phone(stage: &Stage) -> Result<(), Failure> {
+    stage.tell(THIEF, "holds the unlocked phone and links a laptop")?;
+    let (phone, device) = linked_pair(stage, "thief").await?;
+    let listed = phone.devices().await?;
+    let names: Vec<_> = listed.iter().filter(|info| !info.is_this).filter_map(|info| info.name.clone()).collect();
+    stage.tell(PHONE, format!("the list shows: {}", names.join(", ")))?;
+    expect(listed.iter().any(|info| info.id == device), "the new device is on the list")?;
+    let laptop = stage.laptop("thief").await?;
+    let line = laptop.connect().await?;
+    while !matches!(soon(line.next_event()).await?, ConnectionEvent::Online) {}
+    phone.revoke(device, RemovalReason::Revoked).await?;
+    stage.tell(PHONE, "the owner removes it")?;
+    loop {
+        match soon(line.next_event()).await? {
+            ConnectionEvent::Removed(_) => break,
+            ConnectionEvent::Refused(code) => return Err(surprise(format!("refused with {code:?}"))),
+            _ => {}
+        }
+    }
+    stage.tell(THIEF, "the laptop is out, and erased itself")?;
+    expect(laptop.account().await?.is_none(), "nothing of the account is left on it")
+}
+
+pub(super) async fn recorded_traffic(stage: &Stage) -> Result<(), Failure> {
+    const SAID: &[u8] = b"meet me at the station at nine";
+    let tap = Tap::start(stage).await?;
+    let endpoint = RelayEndpoint::new(&tap.url, stage.client.endpoint().attestation_pk())?;
+    let client = RelayClient::new(endpoint)?;
+    let store = open_store(stage.folder.path(), "owner")?;
+    let phone = Primary::open(store, client.clone(), Policy::BALANCED, "owner").await?;
+    phone.register().await?;
+    let laptop = pairlight_core::net::LinkedDevice::open(open_store(stage.folder.path(), "laptop")?, client).await?;
+    let (linking, code) = stage.showing(&laptop, "Name of the laptop").await?;
+    let text = code.to_text();
+    let secret = *code.qr_secret();
+    let pairing = phone.link(code, ScanSource::LiveCamera).await?;
+    let outcome = stage.attempt(pairing, linking, Person::BelievesEverything).await?;
+    let (Ok(device), Ok(account)) = (outcome.primary, outcome.linked) else {
+        return Err(surprise("the honest link failed"));
+    };
+    let (line, other) = (phone.connect().await?, laptop.connect().await?);
+    line.send(device, EnvelopeKind::Application, SAID).await?;
+    loop {
+        if let ConnectionEvent::Message { body, .. } = soon(other.next_event()).await? {
+            expect(body == SAID, "the message arrives")?;
+            break;
+        }
+    }
+    let heard = tap.heard.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    stage.tell(THIEF, format!("recorded {} bytes of the link and the first message", heard.len()))?;
+    expect(heard.len() > 10_000, "the recorder sat on the line")?;
+    let holds = |what: &[u8]| heard.windows(what.len()).any(|window| window == what);
+    // Both ends of the socket are in the recording, so what is public is found: the search works.
+    expect(holds(account.id().as_bytes()), "the account's id, which is public, is in the recording")?;
+    for (what, bytes) in [
+        ("the name of the laptop", b"Name of the laptop".as_slice()),
+        ("what was said", SAID),
+        ("the secret of the code", &secret),
+        ("the text of the code", text.as_bytes()),
+        ("the key of the device names", account.label_key().as_slice()),
+        ("the key of the device", account.device_key().to_seed().as_slice()),
+    ] {
+        expect(!holds(bytes), &format!("{what} is not in the recording"))?;
+    }
+    Ok(())
+}
+
+/// Somebody on the line, who passes everything on and keeps a copy.
+struct Tap {
+    url: String,
+    heard: Arc<Mutex<Vec<u8>>>,
+}
+
+impl Tap {
+    async fn start(stage: &Stage) -> Result<Self, Failure> {
+        let failed = |error: std::io::Error| surprise(error.to_string());
+        let listener = TcpListener::bind("127.0.0.1:0").await.map_err(failed)?;
+        let url = format!("http://{}", listener.local_addr().map_err(failed)?);
+        let relay = stage.relay.url().trim_start_matches("http://").trim_end_matches('/').to_owned();
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let copy = Arc::clone(&heard);
+        tokio::spawn(async move {
+            while let Ok((near, _)) = listener.accept().await {
+                let Ok(far) = TcpStream::connect(&relay).await else { return };
+                let (near_in, near_out) = near.into_split();
+                let (far_in, far_out) = far.into_split();
+                tokio::spawn(copied(near_in, far_out, Arc::clone(&copy)));
+                tokio::spawn(copied(far_in, near_out, Arc::clone(&copy)));
+            }
+        });
+        Ok(Self { url, heard })
+    }
+}
+
+async fn copied(mut from: impl AsyncReadExt + Unpin, mut to: impl AsyncWriteExt + Unpin, heard: Arc<Mutex<Vec<u8>>>) {
+    let mut buffer = vec![0; 16 * 1024];
+    while let Ok(read @ 1..) = from.read(&mut buffer).await {
+        let Some(bytes) = buffer.get(..read) else { return };
+        heard.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+        if to.write_all(bytes).await.is_err() {
+            return;
+        }
+    }
+    let _ = to.shutdown().await;
+}
+
+pub(super) async fn look_alike_app(stage: &Stage) -> Result<(), Failure> {
+    let ours = QrPayload::new(0, [7; 32], [9; 16]).to_text();
+    let other = Payload::classify(ours.replace("PAIRLIGHT", "PAlRLIGHT").as_bytes());
+    stage.tell(PHONE, format!("a code with an l for an I: {}", other.explain()))?;
+    expect(matches!(other, Payload::AppLink { .. } | Payload::Text { .. }), "it is not ours")?;
+    let hosted = Payload::classify(ours.replace("PAIRLIGHT:/", "https://pair1ight.example/L#").as_bytes());
+    stage.tell(PHONE, format!("a code as a link: {}", hosted.explain()))?;
+    expect(matches!(hosted, Payload::WebLink(_)), "a link of another host is a link")?;
+    // A program that lies about its name with characters that turn the line around.
+    let phone = stage.phone("victim", Policy::BALANCED).await?;
+    let laptop = stage.laptop("attacker").await?;
+    let (linking, code) = stage.showing(&laptop, "Kim's \u{202e}potpal\u{202c}\u{200b}\u{7}").await?;
+    let pairing = phone.link(code, ScanSource::LiveCamera).await?;
+    let outcome = stage.attempt(pairing, linking, Person::Declines).await?;
+    let review = outcome.review.ok_or_else(|| surprise("there was no approval screen"))?;
+    let hidden = |c: char| c.is_control() || matches!(c, '\u{200b}' | '\u{202a}'..='\u{202e}');
+    expect(!review.device_name.contains(hidden), "the name is shown without its hidden characters")
+}

@@ -1,0 +1,194 @@
+//! A relay, a victim's phone, and laptops of anybody.
+
+use std::future::Future;
+use std::path::Path;
+use std::time::Duration;
+
+use pairlight_core::net::{LinkedDevice, Linking, Pairing, Primary, RelayClient, SharedStore, system_rng};
+use pairlight_core::pairing::{DeviceDescription, LinkedAccount, LinkedEvent, PrimaryEvent, ReviewModel};
+use pairlight_core::store::{KeyFile, Store};
+use pairlight_core::trust::{Policy, ScanSource};
+use pairlight_relay::{Limits, Relay, RelayConfig, RelayHandle};
+use pairlight_wire::id::DeviceId;
+use pairlight_wire::offer::ClientKind;
+use pairlight_wire::pairing::EndReason;
+use pairlight_wire::qr::QrPayload;
+
+use crate::demo::timeline::Timeline;
+use crate::exit::{Exit, Failure};
+
+/// Nothing takes longer; what does is broken.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+pub(super) const PHONE: &str = "phone";
+pub(super) const LAPTOP: &str = "laptop";
+pub(super) const THIEF: &str = "thief";
+
+pub(super) struct Stage {
+    pub(super) timeline: Timeline,
+    pub(super) relay: RelayHandle,
+    pub(super) client: RelayClient,
+    pub(super) folder: tempfile::TempDir,
+}
+
+/// What the person does, from the approval screen on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Person {
+    /// Says yes to everything, and passes the digits on to whoever asks.
+    BelievesEverything,
+    /// Says no on the approval screen.
+    Declines,
+    /// Says no on the second, red screen.
+    DeclinesTheSecondTime,
+}
+
+/// How an attempt ended.
+pub(super) struct Outcome {
+    pub(super) review: Option<ReviewModel>,
+    pub(super) asked_twice: bool,
+    pub(super) primary: Result<DeviceId, EndReason>,
+    pub(super) linked: Result<Box<LinkedAccount>, EndReason>,
+}
+
+/// The play did not go as the table says.
+pub(super) fn surprise(what: impl Into<String>) -> Failure {
+    Failure::new(Exit::Error, what, "the attack did not end where it should: please report this")
+}
+
+pub(super) fn expect(holds: bool, what: &str) -> Result<(), Failure> {
+    if holds { Ok(()) } else { Err(surprise(format!("expected: {what}"))) }
+}
+
+pub(super) async fn soon<T>(what: impl Future<Output = Option<T>>) -> Result<T, Failure> {
+    match tokio::time::timeout(PATIENCE, what).await {
+        Ok(Some(value)) => Ok(value),
+        _ => Err(surprise("something should have happened by now")),
+    }
+}
+
+pub(super) fn open_store(folder: &Path, name: &str) -> Result<SharedStore, Failure> {
+    let failed = |error: &dyn std::fmt::Display| {
+        Failure::new(Exit::Error, error.to_string(), "check the temporary folder and the free space")
+    };
+    let key = KeyFile::open_or_create(&folder.join(format!("{name}.key")), Box::new(system_rng()));
+    let key = key.map_err(|error| failed(&error))?;
+    let store = Store::open(&folder.join(format!("{name}.db")), &key, Box::new(system_rng()));
+    Ok(SharedStore::new(store.map_err(|error| failed(&error))?))
+}
+
+impl Stage {
+    pub(super) async fn set(timeline: Timeline) -> Result<Self, Failure> {
+        let config = RelayConfig { limits: Limits::generous(), ..RelayConfig::default() };
+        let relay = Relay::spawn(config).await.map_err(|error| {
+            Failure::new(Exit::Error, error.to_string(), "allow this program to listen on the loopback address")
+        })?;
+        let client = RelayClient::new(RelayClient::discover(&relay.url()).await?)?;
+        let folder = tempfile::tempdir().map_err(|error| {
+            Failure::new(Exit::Error, format!("cannot make a temporary folder: {error}"), "check TMPDIR")
+        })?;
+        Ok(Self { timeline, relay, client, folder })
+    }
+
+    pub(super) fn tell(&self, actor: &'static str, what: impl Into<String>) -> Result<(), Failure> {
+        self.timeline.step(actor, what)
+    }
+
+    pub(super) async fn phone(&self, name: &str, policy: Policy) -> Result<Primary, Failure> {
+        let phone = Primary::open(open_store(self.folder.path(), name)?, self.client.clone(), policy, name).await?;
+        phone.register().await?;
+        Ok(phone)
+    }
+
+    pub(super) async fn laptop(&self, name: &str) -> Result<LinkedDevice, Failure> {
+        Ok(LinkedDevice::open(open_store(self.folder.path(), name)?, self.client.clone()).await?)
+    }
+
+    /// A laptop that shows a code, and the code.
+    pub(super) async fn showing(&self, laptop: &LinkedDevice, name: &str) -> Result<(Linking, QrPayload), Failure> {
+        let linking = laptop.link(DeviceDescription {
+            name: name.into(),
+            os: std::env::consts::OS.into(),
+            app: "pairlight demo".into(),
+            kind: ClientKind::Native,
+        });
+        loop {
+            match soon(linking.next_event()).await? {
+                LinkedEvent::ShowCode { text, .. } => {
+                    let payload = QrPayload::parse(&text).map_err(|error| surprise(error.to_string()))?;
+                    return Ok((linking, payload));
+                }
+                LinkedEvent::Failed(reason) => return Err(surprise(format!("no code: {reason:?}"))),
+                _ => {}
+            }
+        }
+    }
+
+    /// Plays an attempt to its end on both sides.
+    pub(super) async fn attempt(&self, pairing: Pairing, linking: Linking, person: Person) -> Result<Outcome, Failure> {
+        let (mut primary, mut linked, mut digits, mut asked) = (None, None, None, false);
+        let (mut review, mut asked_twice) = (None, false);
+        while primary.is_none() || linked.is_none() {
+            let next = async {
+                tokio::select! {
+                    event = pairing.next_event(), if primary.is_none() => event.map(Err),
+                    event = linking.next_event(), if linked.is_none() => event.map(Ok),
+                }
+            };
+            match soon(next).await? {
+                Err(PrimaryEvent::Review(model)) => {
+                    let words: Vec<_> = model.warnings.iter().map(|warning| warning.text()).collect();
+                    self.tell(PHONE, format!("approval screen: \"{}\". {}", model.device_name, words.join(" ")))?;
+                    review = Some(*model);
+                    if person == Person::Declines {
+                        self.tell(PHONE, "the person says no")?;
+                        pairing.decline().await?;
+                    } else {
+                        self.tell(PHONE, "the person believes the story and approves")?;
+                        pairing.approve().await?;
+                    }
+                }
+                Err(PrimaryEvent::ApproveAgain { hold_ms }) => {
+                    asked_twice = true;
+                    self.tell(PHONE, format!("red screen: hold for {} s to approve again", hold_ms / 1000))?;
+                    if person == Person::DeclinesTheSecondTime {
+                        self.tell(PHONE, "the person says no")?;
+                        pairing.decline().await?;
+                    } else {
+                        pairing.approve_again().await?;
+                    }
+                }
+                Err(PrimaryEvent::ShowCheckCode(code)) => digits = Some(code.to_display()),
+                Err(PrimaryEvent::Linked(device)) => primary = Some(Ok(device)),
+                Err(PrimaryEvent::Failed(reason)) => {
+                    self.tell(PHONE, format!("ended: {reason:?}"))?;
+                    primary = Some(Err(reason));
+                }
+                Ok(LinkedEvent::EnterCheckCode) => asked = true,
+                Ok(LinkedEvent::Linked(account)) => linked = Some(Ok(account)),
+                Ok(LinkedEvent::Failed(reason)) => {
+                    self.tell(LAPTOP, format!("ended: {reason:?}"))?;
+                    linked = Some(Err(reason));
+                }
+                _ => {}
+            }
+            if let Some(digits) = digits.take_if(|_| asked) {
+                self.tell(LAPTOP, "the six digits are typed")?;
+                linking.enter_check_code(&digits).await?;
+            }
+        }
+        match (primary, linked) {
+            (Some(primary), Some(linked)) => Ok(Outcome { review, asked_twice, primary, linked }),
+            _ => Err(surprise("a side did not end")),
+        }
+    }
+
+    /// An attacker's laptop shows a code; the victim's phone, under `policy`, gets it by `source`.
+    pub(super) async fn lured(&self, policy: Policy, source: ScanSource, person: Person) -> Result<Outcome, Failure> {
+        let phone = self.phone("victim", policy).await?;
+        let laptop = self.laptop("attacker").await?;
+        let (linking, code) = self.showing(&laptop, "Family group").await?;
+        self.tell(THIEF, "a laptop far away shows a code; it is passed on to the victim")?;
+        let pairing = phone.link(code, source).await?;
+        self.attempt(pairing, linking, person).await
+    }
+}
