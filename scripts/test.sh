@@ -90,6 +90,9 @@ interop() {
 step format cargo fmt --all --check
 step lint cargo clippy --locked --workspace --all-targets -- -D warnings
 interop
+# Tests that run the program from outside use the one that this step has built anyway.
+target=${CARGO_TARGET_DIR:-target}
+export PAIRLIGHT_BIN=$(realpath -m "$target")/debug/pairlight
 step tests cargo test --locked --workspace --no-fail-fast -- --show-output
 # Features gate whole floors of the core: each must build without the others.
 floors core-bare

@@ -27,9 +27,9 @@ mod template;
 mod tests;
 
 use super::decode;
-use super::segments::Decoded;
 use super::pyramid::GrayImage;
 use super::reader::Reader;
+use super::segments::Decoded;
 use super::symbol::EccLevel;
 use crate::frame::Point;
 use fuse::{Fusion, Kinds, Kinship};

@@ -2,10 +2,11 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use pairlight_core::net::{ConnectionEvent, Primary, RelayClient, RelayEndpoint};
+use pairlight_core::net::{ConnectionEvent, Primary, RelayClient};
 use pairlight_core::pairing::{LinkedEvent, PrimaryEvent, Warning};
 use pairlight_core::payload::{Payload, Severity};
 use pairlight_core::trust::{Grade, Policy, ScanSource};
+use pairlight_relay::{Limits, Relay, RelayConfig, RelayHandle};
 use pairlight_wire::envelope::EnvelopeKind;
 use pairlight_wire::list::RemovalReason;
 use pairlight_wire::pairing::EndReason;
@@ -248,9 +249,8 @@ pub(super) async fn stolen_unlocked_phone(stage: &Stage) -> Result<(), Failure> 
 
 pub(super) async fn recorded_traffic(stage: &Stage) -> Result<(), Failure> {
     const SAID: &[u8] = b"meet me at the station at nine";
-    let tap = Tap::start(stage).await?;
-    let endpoint = RelayEndpoint::new(&tap.url, stage.client.endpoint().attestation_pk())?;
-    let client = RelayClient::new(endpoint)?;
+    let tap = Tap::start().await?;
+    let client = RelayClient::new(RelayClient::discover(&tap.url).await?)?;
     let store = open_store(stage.folder.path(), "owner")?;
     let phone = Primary::open(store, client.clone(), Policy::BALANCED, "owner").await?;
     phone.register().await?;
@@ -293,15 +293,20 @@ pub(super) async fn recorded_traffic(stage: &Stage) -> Result<(), Failure> {
 /// Somebody on the line, who passes everything on and keeps a copy.
 struct Tap {
     url: String,
+    /// The relay behind it, which is reached under the tap's name: logins sign the name.
+    _relay: RelayHandle,
     heard: Arc<Mutex<Vec<u8>>>,
 }
 
 impl Tap {
-    async fn start(stage: &Stage) -> Result<Self, Failure> {
+    async fn start() -> Result<Self, Failure> {
         let failed = |error: std::io::Error| surprise(error.to_string());
         let listener = TcpListener::bind("127.0.0.1:0").await.map_err(failed)?;
-        let url = format!("http://{}", listener.local_addr().map_err(failed)?);
-        let relay = stage.relay.url().trim_start_matches("http://").trim_end_matches('/').to_owned();
+        let host = listener.local_addr().map_err(failed)?.to_string();
+        let url = format!("http://{host}");
+        let config = RelayConfig { limits: Limits::generous(), host: Some(host), ..RelayConfig::default() };
+        let behind = Relay::spawn(config).await.map_err(|error| surprise(error.to_string()))?;
+        let relay = behind.url().trim_start_matches("http://").trim_end_matches('/').to_owned();
         let heard = Arc::new(Mutex::new(Vec::new()));
         let copy = Arc::clone(&heard);
         tokio::spawn(async move {
@@ -313,7 +318,7 @@ impl Tap {
                 tokio::spawn(copied(far_in, near_out, Arc::clone(&copy)));
             }
         });
-        Ok(Self { url, heard })
+        Ok(Self { url, _relay: behind, heard })
     }
 }
 
