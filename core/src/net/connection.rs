@@ -23,7 +23,7 @@ use super::blobs::Blobs;
 use super::client::{Received, RelayClient, Socket, next_frame, send_frame};
 use super::clock::{Clock, pause, system_rng};
 use super::error::NetError;
-pub(super) use super::membership::Membership;
+pub(super) use super::membership::{Membership, Surroundings};
 use super::records::{sealed, until};
 use super::shared::SharedStore;
 use super::syncing::{CONFIRM_AFTER, Syncing};
@@ -140,15 +140,6 @@ pub(super) struct Outgoing {
     kind: EnvelopeKind,
     body: Vec<u8>,
     done: oneshot::Sender<Result<(), NetError>>,
-}
-
-/// What a connection needs beside its account.
-pub(super) struct Surroundings {
-    pub(super) clock: Clock,
-    /// What a primary device grants; `None` on a linked one.
-    pub(super) policy: Option<Policy>,
-    /// Class of the platform that a linked device reports.
-    pub(super) platform: [u8; 8],
 }
 
 /// A live connection. Dropping it goes offline.

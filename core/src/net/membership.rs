@@ -4,10 +4,11 @@ use pairlight_wire::device::Role;
 use pairlight_wire::list::VerifiedList;
 
 use super::client::Credentials;
+use super::clock::Clock;
 use crate::devices::Account;
 use crate::pairing::LinkedAccount;
 use crate::sync::Listed;
-use crate::trust::Evidence;
+use crate::trust::{Evidence, Policy};
 
 /// Whose connection it is.
 #[derive(Clone)]
@@ -60,4 +61,13 @@ impl Membership {
             })
             .collect()
     }
+}
+
+/// What a connection needs beside its account.
+pub(super) struct Surroundings {
+    pub(super) clock: Clock,
+    /// What a primary device grants; `None` on a linked one.
+    pub(super) policy: Option<Policy>,
+    /// Class of the platform that a linked device reports.
+    pub(super) platform: [u8; 8],
 }
