@@ -27,7 +27,7 @@ pub(super) use super::membership::{Membership, Surroundings};
 use super::records::{sealed, until};
 use super::shared::SharedStore;
 use super::syncing::{CONFIRM_AFTER, Syncing};
-use super::upkeep::check_scope;
+use super::turn::check_scope;
 use crate::Timestamp;
 use crate::crypto::random;
 use crate::devices::{Action, ListFork};

@@ -30,6 +30,7 @@ mod records;
 mod shared;
 mod sync;
 mod syncing;
+mod turn;
 mod upkeep;
 
 pub use blobs::{BlobStatus, Blobs};

@@ -8,7 +8,7 @@ use pairlight_wire::id::DeviceId;
 use super::connection::{ConnectionEvent, Driver, Over};
 use super::error::NetError;
 use super::syncing::{Delivered, Syncing};
-use super::upkeep::{Receipt, may_send};
+use super::turn::{Receipt, may_send};
 use crate::store::{Store, StoreError};
 use crate::sync::SyncError;
 

@@ -1,0 +1,254 @@
+//! What one envelope, or one report, does to the store: everything that must be true together, in one turn.
+
+use pairlight_wire::device::{CheckIn, Role, SCOPE_RECEIVE, SCOPE_SEND};
+use pairlight_wire::envelope::{Envelope, EnvelopeKind};
+use pairlight_wire::id::DeviceId;
+use pairlight_wire::limits::GRANT_LISTS;
+use pairlight_wire::list::RemovalReason;
+use pairlight_wire::sign::Signed;
+use pairlight_wire::standing::{LeaseGrant, Notice};
+use pairlight_wire::{List, Wire};
+
+use super::clock::system_rng;
+use super::error::NetError;
+use crate::Timestamp;
+use crate::devices::{Action, Circumstances, LeaseTerms, ListFork, Observation, SessionCounts, Tenancy};
+use crate::session::Session;
+use crate::store::{Batch, Store, StoreError};
+use crate::trust::{Evidence, Policy};
+
+/// A lease of a device whose grade the policy no longer grants, ms.
+const SHORT_LEASE_MS: u64 = 24 * 3_600_000;
+/// Bytes of lists that go along with a lease.
+const GRANT_BYTES: usize = 40 * 1024;
+
+/// What came of an envelope, everything that must survive stored already.
+pub(super) enum Receipt {
+    /// For the app.
+    Message { kind: EnvelopeKind, body: Vec<u8> },
+    /// It does not open.
+    Unreadable,
+    /// It opens, but the sender may not send.
+    Withheld,
+    /// A check-in, with what follows and the envelope that answers it.
+    Reported { findings: Vec<(Observation, Action)>, fork: Option<ListFork>, answer: Option<Box<Envelope>> },
+    /// A lease.
+    Leased {
+        tenancy: Box<Tenancy>,
+        until: Timestamp,
+        lease: Box<Signed>,
+        fork: Option<ListFork>,
+        removal: Option<RemovalReason>,
+    },
+    /// A notice.
+    Noticed(Notice),
+    /// Nothing that concerns anybody.
+    Nothing,
+}
+
+/// Opens an envelope and does what it asks for, in one turn of the store.
+pub(super) fn receive(
+    store: &mut Store,
+    envelope: &Envelope,
+    policy: Option<&Policy>,
+    now: Timestamp,
+) -> Result<Receipt, StoreError> {
+    let Some(mut session) = store.session(&envelope.from)? else { return Ok(Receipt::Unreadable) };
+    let Ok(message) = session.open(envelope) else { return Ok(Receipt::Unreadable) };
+    match (message.kind, policy) {
+        (EnvelopeKind::CheckIn, Some(policy)) => {
+            return on_check_in(store, session, &message.body, policy, now);
+        }
+        (EnvelopeKind::Lease, None) => {
+            store.put_session(&session)?;
+            return on_lease(store, &message.body, now);
+        }
+        _ => store.put_session(&session)?,
+    }
+    match message.kind {
+        EnvelopeKind::Notice => Ok(Notice::decode(&message.body).map_or(Receipt::Nothing, Receipt::Noticed)),
+        // Records without a synchronisation on this connection are asked for again by the next one that has one.
+        EnvelopeKind::CheckIn | EnvelopeKind::Lease | EnvelopeKind::Reset | EnvelopeKind::Records => {
+            Ok(Receipt::Nothing)
+        }
+        EnvelopeKind::Application | EnvelopeKind::History | EnvelopeKind::Ephemeral => {
+            let may_send = match policy {
+                Some(_) => scope_of(store, &envelope.from)?.is_some_and(|scope| scope & SCOPE_SEND != 0),
+                None => true,
+            };
+            Ok(match may_send {
+                true => Receipt::Message { kind: message.kind, body: message.body },
+                false => Receipt::Withheld,
+            })
+        }
+    }
+}
+
+/// The scope that a linked device has at this primary device now; `None` when it is not listed.
+pub(super) fn scope_of(store: &Store, device: &DeviceId) -> Result<Option<u64>, StoreError> {
+    let Some(account) = store.account()? else { return Ok(None) };
+    let Some(entry) = account.list().entry(device) else { return Ok(None) };
+    Ok(Some(if entry.role == Role::Primary { entry.scope } else { store.book(device)?.scope(entry.scope) }))
+}
+
+/// Whether another device may send now: a linked device to this primary one only in its scope.
+pub(super) fn may_send(store: &Store, from: &DeviceId) -> Result<bool, StoreError> {
+    if store.account()?.is_none() {
+        return Ok(true);
+    }
+    Ok(scope_of(store, from)?.is_some_and(|scope| scope & SCOPE_SEND != 0))
+}
+
+/// Whether this device may send an envelope of `kind` to `to` now; otherwise why not.
+pub(super) fn check_scope(
+    store: &Store,
+    to: &DeviceId,
+    kind: EnvelopeKind,
+) -> Result<Result<(), NetError>, StoreError> {
+    if !matches!(kind, EnvelopeKind::Application | EnvelopeKind::History | EnvelopeKind::Ephemeral) {
+        return Ok(Ok(()));
+    }
+    if store.account()?.is_some() {
+        let because = store.book(to)?.because;
+        let may_receive = scope_of(store, to)?.is_some_and(|scope| scope & SCOPE_RECEIVE != 0);
+        return Ok(if may_receive { Ok(()) } else { Err(NetError::OutOfScope(because)) });
+    }
+    let scope = store.linked_account()?.map_or(0, |account| account.scope());
+    let because = store.tenancy()?.and_then(|tenancy| tenancy.because);
+    Ok(if scope & SCOPE_SEND != 0 { Ok(()) } else { Err(NetError::OutOfScope(because)) })
+}
+
+pub(super) fn on_check_in(
+    store: &mut Store,
+    mut session: Session,
+    body: &[u8],
+    policy: &Policy,
+    now: Timestamp,
+) -> Result<Receipt, StoreError> {
+    let device = session.peer();
+    let account = store.account()?;
+    let entry = account.as_ref().and_then(|account| account.list().entry(&device).cloned());
+    let (Some(account), Some(entry), Ok(signed)) = (account, entry, Signed::decode(body)) else {
+        store.put_session(&session)?;
+        return Ok(Receipt::Nothing);
+    };
+    // Only to find the list to compare with; what counts is read after the signature.
+    let named = CheckIn::decode(signed.payload.as_slice()).map_or(0, |check_in| check_in.epoch);
+    let epoch = account.list().list().epoch;
+    let here = Circumstances { entry: &entry, epoch, hash_then: store.hash_of(named)?, sent: session.counts().sent };
+    let mut book = store.book(&device)?;
+    let verdict = book.assess(&signed, &here, now);
+    let differs = verdict.findings.iter().any(|(_, follows)| *follows == Action::FreezeList);
+    let fork = match (&verdict.check_in, here.hash_then) {
+        (Some(check_in), Some(ours)) if differs => {
+            Some(ListFork { epoch: named, ours, theirs: check_in.list_hash, at: now.unix_ms() })
+        }
+        _ => None,
+    };
+    let mut answer = None;
+    if let Some(check_in) = verdict.check_in.as_ref().filter(|_| verdict.removal().is_none()) {
+        let (_, grade, _) = Evidence::from_certificate(entry.evidence);
+        let granted = grade.and_then(|grade| policy.grant(grade)).map_or(SHORT_LEASE_MS, |grant| grant.lease_ms);
+        let lease_ms = granted.min(entry.not_after.saturating_sub(now.unix_ms()));
+        let terms =
+            LeaseTerms { ctr: check_in.ctr, checkin: signed.digest(), scope: book.scope(entry.scope), lease_ms };
+        if let Ok(lease) = account.lease(device, &terms, now) {
+            book.lease_until = now.plus_ms(lease_ms).unix_ms();
+            let grant = LeaseGrant {
+                lease,
+                ops: account.ops_cert().clone(),
+                standing: book.standing,
+                because: book.because,
+                lists: lists_after(store, check_in.epoch, epoch)?,
+            };
+            let sealed = session.seal(EnvelopeKind::Lease, &grant.encode(), &mut system_rng());
+            answer = sealed.ok().map(Box::new);
+        }
+    }
+    let told: Vec<_> =
+        verdict.findings.iter().filter(|(_, follows)| tells(*follows)).map(|(seen, _)| seen.row()).collect();
+    let mut batch = Batch::new();
+    for row in told {
+        batch.put_notice(&store.discrepancy_notice(&account, device, row, now));
+    }
+    batch.put_book(&book);
+    store.put_session_with(&session, batch)?;
+    if let Some(fork) = &fork {
+        store.put_fork(fork)?;
+    }
+    Ok(Receipt::Reported { findings: verdict.findings, fork, answer })
+}
+
+/// Whether the person hears of an action by a notice. Of a removal the change of the list tells.
+pub(super) fn tells(follows: Action) -> bool {
+    matches!(follows, Action::Notice | Action::Restrict | Action::Quarantine | Action::FreezeList)
+}
+
+pub(super) fn lists_after(store: &Store, known: u64, newest: u64) -> Result<List<Signed, GRANT_LISTS>, StoreError> {
+    let (mut lists, mut room) = (Vec::new(), GRANT_BYTES);
+    for epoch in (known.saturating_add(1)..=newest).take(GRANT_LISTS) {
+        let Some(signed) = store.list_of(epoch)? else { break };
+        let Some(left) = room.checked_sub(signed.payload.as_slice().len()) else { break };
+        room = left;
+        lists.push(signed);
+    }
+    Ok(List::new(lists).unwrap_or_default())
+}
+
+pub(super) fn on_lease(store: &mut Store, body: &[u8], now: Timestamp) -> Result<Receipt, StoreError> {
+    let (Ok(grant), Some(mut account)) = (LeaseGrant::decode(body), store.linked_account()?) else {
+        return Ok(Receipt::Nothing);
+    };
+    let mut tenancy = store.tenancy()?.unwrap_or_else(|| Tenancy::new(account.created()));
+    // The lists first: the lease may name one that is not known yet.
+    let chain = pairlight_wire::relay::ListChain {
+        lists: List::new(grant.lists.as_slice().to_vec()).unwrap_or_default(),
+        ops: Some(grant.ops.clone()),
+    };
+    let followed = store.follow(&chain, now)?;
+    if followed.removal.is_none()
+        && let Some(newer) = store.linked_account()?
+    {
+        account = newer;
+    }
+    let Ok(lease) = account.accept_lease(&grant.lease, &grant.ops, (tenancy.ctr, tenancy.digest)) else {
+        return Ok(Receipt::Nothing);
+    };
+    tenancy.on_lease(grant.standing, grant.because, now);
+    let ours = store.hash_of(lease.epoch)?;
+    let differs = ours.filter(|ours| *ours != lease.list_hash);
+    let gossip = differs.map(|ours| ListFork { epoch: lease.epoch, ours, theirs: lease.list_hash, at: now.unix_ms() });
+    if let Some(fork) = &gossip {
+        store.put_fork(fork)?;
+    }
+    let mut batch = Batch::new();
+    batch.put_tenancy(&tenancy);
+    if followed.removal.is_none() {
+        store.put_linked_account_with(&account, batch)?;
+    }
+    Ok(Receipt::Leased {
+        tenancy: Box::new(tenancy),
+        until: Timestamp::from_unix_ms(lease.not_after),
+        lease: Box::new(grant.lease),
+        fork: followed.fork.or(gossip),
+        removal: followed.removal,
+    })
+}
+
+/// Makes the next check-in of a linked device and seals it for the primary device, stored before it is given out.
+pub(super) fn report(store: &mut Store, platform: [u8; 8], now: Timestamp) -> Result<Option<Envelope>, StoreError> {
+    let Some(account) = store.linked_account()? else { return Ok(None) };
+    let Some(primary) = account.primary() else { return Ok(None) };
+    let Some(mut session) = store.session(&primary)? else { return Ok(None) };
+    let mut tenancy = store.tenancy()?.unwrap_or_else(|| Tenancy::new(account.created()));
+    let mut rng = system_rng();
+    let counts: SessionCounts = session.counts();
+    let Ok(signed) = tenancy.check_in(account.device_key(), account.list(), counts, platform, now, &mut rng) else {
+        return Ok(None);
+    };
+    let Ok(envelope) = session.seal(EnvelopeKind::CheckIn, &signed.encode(), &mut rng) else { return Ok(None) };
+    let mut batch = Batch::new();
+    batch.put_tenancy(&tenancy);
+    store.put_session_with(&session, batch)?;
+    Ok(Some(envelope))
+}
