@@ -14,6 +14,10 @@ use pairlight_wire::reset::{ResetAnswer, ResetFinish, ResetKeys, ResetOffer, Res
 use pairlight_wire::root::{RecoveryRecord, RootRotation};
 use pairlight_wire::sign::Signed;
 use pairlight_wire::standing::{LeaseGrant, Notice};
+use pairlight_wire::sync::{
+    ChunkRecords, Exchange, HistoryAck, HistoryCancel, HistoryFirst, HistoryOlder, HistoryPage, HistoryRequest,
+    HistoryStart, HistoryState, Signal, SyncRecord,
+};
 
 /// Decodes, and encodes back what was accepted: a record has exactly one encoding.
 fn one_encoding<T: Wire>(bytes: &[u8]) {
@@ -108,6 +112,18 @@ records![
     ResetOffer,
     ResetStart,
     RootRotation,
+    ChunkRecords,
+    Exchange,
+    HistoryAck,
+    HistoryCancel,
+    HistoryFirst,
+    HistoryOlder,
+    HistoryPage,
+    HistoryRequest,
+    HistoryStart,
+    HistoryState,
+    Signal,
+    SyncRecord,
 ];
 
 /// Target: any record of the wire.

@@ -66,7 +66,7 @@ async fn no_log_line_at_any_level_holds_a_secret() {
     let pairing = primary.link(payload, ScanSource::LiveCamera).await.unwrap();
     let account = loop {
         tokio::select! {
-            event = pairing.next_event() => match event.unwrap() {
+            Some(event) = pairing.next_event() => match event {
                 PrimaryEvent::Review(_) => pairing.approve().await.unwrap(),
                 PrimaryEvent::ShowCheckCode(digits) => {
                     let digits = digits.to_display();
@@ -76,7 +76,7 @@ async fn no_log_line_at_any_level_holds_a_secret() {
                 PrimaryEvent::Failed(reason) => panic!("{reason:?}"),
                 _ => {}
             },
-            event = linking.next_event() => match event.unwrap() {
+            Some(event) = linking.next_event() => match event {
                 LinkedEvent::Linked(account) => break account,
                 LinkedEvent::Failed(reason) => panic!("{reason:?}"),
                 _ => {}

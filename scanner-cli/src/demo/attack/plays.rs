@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use pairlight_core::net::{ConnectionEvent, Primary, RelayClient};
+use pairlight_core::net::{ConnectionEvent, Primary, RelayClient, RelayEndpoint};
 use pairlight_core::pairing::{LinkedEvent, PrimaryEvent, Warning};
 use pairlight_core::payload::{Payload, Severity};
 use pairlight_core::trust::{Grade, Policy, ScanSource};
