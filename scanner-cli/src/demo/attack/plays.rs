@@ -149,9 +149,13 @@ pub(super) async fn printed_sticker(stage: &Stage) -> Result<(), Failure> {
 
 pub(super) async fn cloned_profile(stage: &Stage) -> Result<(), Failure> {
     let (phone, device) = linked_pair(stage, "laptop").await?;
-    for ending in ["db", "key"] {
+    // The journal first, and only if it is still there: what it holds goes into the file when the store is closed.
+    for ending in ["db-wal", "db", "key"] {
         let path = |name: &str| stage.folder.path().join(format!("{name}.{ending}"));
-        std::fs::copy(path("laptop"), path("copy")).map_err(|error| surprise(error.to_string()))?;
+        match std::fs::copy(path("laptop"), path("copy")) {
+            Err(error) if ending != "db-wal" => return Err(surprise(error.to_string())),
+            _ => {}
+        }
     }
     let own = stage.laptop("laptop").await?;
     let line = own.connect().await?;
