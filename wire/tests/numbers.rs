@@ -64,7 +64,10 @@ fn the_numbers_of_every_enum_are_frozen() {
     assert_eq!(names!(Purpose), ["Link", "Relink"]);
     assert_eq!(names!(ClientKind), ["Web", "Native"]);
     assert_eq!(names!(Preset), ["Custom", "Development", "Balanced", "Strict", "StrongOnly"]);
-    assert_eq!(names!(EnvelopeKind), ["Application", "History", "CheckIn", "Lease", "Ephemeral", "Reset", "Notice"]);
+    assert_eq!(
+        names!(EnvelopeKind),
+        ["Application", "History", "CheckIn", "Lease", "Ephemeral", "Reset", "Notice", "Records"]
+    );
     assert_eq!(
         names!(RemovalReason),
         ["Revoked", "LoggedOut", "Cloned", "Abandoned", "RemovedAll", "Discrepancy", "Recovered", "Lapsed"]

@@ -70,7 +70,7 @@ impl ScanStats {
     /// Whether a code seems to be in view, although none may have been read: three corner squares or an outline.
     #[must_use]
     pub const fn saw_code(&self) -> bool {
-        self.finders >= 3 || self.undecodable > 0
+        self.undecodable > 0 || (self.finders >= 3 && self.samples > 0)
     }
 }
 
