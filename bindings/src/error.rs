@@ -99,7 +99,7 @@ impl From<NetError> for PairlightError {
     fn from(error: NetError) -> Self {
         let what = error.to_string();
         match error {
-            NetError::BadAddress(_) | NetError::UnknownDevice => Self::Misuse { what },
+            NetError::BadAddress(_) | NetError::OtherHost(_) | NetError::UnknownDevice => Self::Misuse { what },
             NetError::OutOfScope(_) | NetError::Locked => Self::Refused { what },
             NetError::Unreachable(_) => Self::Offline { what },
             NetError::Protocol => Self::Offline { what },
@@ -116,6 +116,7 @@ impl From<NetError> for PairlightError {
                 | RefusalCode::NotFound
                 | RefusalCode::NotAllowed
                 | RefusalCode::TooLarge
+                | RefusalCode::Gone
                 | RefusalCode::Overflow => Self::Refused { what },
             },
             NetError::NotAuthentic | NetError::Session(_) | NetError::Account(_) => Self::NotAuthentic,

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use pairlight_wire::device::open_ops;
+use pairlight_wire::device::{Role, open_ops};
 use pairlight_wire::id::{AccountId, DeviceId};
 use pairlight_wire::limits::CHAIN_LISTS;
 use pairlight_wire::list::{DeviceList, ListError, VerifiedList};
@@ -44,11 +44,9 @@ pub(crate) async fn challenge(state: Arc<State>, request: Request) -> Result<Res
 pub(crate) async fn chain(state: Arc<State>, request: Request) -> Result<Response, Refusal> {
     let account = account_id(&request)?;
     let from = request.number("from")?.unwrap_or(1);
-    let auth = request.authorization.as_deref().and_then(|text| text.strip_prefix("Pairlight "));
+    let auth = proof(&state, &request)?;
     let auth = auth.ok_or_else(|| refuse(RefusalCode::NotAllowed, "this call needs the proof of a device"))?;
-    let auth = DeviceAuth::decode(&hex_bytes(auth).unwrap_or_default())?;
-    // Spent before anything else: a nonce is good for one try, right or wrong.
-    if !state.nonces.spend(&auth.nonce, Instant::now()) || auth.account != account {
+    if auth.account != account {
         return Err(refuse(RefusalCode::NotAllowed, "the login is not valid"));
     }
     let head = state.store.head(account).await?.ok_or_else(not_listed)?;
@@ -68,6 +66,35 @@ pub(crate) async fn chain(state: Arc<State>, request: Request) -> Result<Respons
     }
     let lists = List::new(state.store.lists(account, from, CHAIN_LISTS).await?).unwrap_or_default();
     Ok(cbor(StatusCode::OK, &ListChain { lists, ops: known.ops.first().cloned() }))
+}
+
+/// The account in whose name a call comes: of a primary device that proves itself. `None` without a proof, and for an account
+/// that has no list here: before its first link, or after the relay lost its store.
+pub(crate) async fn claimant(state: &State, request: &Request) -> Result<Option<AccountId>, Refusal> {
+    let Some(auth) = proof(state, request)? else { return Ok(None) };
+    let Some(head) = state.store.head(auth.account).await? else { return Ok(None) };
+    let known = Account::open(head)?;
+    match check_device(state, &known, &auth, &auth.nonce) {
+        Ok(entry) if entry.role == Role::Primary => Ok(Some(auth.account)),
+        Ok(_) => Err(refuse(RefusalCode::NotAllowed, "only a primary device links others")),
+        // Not found is what a slot is.
+        Err(refusal) if refusal.code == RefusalCode::NotFound => {
+            Err(refuse(RefusalCode::NotAllowed, "this device is not on the list of the account"))
+        }
+        Err(refusal) => Err(refusal),
+    }
+}
+
+/// The login in the header of a call. Its nonce is spent with it: good for one try, right or wrong.
+fn proof(state: &State, request: &Request) -> Result<Option<DeviceAuth>, Refusal> {
+    let text = request.authorization.as_deref().and_then(|text| text.strip_prefix("Pairlight "));
+    let Some(text) = text else { return Ok(None) };
+    let auth = DeviceAuth::decode(&hex_bytes(text).unwrap_or_default())?;
+    if state.nonces.spend(&auth.nonce, Instant::now()) {
+        Ok(Some(auth))
+    } else {
+        Err(refuse(RefusalCode::NotAllowed, "the login is not valid"))
+    }
 }
 
 /// `POST /v1/recovery`: whoever holds the words learns which account they are for, and its newest list.

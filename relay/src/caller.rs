@@ -17,6 +17,8 @@ pub(crate) struct Caller {
     pub(crate) origin: Option<String>,
     pub(crate) agent: String,
     pub(crate) kind: ClientKind,
+    /// What the browser says that the page wants.
+    pub(crate) fetch_mode: Option<String>,
     /// The relay itself, that finds out whether it is ready.
     pub(crate) is_probe: bool,
 }
@@ -37,12 +39,15 @@ impl Caller {
                 Some(known.ok_or_else(|| refuse(RefusalCode::NotAllowed, "this page may not use the relay"))?.clone())
             }
         };
-        let is_browser = origin.is_some() || headers.contains_key("sec-fetch-mode");
+        let fetch_mode =
+            headers.get("sec-fetch-mode").map(|mode| String::from_utf8_lossy(mode.as_bytes()).into_owned());
+        let is_browser = origin.is_some() || fetch_mode.is_some();
         Ok(Self {
             address: address(peer, headers, trusted_proxies)?,
             origin,
             agent: text(header::USER_AGENT).map(family).unwrap_or_default(),
             kind: if is_browser { ClientKind::Web } else { ClientKind::Native },
+            fetch_mode,
             is_probe: false,
         })
     }

@@ -17,7 +17,7 @@ pub struct Rate {
     pub per: Duration,
 }
 
-/// Several rates that hold together, counted per IPv4 address or IPv6 /64.
+/// Several rates that hold together, counted per IPv4 address or IPv6 /64, and for claims per account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Quota(pub Vec<Rate>);
 
@@ -56,7 +56,7 @@ pub struct Limits {
     pub slot_bytes: usize,
     /// Opening slots.
     pub opens: Quota,
-    /// Claiming slots, successful or not.
+    /// Claiming slots, successful or not: of one account, or of one network for who proves no account.
     pub claims: Quota,
     /// Publishing lists.
     pub publishes: Quota,

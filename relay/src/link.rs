@@ -13,8 +13,10 @@ use pairlight_wire::pairing::EndReason;
 use pairlight_wire::relay::{ClaimAnswer, LinkEvent, LinkRequest, OpenSlot, RefusalCode, SlotMessage, SlotOpened};
 use tracing::debug;
 
+use crate::account;
 use crate::caller::Caller;
 use crate::frames::{FRAME_ROOM, Frames, Leave};
+use crate::rate::Claimant;
 use crate::refusal::{Refusal, cbor, refuse};
 use crate::server::{Request, State};
 use crate::slot::{ClaimToken, LinkSeat};
@@ -102,9 +104,15 @@ fn open_slot(
 /// `POST /v1/link/{slot}/claim`
 pub(crate) async fn claim(state: Arc<State>, request: Request) -> Result<Response, Refusal> {
     let slot = slot_id(&request)?;
-    state.admit(&state.claims, &request.caller)?;
+    let by = match account::claimant(&state, &request).await? {
+        Some(account) => Claimant::Account(account),
+        None => Claimant::Network(request.caller.network()),
+    };
+    if !state.is_exempt(&request.caller) {
+        state.claims.count(by, Instant::now())?;
+    }
     let token: ClaimToken = random()?;
-    let claim = state.slots.claim(&slot, token, Instant::now())?;
+    let claim = state.slots.claim(&slot, token, by, Instant::now())?;
     let place = state.places.place(request.caller.address);
     debug!(slot = %short(slot.as_bytes()), "a slot is claimed");
     let answer = ClaimAnswer {

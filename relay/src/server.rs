@@ -32,7 +32,7 @@ use crate::listener::{CountingListener, Door, Peer};
 use crate::metrics::{self, Metrics};
 use crate::network::{Cidr, any_contains};
 use crate::presence::Presence;
-use crate::rate::Attempts;
+use crate::rate::{Attempts, Claimant};
 use crate::refusal::{Refusal, cbor, refuse};
 use crate::slot::Slots;
 use crate::store::{MemoryStore, Store};
@@ -54,7 +54,7 @@ pub(crate) struct State {
     pub(crate) clock: Clock,
     pub(crate) slots: Slots,
     pub(crate) opens: Attempts,
-    pub(crate) claims: Attempts,
+    pub(crate) claims: Attempts<Claimant>,
     pub(crate) publishes: Attempts,
     pub(crate) challenges: Attempts,
     pub(crate) nonces: Nonces,
@@ -70,12 +70,14 @@ pub(crate) struct State {
 }
 
 impl State {
-    /// Counts an attempt of a caller, unless the operator exempts him.
+    /// Whether the operator exempts a caller from being counted.
+    pub(crate) fn is_exempt(&self, caller: &Caller) -> bool {
+        caller.is_probe || any_contains(&self.exempt, caller.address)
+    }
+
+    /// Counts an attempt of a caller.
     pub(crate) fn admit(&self, attempts: &Attempts, caller: &Caller) -> Result<(), Refusal> {
-        if caller.is_probe || any_contains(&self.exempt, caller.address) {
-            return Ok(());
-        }
-        attempts.count(caller.network(), Instant::now())
+        if self.is_exempt(caller) { Ok(()) } else { attempts.count(caller.network(), Instant::now()) }
     }
 
     /// Waits until the relay stops.
@@ -255,7 +257,8 @@ async fn sweep(state: Arc<State>) {
         if now >= mail_due {
             mail_due = now.checked_add(MAIL_SWEEP_EVERY).unwrap_or(now);
             state.nonces.sweep(now);
-            for attempts in [&state.opens, &state.claims, &state.publishes, &state.challenges] {
+            state.claims.sweep(now);
+            for attempts in [&state.opens, &state.publishes, &state.challenges] {
                 attempts.sweep(now);
             }
             let oldest = (state.clock)().saturating_sub(link::millis(state.limits.mailbox_age));
@@ -432,6 +435,9 @@ async fn stream_socket(
 /// Frames a little over the limit get a reason; far above, the socket just ends, so that nobody fills memory.
 fn prepare(state: &State, caller: &Caller, upgrade: Upgrade, longest: usize) -> Result<WebSocketUpgrade, Refusal> {
     let upgrade = upgrade.map_err(|_| refuse(RefusalCode::Protocol, "this is a WebSocket"))?;
+    if caller.fetch_mode.as_deref().is_some_and(|mode| mode != "websocket") {
+        return Err(refuse(RefusalCode::NotAllowed, "only a WebSocket of a page may come here"));
+    }
     state.admit(&state.challenges, caller)?;
     let hard = longest.saturating_mul(2);
     Ok(upgrade.max_message_size(hard).max_frame_size(hard))

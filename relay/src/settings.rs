@@ -86,10 +86,10 @@ pub struct Settings {
     /// Codes shown by one network in an hour
     #[arg(long, value_name = "N", env = "PAIRLIGHT_RELAY_OPENS_PER_HOUR")]
     pub opens_per_hour: Option<u32>,
-    /// Codes scanned by one network in 10 minutes [public: 6, and 20 in a day]
+    /// Codes scanned by one account, or by one network without account, in 10 minutes [public: 6, and 20 in a day]
     #[arg(long, value_name = "N", env = "PAIRLIGHT_RELAY_CLAIMS_PER_TEN_MINUTES")]
     pub claims_per_ten_minutes: Option<u32>,
-    /// Codes scanned by one network in a day
+    /// Codes scanned by one account, or by one network without account, in a day
     #[arg(long, value_name = "N", env = "PAIRLIGHT_RELAY_CLAIMS_PER_DAY")]
     pub claims_per_day: Option<u32>,
     /// Lists published by one network in a minute [public: 20, and 200 in a day]

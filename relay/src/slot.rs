@@ -24,6 +24,7 @@ use tokio::sync::{Notify, mpsc};
 
 use crate::limits::Limits;
 use crate::metrics::Times;
+use crate::rate::{Claimant, WrongCodes};
 use crate::refusal::{Refusal, refuse};
 
 /// Lets the primary device talk in a slot that it claimed.
@@ -46,7 +47,7 @@ pub(crate) struct LinkSeat {
 
 enum Phase {
     Open,
-    Claimed { token: ClaimToken },
+    Claimed { token: ClaimToken, by: Claimant },
     Over { reason: EndReason, token: Option<ClaimToken> },
 }
 
@@ -79,6 +80,7 @@ struct Table {
     slots: HashMap<SlotId, Slot>,
     bytes: usize,
     tally: Tally,
+    wrong_codes: WrongCodes,
 }
 
 /// How far codes came since the start.
@@ -169,12 +171,13 @@ impl Slots {
     }
 
     /// Claims a slot, once. Both devices hear of a second try.
-    pub(crate) fn claim(&self, id: &SlotId, token: ClaimToken, now: Instant) -> Result<Claim, Refusal> {
+    pub(crate) fn claim(&self, id: &SlotId, token: ClaimToken, by: Claimant, now: Instant) -> Result<Claim, Refusal> {
         let mut table = self.lock();
+        table.wrong_codes.check(&by, now)?;
         let slot = table.slots.get_mut(id).ok_or_else(unknown)?;
         match slot.phase {
             Phase::Open if slot.deadline > now => {
-                slot.phase = Phase::Claimed { token };
+                slot.phase = Phase::Claimed { token, by };
                 slot.claimed = Some(now);
                 let counted = u64::from(slot.seat.counted);
                 slot.deadline = later(now, self.limits.claim_lifetime);
@@ -200,7 +203,7 @@ impl Slots {
             }
             Phase::Over { token: Some(_), .. } => Err(refuse(RefusalCode::Conflict, "this code was used already")),
             Phase::Open | Phase::Over { token: None, .. } => {
-                Err(refuse(RefusalCode::NotFound, "this code is too old; ask for a new one"))
+                Err(refuse(RefusalCode::Gone, "this code is too old; ask for a new one"))
             }
         }
     }
@@ -330,6 +333,7 @@ impl Slots {
     /// Ends and forgets what is due.
     pub(crate) fn sweep(&self, now: Instant) {
         let mut table = self.lock();
+        table.wrong_codes.sweep(now);
         let due: Vec<_> = table.slots.iter().filter(|(_, slot)| slot.deadline <= now).map(|(id, _)| *id).collect();
         for id in due {
             let Some(slot) = table.slots.get(&id) else { continue };
@@ -387,7 +391,7 @@ impl Table {
     fn with_token(&mut self, id: &SlotId, given: &ClaimToken) -> Result<&mut Slot, Refusal> {
         let slot = self.slots.get_mut(id).ok_or_else(unknown)?;
         let right = match &slot.phase {
-            Phase::Claimed { token } | Phase::Over { token: Some(token), .. } => bool::from(token.ct_eq(given)),
+            Phase::Claimed { token, .. } | Phase::Over { token: Some(token), .. } => bool::from(token.ct_eq(given)),
             Phase::Open | Phase::Over { token: None, .. } => false,
         };
         if right { Ok(slot) } else { Err(refuse(RefusalCode::NotAllowed, "the token is not valid for this slot")) }
@@ -424,7 +428,12 @@ impl Table {
     fn end_quietly(&mut self, id: &SlotId, reason: EndReason, now: Instant, limits: &Limits) {
         if let Some(slot) = self.slots.get_mut(id).filter(|slot| !slot.is_over()) {
             let token = match slot.phase {
-                Phase::Claimed { token } => Some(token),
+                Phase::Claimed { token, by } => {
+                    if reason == EndReason::WrongCheckCode {
+                        self.wrong_codes.note(by, now);
+                    }
+                    Some(token)
+                }
                 _ => None,
             };
             slot.phase = Phase::Over { reason, token };

@@ -109,13 +109,13 @@ async fn a_code_is_gone_when_unknown_expired_cancelled_or_its_socket_closed() {
     let ended = |slot, reason| LinkEvent::Ended(SlotEnded { slot, reason });
     assert_eq!(laptop.hears().await, ended(slot(1), EndReason::Expired));
     let late = claim(&relay, slot(1)).await;
-    assert_eq!(late.refusal(), RefusalCode::NotFound);
+    assert_eq!((late.status, late.refusal()), (410, RefusalCode::Gone));
     assert!(Refused::decode(&late.body).unwrap().words.as_str().contains("too old"));
 
     laptop.opens(slot(2)).await;
     laptop.0.send(&LinkRequest::Cancel(CancelSlot { slot: slot(2), reason: EndReason::Cancelled })).await;
     laptop.opens(slot(3)).await;
-    assert_eq!(claim(&relay, slot(2)).await.refusal(), RefusalCode::NotFound, "cancelled");
+    assert_eq!(claim(&relay, slot(2)).await.refusal(), RefusalCode::Gone, "cancelled");
 
     laptop.0.close().await;
     let deadline = Instant::now() + PATIENCE;
@@ -335,6 +335,73 @@ async fn rates_hold_per_network_and_say_when_to_come_back() {
     let path = format!("/v1/link/{}/claim", slot(99).to_hex());
     let answer = call_as(&neighbour.build().unwrap(), &relay, Method::POST, &path, &[], []).await;
     assert_eq!(answer.refusal(), RefusalCode::NotFound, "another address is not counted with it");
+}
+
+/// A claim with the proof of a device.
+async fn claim_as(relay: &RelayHandle, slot: SlotId, account: &Account, device: &Device) -> Answer {
+    let nonce = call(relay, Method::POST, "/v1/challenge", &[], []).await.read::<Challenge>().nonce;
+    let auth = device.auth(account.id(), nonce, relay.host(), 1).encode();
+    let proof = format!("Pairlight {}", hex::encode(auth));
+    call(relay, Method::POST, &format!("/v1/link/{}/claim", slot.to_hex()), &[("authorization", &proof)], []).await
+}
+
+#[tokio::test]
+async fn claims_count_for_the_account_that_proves_itself_and_else_for_the_network() {
+    let claims = Quota::one(2, Duration::from_secs(60));
+    let relay = relay_with(|config| config.limits = Limits { claims, ..Limits::generous() }).await;
+    let (known, other, unknown) = (Account::new(10), Account::new(20), Account::new(30));
+    for account in [&known, &other] {
+        assert_eq!(account.put(&relay, &account.first_list()).await.status, 200);
+    }
+    let tries = async |account: &Account| {
+        let mut codes = Vec::new();
+        for _ in 0..3 {
+            codes.push(claim_as(&relay, slot(9), account, &account.phone).await.refusal());
+        }
+        codes
+    };
+    let twice = [RefusalCode::NotFound, RefusalCode::NotFound, RefusalCode::RateLimited];
+    assert_eq!(tries(&known).await, twice);
+    assert_eq!(tries(&other).await, twice, "each account for itself, in the same network");
+    assert_eq!(tries(&unknown).await, twice, "an account that the relay does not know counts for its network,");
+    assert_eq!(claim(&relay, slot(9)).await.refusal(), RefusalCode::RateLimited, "like who names no account");
+
+    let by = async |account: &Account, device: &Device| claim_as(&relay, slot(9), account, device).await.refusal();
+    assert_eq!(by(&known, &known.laptop).await, RefusalCode::NotAllowed, "a linked device does not link others");
+    assert_eq!(by(&known, &other.phone).await, RefusalCode::NotAllowed, "a stranger does not count for the account");
+}
+
+#[tokio::test]
+async fn three_wrong_check_codes_lock_the_account_that_claimed_and_nobody_else() {
+    let relay = relay().await;
+    let (known, other) = (Account::new(10), Account::new(20));
+    for account in [&known, &other] {
+        assert_eq!(account.put(&relay, &account.first_list()).await.status, 200);
+    }
+    let mut laptop = Shower::open(&relay).await;
+    for id in 0..3 {
+        laptop.opens(slot(id)).await;
+        assert_eq!(claim_as(&relay, slot(id), &known, &known.phone).await.status, 200);
+        assert_eq!(laptop.hears().await, LinkEvent::Claimed(SlotClaimed { slot: slot(id) }));
+        laptop.0.send(&LinkRequest::Cancel(CancelSlot { slot: slot(id), reason: EndReason::WrongCheckCode })).await;
+    }
+    laptop.opens(slot(3)).await;
+    let locked = claim_as(&relay, slot(3), &known, &known.phone).await;
+    let refused = Refused::decode(&locked.body).unwrap();
+    assert_eq!((locked.status, refused.code), (429, RefusalCode::RateLimited));
+    assert!(
+        (3_500_000..=3_600_000).contains(&refused.retry_after_ms) && refused.words.as_str().contains("three times")
+    );
+    assert_eq!(claim_as(&relay, slot(3), &other, &other.phone).await.status, 200, "the code is still there for others");
+}
+
+#[tokio::test]
+async fn a_page_that_does_not_ask_for_a_socket_gets_none() {
+    let relay = relay().await;
+    for (mode, welcome) in [("websocket", true), ("navigate", false), ("cors", false)] {
+        let opened = Socket::open_with(&relay, "/v1/link", &[("sec-fetch-mode", mode)]).await;
+        assert_eq!(opened.is_ok(), welcome, "{mode}");
+    }
 }
 
 #[tokio::test]

@@ -32,14 +32,17 @@ pub(crate) struct AccountArgs {
 #[derive(Debug, Subcommand)]
 enum AccountCommand {
     /// Make a recovery key in place of any before, and print its 24 words once
+    #[command(before_help = "Examples:\n  pairlight account recovery-key")]
     RecoveryKey,
     /// Bring the account to this empty profile with the 24 words, read from standard input
+    #[command(before_help = "Examples:\n  pairlight account recover --relay https://relay.example < words.txt")]
     Recover {
         /// How this device is called in the account
-        #[arg(long, value_name = "NAME", default_value = "this terminal")]
+        #[arg(long, value_name = "NAME", default_value = "this terminal", value_parser = crate::args::device_name)]
         name: String,
     },
     /// Put the account under a new root key; devices and the recovery key stay
+    #[command(before_help = "Examples:\n  pairlight account rotate-root")]
     RotateRoot,
 }
 

@@ -51,14 +51,13 @@ pub(crate) enum Command {
     Messages(crate::messages::MessagesArgs),
     Account(crate::account::AccountArgs),
     /// Run a relay in the foreground
+    #[command(before_help = RELAY_EXAMPLES)]
     Relay(Box<pairlight_relay::RelayArgs>),
     Bench(crate::bench::BenchArgs),
     Demo(crate::demo::DemoArgs),
     /// Print a completion script for a shell
-    #[command(hide = true)]
     Completions(CompletionsArgs),
     /// Print a manual page (troff) of the program or of one command
-    #[command(hide = true)]
     Man(ManArgs),
 }
 
@@ -116,8 +115,36 @@ pub(crate) enum Format {
     Raw,
 }
 
+const CAMERAS_EXAMPLES: &str = "\
+Examples:
+  pairlight cameras                    number, name and formats of each
+  pairlight cameras --json | jq        the same for programs";
+
+const RECORD_EXAMPLES: &str = "\
+Examples:
+  pairlight record --out shaky.y4m --seconds 5         five seconds of the first camera
+  pairlight record --camera 1 --out - | pairlight scan --watch -
+                                                       record and scan at the same time";
+
+const RELAY_EXAMPLES: &str = "\
+Examples:
+  pairlight relay --listen 127.0.0.1:8080 --limits generous --store memory   try it on this machine
+  pairlight relay --host relay.example --trust-proxy 127.0.0.1               behind a proxy that speaks TLS
+  pairlight relay --config relay.toml --check-config                         is the file good?";
+
+const COMPLETIONS_EXAMPLES: &str = "\
+Examples:
+  pairlight completions bash > ~/.local/share/bash-completion/completions/pairlight
+  pairlight completions zsh > ~/.zfunc/_pairlight";
+
+const MAN_EXAMPLES: &str = "\
+Examples:
+  pairlight man > pairlight.1
+  pairlight man link show | man -l -";
+
 /// `pairlight cameras`
 #[derive(Debug, Args)]
+#[command(before_help = CAMERAS_EXAMPLES)]
 pub(crate) struct CamerasArgs {
     /// Print a JSON list
     #[arg(long)]
@@ -126,6 +153,7 @@ pub(crate) struct CamerasArgs {
 
 /// `pairlight record --out FILE`
 #[derive(Debug, Args)]
+#[command(before_help = RECORD_EXAMPLES)]
 pub(crate) struct RecordArgs {
     /// The camera: its number, or a part of its name; the first one by default
     #[arg(long, value_name = "NAME|N")]
@@ -144,6 +172,15 @@ pub(crate) struct RecordArgs {
     pub(crate) seconds: Option<f64>,
 }
 
+/// A name by which a person can tell a device.
+pub(crate) fn device_name(text: &str) -> Result<String, String> {
+    if pairlight_core::devices::is_name(text) {
+        Ok(text.to_owned())
+    } else {
+        Err("a name of 1 to 64 bytes is needed, not blank and without control characters".into())
+    }
+}
+
 /// A time span a person would type: above zero, at most a day, so that no sum with a clock overflows.
 fn seconds(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
@@ -154,6 +191,7 @@ fn seconds(text: &str) -> Result<f64, String> {
 
 /// `pairlight completions SHELL`
 #[derive(Debug, Args)]
+#[command(before_help = COMPLETIONS_EXAMPLES)]
 pub(crate) struct CompletionsArgs {
     /// The shell to write for
     pub(crate) shell: clap_complete::Shell,
@@ -161,9 +199,10 @@ pub(crate) struct CompletionsArgs {
 
 /// `pairlight man [COMMAND]`
 #[derive(Debug, Args)]
+#[command(before_help = MAN_EXAMPLES)]
 pub(crate) struct ManArgs {
-    /// The command to describe; without it, the program
-    pub(crate) command: Option<String>,
+    /// The command to describe, for example `link show`; without it, the program
+    pub(crate) command: Vec<String>,
 }
 
 /// The whole command line, with the table of exit codes under the long help.
@@ -178,5 +217,17 @@ mod tests {
     #[test]
     fn the_declaration_is_consistent() {
         command().debug_assert();
+    }
+
+    #[test]
+    fn every_help_starts_with_examples() {
+        fn check(command: &clap::Command, path: &str) {
+            let before = command.get_before_help().map(ToString::to_string).unwrap_or_default();
+            assert!(before.starts_with("Examples:\n  pairlight "), "{path}");
+            for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
+                check(sub, &format!("{path} {}", sub.get_name()));
+            }
+        }
+        check(&command(), "pairlight");
     }
 }

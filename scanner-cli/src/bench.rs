@@ -17,6 +17,12 @@ mod clock;
 mod same;
 mod sequences;
 
+const EXAMPLES: &str = "\
+Examples:
+  pairlight bench frames/manifest.jsonl            read rate and milliseconds, for each set and in all
+  pairlight bench frames/manifest.jsonl --json     the same for programs
+  pairlight bench --sequences --seeds 1            frames until a code is read, on simulated camera streams";
+
 /// Measure the scanner on a set of recorded pictures.
 ///
 /// MANIFEST holds one JSON object per line: `image` is the path of a picture relative to the manifest, `expected` the
@@ -39,6 +45,7 @@ mod sequences;
 ///
 /// The exit status is 1 when a line or a picture could not be used; the others are measured all the same.
 #[derive(Debug, clap::Args)]
+#[command(before_help = EXAMPLES)]
 pub(crate) struct BenchArgs {
     /// The manifest: one JSON object per line
     #[arg(required_unless_present = "sequences")]

@@ -36,24 +36,31 @@ pub(crate) struct DevicesArgs {
 #[derive(Debug, Subcommand)]
 enum DevicesCommand {
     /// List the devices (the default)
+    #[command(
+        before_help = "Examples:\n  pairlight devices list\n  pairlight devices list --json | jq -r '.devices[].name'"
+    )]
     List {
         /// Print a JSON list
         #[arg(long)]
         json: bool,
     },
     /// Give a device another name
+    #[command(before_help = "Examples:\n  pairlight devices rename 3fa9 \"My laptop\"")]
     Rename {
         /// The device's id, or its beginning
         id: String,
         /// The new name, at most 64 bytes
+        #[arg(value_parser = crate::args::device_name)]
         name: String,
     },
     /// Let a device that runs on another kind of system now do again what its certificate grants
+    #[command(before_help = "Examples:\n  pairlight devices confirm 3fa9")]
     Confirm {
         /// The device's id, or its beginning
         id: String,
     },
     /// Take a device off the list: its sessions end at once, its keys are erased there
+    #[command(before_help = "Examples:\n  pairlight devices revoke 3fa9\n  pairlight devices revoke --all --yes")]
     Revoke {
         /// The device's id, or its beginning
         #[arg(required_unless_present = "all")]
@@ -91,7 +98,7 @@ pub(crate) fn run(args: &DevicesArgs, voice: Voice) -> Result<Exit, Failure> {
             Some(DevicesCommand::Rename { id, name }) => {
                 let device = find(&devices, id)?;
                 primary.rename(device.id, name).await?;
-                voice.note(format_args!("{} is now called {name}", device.id.to_hex()));
+                voice.note(format_args!("{} is now called {}", device.id.to_hex(), printable(name)));
                 Ok(Exit::Done)
             }
             Some(DevicesCommand::Revoke { id, all, yes }) => {

@@ -88,12 +88,23 @@ pub(crate) struct Failure {
     exit: Exit,
     what: String,
     remedy: String,
+    is_offline: bool,
 }
 
 impl Failure {
     /// A failure with its exit code, the fact, and the way out.
     pub(crate) fn new(exit: Exit, what: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Failure { exit, what: what.into(), remedy: remedy.into() }
+        Failure { exit, what: what.into(), remedy: remedy.into(), is_offline: false }
+    }
+
+    /// The same, because somebody cannot be reached who may come back.
+    pub(crate) fn offline(self) -> Self {
+        Failure { is_offline: true, ..self }
+    }
+
+    /// Whether waiting may help.
+    pub(crate) fn is_offline(&self) -> bool {
+        self.is_offline
     }
 
     /// Writing to standard output failed. A reader that closed the pipe (`| head`) got all it wanted: that is success.

@@ -16,16 +16,13 @@ pub(crate) fn completions(args: &CompletionsArgs) -> Result<Exit, Failure> {
 pub(crate) fn man(args: &ManArgs) -> Result<Exit, Failure> {
     let mut program = args::command();
     program.build();
-    let described = match &args.command {
-        None => program,
-        Some(name) => program.find_subcommand(name).cloned().ok_or_else(|| {
-            Failure::new(
-                Exit::Usage,
-                format!("there is no command '{name}'"),
-                "see 'pairlight --help' for the commands",
-            )
-        })?,
-    };
+    let mut described = program;
+    for name in &args.command {
+        described = described.find_subcommand(name).cloned().ok_or_else(|| {
+            let what = format!("there is no command '{name}' in '{}'", described.get_bin_name().unwrap_or("pairlight"));
+            Failure::new(Exit::Usage, what, "see 'pairlight --help' for the commands")
+        })?;
+    }
     let mut page = Vec::new();
     clap_mangen::Man::new(described)
         .render(&mut page)

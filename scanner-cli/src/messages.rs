@@ -58,12 +58,14 @@ enum Format {
 #[derive(Debug, Subcommand)]
 enum MessagesCommand {
     /// List the conversations, the latest first (the default)
+    #[command(before_help = "Examples:\n  pairlight messages list --format ndjson")]
     List {
         /// What to print
         #[arg(long, value_enum, default_value_t)]
         format: Format,
     },
     /// Print the latest messages of a conversation, oldest first
+    #[command(before_help = "Examples:\n  pairlight messages show Kim\n  pairlight messages show Kim -n 500")]
     Show {
         /// Its title, or the beginning of its id
         conversation: String,
@@ -75,6 +77,7 @@ enum MessagesCommand {
         format: Format,
     },
     /// Write a message; a title that is not known begins a conversation
+    #[command(before_help = "Examples:\n  pairlight messages send Kim \"see you at eight\"")]
     Send {
         /// Its title, or the beginning of its id
         conversation: String,
@@ -82,6 +85,7 @@ enum MessagesCommand {
         text: String,
     },
     /// Stay online: print messages and the progress of the history as they come
+    #[command(before_help = "Examples:\n  pairlight messages follow --format ndjson\n  pairlight messages follow Kim")]
     Follow {
         /// Send each line of standard input to this conversation
         conversation: Option<String>,
@@ -93,6 +97,7 @@ enum MessagesCommand {
         once: bool,
     },
     /// Find messages that contain a text, newest first
+    #[command(before_help = "Examples:\n  pairlight messages search eight")]
     Search {
         /// The text, in any case
         text: String,
@@ -104,14 +109,17 @@ enum MessagesCommand {
         format: Format,
     },
     /// Write a made-up history of this many messages
+    #[command(before_help = "Examples:\n  pairlight messages seed 1000")]
     Seed {
         /// How many
         #[arg(value_parser = clap::value_parser!(u32).range(1..=5_000_000))]
         count: u32,
     },
     /// How the transfer of history is doing, as the store has it
+    #[command(before_help = "Examples:\n  pairlight messages status")]
     Status,
     /// Check every record, drop what is damaged, and ask the other devices for it again
+    #[command(before_help = "Examples:\n  pairlight messages repair")]
     Repair,
 }
 
@@ -190,7 +198,7 @@ pub(crate) fn run(args: &MessagesArgs, voice: Voice) -> Result<Exit, Failure> {
             }
             MessagesCommand::Send { conversation, text } => {
                 let (own, replica) = who(&store).await?;
-                let changes = compose(&store, conversation, text).await?;
+                let changes = compose(&conversations(&store).await?, conversation, text)?;
                 write_offline(&store, replica, changes).await?;
                 send(args, own, store, voice).await
             }
@@ -254,12 +262,16 @@ fn named<'a>(all: &'a [ConversationInfo], wanted: &str) -> Option<&'a Conversati
     })
 }
 
-async fn compose(store: &SharedStore, conversation: &str, text: &str) -> Result<Vec<Change>, Failure> {
-    let all = conversations(store).await?;
+/// A message to a conversation, which begins with it when there is none of that name.
+fn compose(all: &[ConversationInfo], conversation: &str, text: &str) -> Result<Vec<Change>, Failure> {
+    if text.len() > messages::TEXT_BYTES || text.trim().is_empty() {
+        let what = format!("a message has 1 to {} bytes of text; this one has {}", messages::TEXT_BYTES, text.len());
+        return Err(Failure::new(Exit::Usage, what, "send it in parts"));
+    }
     let now = now_ms();
     let sync = |error: pairlight_core::sync::SyncError| Failure::from(pairlight_core::net::NetError::from(error));
     let mut changes = Vec::new();
-    let talk = match named(&all, conversation) {
+    let talk = match named(all, conversation) {
         Some(known) => known.id.clone(),
         None => {
             let id = new_id().to_vec();
@@ -362,8 +374,10 @@ async fn follow(
             text = next_line(&mut typed) => {
                 match (text, conversation) {
                     (Some(text), Some(conversation)) if !text.trim().is_empty() => {
-                        let changes = compose_online(line, conversation, text.trim_end()).await?;
-                        line.write(changes).await?;
+                        match compose(&line.conversations().await?, conversation, text.trim_end()) {
+                            Ok(changes) => line.write(changes).await?,
+                            Err(failure) => voice.warn(format_args!("not sent: {failure}")),
+                        }
                     }
                     (Some(_), _) => {}
                     (None, _) => typed = None,
@@ -417,22 +431,6 @@ async fn next_line(lines: &mut Option<Lines>) -> Option<String> {
         Some(lines) => lines.next().await,
         None => std::future::pending().await,
     }
-}
-
-async fn compose_online(line: &Sync, conversation: &str, text: &str) -> Result<Vec<Change>, Failure> {
-    let all = line.conversations().await?;
-    let sync = |error: pairlight_core::sync::SyncError| Failure::from(pairlight_core::net::NetError::from(error));
-    let mut changes = Vec::new();
-    let talk = match named(&all, conversation) {
-        Some(known) => known.id.clone(),
-        None => {
-            let id = new_id().to_vec();
-            changes.push(messages::put_conversation(&id, conversation, now_ms()).map_err(sync)?);
-            id
-        }
-    };
-    changes.push(messages::put_message(&talk, &new_id(), now_ms(), &Message::text("me", text)).map_err(sync)?);
-    Ok(changes)
 }
 
 /// What a transfer is doing, in words.

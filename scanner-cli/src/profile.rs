@@ -1,18 +1,25 @@
 //! Where this terminal keeps who it is: a sealed store in a folder, and the relay that it belongs to.
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use pairlight_core::devices::AccountError;
 use pairlight_core::net::{NetError, RelayClient, RelayEndpoint, SharedStore, system_rng};
 use pairlight_core::store::{KeyFile, KeyWrap, KeyWrapError, Passphrase, PassphraseCost, Store, StoreError};
+use tokio::time::timeout;
 use zeroize::Zeroizing;
 
 use crate::exit::{Exit, Failure};
+use crate::interrupt::Interrupt;
 use crate::style::Voice;
 
 /// The relay that is used when none is named and none was used before.
 const NO_RELAY: &str = "name a relay with --relay URL, or set PAIRLIGHT_RELAY; `pairlight relay` runs one";
+/// A relay whose key is known is given this long to show it again.
+const KEY_CHECK: Duration = Duration::from_secs(3);
+/// Seconds between tries to reach a relay for the first time; the last one again and again (protocol, section 8).
+const RECONNECT_S: [u64; 6] = [1, 2, 4, 8, 16, 30];
 const SETTING_URL: &str = "relay-url";
 const SETTING_KEY: &str = "relay-key";
 
@@ -41,12 +48,39 @@ pub(crate) struct ProfileArgs {
 }
 
 impl ProfileArgs {
-    /// Opens the store and makes a client of its relay.
+    /// Opens the store and makes a client of its relay. A relay that is known need not be in reach for it.
     pub(crate) async fn open(&self, role: Role, voice: Voice) -> Result<(SharedStore, RelayClient), Failure> {
-        let folder = self.folder(role)?;
-        let store = self.open_store(&folder)?;
+        let store = self.open_offline(role)?;
         let client = self.client(&store, voice).await?;
         Ok((store, client))
+    }
+
+    /// As [`Self::open`], and waits for a relay whose key is to be learned at this first contact.
+    pub(crate) async fn open_patiently(
+        &self,
+        role: Role,
+        voice: Voice,
+        interrupt: &Interrupt,
+    ) -> Result<(SharedStore, RelayClient), Failure> {
+        let store = self.open_offline(role)?;
+        let mut waits = RECONNECT_S.into_iter();
+        let mut wait = 0;
+        loop {
+            let failure = match self.client(&store, voice).await {
+                Ok(client) => return Ok((store, client)),
+                Err(failure) if failure.is_offline() => failure,
+                Err(failure) => return Err(failure),
+            };
+            wait = waits.next().unwrap_or(wait);
+            voice.warn(format_args!("{}; trying again in {wait} s", failure.what()));
+            let again = Instant::now() + Duration::from_secs(wait);
+            while Instant::now() < again {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                if interrupt.is_raised() {
+                    return Err(Failure::new(Exit::Interrupted, "interrupted", "start again when the relay runs"));
+                }
+            }
+        }
     }
 
     /// Opens the store alone: for what needs no relay.
@@ -104,11 +138,16 @@ impl ProfileArgs {
             Some(key) => {
                 let key = parse_key(&key)?;
                 // A relay with another key than before would only show as a tampered code, much later.
-                if RelayClient::discover(&url).await?.attestation_pk() != key {
-                    let what = format!("the relay at {url} has another key than the one that is trusted");
-                    let remedy =
-                        "if its operator changed it, give the new one with --relay-key HEX; else do not use it";
-                    return Err(Failure::new(Exit::Error, what, remedy));
+                match timeout(KEY_CHECK, RelayClient::discover(&url)).await {
+                    Ok(Ok(relay)) if relay.attestation_pk() != key => {
+                        let what = format!("the relay at {url} has another key than the one that is trusted");
+                        let remedy =
+                            "if its operator changed it, give the new one with --relay-key HEX; else do not use it";
+                        return Err(Failure::new(Exit::Error, what, remedy));
+                    }
+                    // Out of reach: what needs the relay says so itself and tries again, the rest works without it.
+                    Ok(Ok(_) | Err(NetError::Unreachable(_))) | Err(_) => {}
+                    Ok(Err(error)) => return Err(error.into()),
                 }
                 RelayEndpoint::new(&url, key)?
             }
@@ -184,6 +223,7 @@ impl From<NetError> for Failure {
     fn from(error: NetError) -> Self {
         let (exit, remedy) = match &error {
             NetError::BadAddress(_) => (Exit::Usage, "write it as https://host or http://host:port"),
+            NetError::OtherHost(_) => (Exit::Error, "use that name in --relay, or start the relay with --host"),
             NetError::Unreachable(_) => (Exit::Error, "check the network, and that the relay runs"),
             NetError::Protocol => (Exit::Error, "check the relay's address; a proxy or another server may answer"),
             NetError::Refused(_) => (Exit::Error, "wait a little and try again"),
@@ -201,7 +241,8 @@ impl From<NetError> for Failure {
             NetError::UnknownDevice => (Exit::Error, "`pairlight devices` lists the account's devices"),
             NetError::Session(_) | NetError::Account(_) | NetError::Ended => (Exit::Error, "start again"),
         };
-        Failure::new(exit, error.to_string(), remedy)
+        let failure = Failure::new(exit, error.to_string(), remedy);
+        if matches!(error, NetError::Unreachable(_)) { failure.offline() } else { failure }
     }
 }
 

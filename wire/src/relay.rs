@@ -55,6 +55,8 @@ coded! {
         Overflow = 11,
         /// The relay cannot store (503, 4503).
         Unavailable = 12,
+        /// The code was here and is too old, or was taken back (410, 4410).
+        Gone = 13,
     }
 }
 
@@ -76,13 +78,14 @@ impl RefusalCode {
             Self::Outdated => 4426,
             Self::RateLimited => 4429,
             Self::Unavailable => 4503,
+            Self::Gone => 4410,
         }
     }
 
     /// The code for a WebSocket close code.
     #[must_use]
     pub fn from_close_code(code: u16) -> Option<Self> {
-        (0..=12).filter_map(Self::from_code).find(|refusal| refusal.close_code() == code)
+        (0..=13).filter_map(Self::from_code).find(|refusal| refusal.close_code() == code)
     }
 
     /// HTTP status.
@@ -99,6 +102,7 @@ impl RefusalCode {
             Self::Outdated => 426,
             Self::RateLimited | Self::Overflow => 429,
             Self::Unavailable => 503,
+            Self::Gone => 410,
         }
     }
 }

@@ -58,7 +58,8 @@ fn the_numbers_of_every_enum_are_frozen() {
             "NotAllowed",
             "TooLarge",
             "Overflow",
-            "Unavailable"
+            "Unavailable",
+            "Gone"
         ]
     );
     assert_eq!(names!(Purpose), ["Link", "Relink"]);
@@ -136,6 +137,7 @@ fn close_codes_and_statuses_are_frozen() {
         (R::TooLarge, 4413, 413),
         (R::Overflow, 4414, 429),
         (R::Unavailable, 4503, 503),
+        (R::Gone, 4410, 410),
     ];
     for (code, close, http) in table {
         assert_eq!((code.close_code(), code.http_status()), (close, http), "{code:?}");

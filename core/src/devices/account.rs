@@ -11,7 +11,7 @@ use pairlight_wire::{List, Wire, record};
 use rand_core::CryptoRng;
 use zeroize::{Zeroize, Zeroizing};
 
-use super::label::{LabelKey, open_label, seal_label};
+use super::label::{LabelKey, is_name, open_label, seal_label};
 use crate::Timestamp;
 use crate::crypto::sign::SigningKey;
 use crate::crypto::{CryptoError, random};
@@ -49,6 +49,9 @@ pub enum AccountError {
     /// No such device in the list.
     #[error("the device is not on the list")]
     UnknownDevice,
+    /// A name must have 1 to 64 bytes, none of them of a control character, and not be blank. Choose another one.
+    #[error("a device's name has 1 to 64 bytes of visible text")]
+    BadName,
     /// Stored bytes that are not an account. The store is damaged.
     #[error("the stored account cannot be read")]
     Damaged,
@@ -413,7 +416,7 @@ impl Account {
     /// The next list in which `device` has another name, signed by the root key.
     ///
     /// # Errors
-    /// [`AccountError::UnknownDevice`] when it is not listed.
+    /// [`AccountError::UnknownDevice`] when it is not listed, [`AccountError::BadName`].
     pub fn list_renamed(
         &self,
         device: &DeviceId,
@@ -421,6 +424,9 @@ impl Account {
         now: Timestamp,
         rng: &mut impl CryptoRng,
     ) -> Result<VerifiedList, AccountError> {
+        if !is_name(name) {
+            return Err(AccountError::BadName);
+        }
         let mut entries = self.list.list().entries.as_slice().to_vec();
         let entry = entries.iter_mut().find(|entry| entry.device == *device).ok_or(AccountError::UnknownDevice)?;
         entry.label_ct = seal_label(&self.label_key, device, name, rng)?;

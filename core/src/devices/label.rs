@@ -7,6 +7,9 @@ use rand_core::CryptoRng;
 use crate::crypto::CryptoError;
 use crate::crypto::aead::RecordKey;
 
+/// Longest name of a device, bytes.
+const NAME_BYTES: usize = 64;
+
 /// The account's key for device names: every linked device has it, the relay does not.
 pub type LabelKey = [u8; 32];
 
@@ -17,9 +20,15 @@ pub(super) fn seal_label(
     name: &str,
     rng: &mut impl CryptoRng,
 ) -> Result<LabelCt, CryptoError> {
-    let name = pairlight_wire::Text::<64>::truncated(name);
+    let name = pairlight_wire::Text::<NAME_BYTES>::truncated(name);
     let sealed = RecordKey::new(*key).seal(rng, device.as_bytes(), name.as_str().as_bytes())?;
     LabelCt::new(sealed).map_err(|_| CryptoError)
+}
+
+/// Whether a person can tell a device by this name: 1 to 64 bytes, not blank, no control characters.
+#[must_use]
+pub fn is_name(name: &str) -> bool {
+    name.len() <= NAME_BYTES && !name.trim().is_empty() && !name.chars().any(char::is_control)
 }
 
 /// Opens a device's name.

@@ -13,7 +13,7 @@ mod tenancy;
 pub use account::{Account, AccountError, Certified, LeaseTerms, NewDevice};
 pub use discrepancy::{Action, Observation, action};
 pub use fork::ListFork;
-pub use label::{LabelKey, open_label};
+pub use label::{LabelKey, is_name, open_label};
 pub use notice::{StoredNotice, Told};
 pub use recovery::{RecoveryWords, list_for_recovery};
 pub use supervision::{Assessment, Circumstances, Supervision, platform_class};

@@ -142,6 +142,10 @@ impl RelayClient {
     pub async fn discover(url: &str) -> Result<RelayEndpoint, NetError> {
         let client = Self::new(RelayEndpoint::new(url, [0; 32])?)?;
         let info: RelayInfo = client.answer(client.http.get(client.url("/v1/relay"))).await?;
+        // Logins sign the host of the address. A relay that goes by another name would refuse each of them.
+        if info.host.as_str().to_ascii_lowercase() != client.endpoint.host {
+            return Err(NetError::OtherHost(info.host.as_str().to_owned()));
+        }
         RelayEndpoint::new(url, info.attestation_pk)
     }
 
@@ -169,8 +173,10 @@ impl RelayClient {
         T::decode(&self.bytes(request).await?).map_err(|_| NetError::Protocol)
     }
 
-    pub(super) async fn claim(&self, slot: SlotId) -> Result<ClaimAnswer, NetError> {
-        self.answer(self.http.post(self.url(&format!("/v1/link/{}/claim", slot.to_hex())))).await
+    /// Claims a slot as a primary device, so that it counts for its account and not for everybody in its network.
+    pub(super) async fn claim(&self, who: &Credentials<'_>, slot: SlotId) -> Result<ClaimAnswer, NetError> {
+        let url = self.url(&format!("/v1/link/{}/claim", slot.to_hex()));
+        self.answer(self.http.post(url).header("authorization", self.proof(who).await?)).await
     }
 
     pub(super) async fn messages(&self, slot: SlotId, token: &[u8; 16], from: u64) -> Result<SlotMessages, NetError> {
@@ -197,11 +203,16 @@ impl RelayClient {
 
     /// The lists of an account from an epoch on, as one of its devices.
     pub(super) async fn chain(&self, who: &Credentials<'_>, from: u64) -> Result<ListChain, NetError> {
-        let challenge: Challenge = self.answer(self.http.post(self.url("/v1/challenge"))).await?;
-        let auth = who.sign(challenge.nonce, &self.endpoint.host);
         let url = self.url(&format!("/v1/accounts/{}/list?from={from}", who.account.to_hex()));
-        let proof: String = auth.encode().iter().map(|byte| format!("{byte:02x}")).collect();
-        self.answer(self.http.get(url).header("authorization", format!("Pairlight {proof}"))).await
+        self.answer(self.http.get(url).header("authorization", self.proof(who).await?)).await
+    }
+
+    /// A login for one call, as its header.
+    async fn proof(&self, who: &Credentials<'_>) -> Result<String, NetError> {
+        let challenge: Challenge = self.answer(self.http.post(self.url("/v1/challenge"))).await?;
+        let auth = who.sign(challenge.nonce, &self.endpoint.host).encode();
+        let proof: String = auth.iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok(format!("Pairlight {proof}"))
     }
 
     /// The newest list of the account that the words recover.

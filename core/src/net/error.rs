@@ -15,6 +15,10 @@ pub enum NetError {
     /// The address of the relay is not `http://host[:port]` or `https://host[:port]`. Correct the configuration.
     #[error("the relay's address is not an http or https address: {0}")]
     BadAddress(String),
+    /// The relay goes by another host name than the one in the address, and would refuse logins that sign the latter. Use its
+    /// name, or have its operator set `host`.
+    #[error("the relay calls itself {0}; logins under another name are refused")]
+    OtherHost(String),
     /// The relay cannot be reached, or the connection broke. Check the network; try again.
     #[error("the relay cannot be reached: {0}")]
     Unreachable(String),

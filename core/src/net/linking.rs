@@ -230,13 +230,9 @@ impl Driver {
                 let now = (self.clock)();
                 match chain {
                     Ok(chain) => self.machine.handle_list(Some(&chain), now),
-                    // Only a relay that does not know this device says something about the link.
-                    Err(error)
-                        if matches!(
-                            error.refusal(),
-                            Some(RefusalCode::NotFound | RefusalCode::NotAllowed | RefusalCode::Removed)
-                        ) =>
-                    {
+                    // Only a relay that does not know this device says something about the link. A login that it does not
+                    // take (another host name, a nonce that ran out) says nothing.
+                    Err(error) if matches!(error.refusal(), Some(RefusalCode::NotFound | RefusalCode::Removed)) => {
                         self.machine.handle_list(None, now);
                     }
                     Err(_) => self.machine.handle_unreachable(now),

@@ -275,12 +275,7 @@ impl Driver {
                 self.machine.handle_published(answer, (self.clock)());
             }
             PrimaryOutput::FetchList { from } => {
-                let who = Credentials {
-                    account: self.account.id(),
-                    device: self.account.device_id(),
-                    key: self.account.device_key(),
-                    epoch: from.saturating_sub(1),
-                };
+                let who = credentials(&self.account, from.saturating_sub(1));
                 match self.client.chain(&who, from).await {
                     Ok(chain) => self.machine.handle_list(&chain, (self.clock)()),
                     Err(_) => self.machine.handle_unreachable((self.clock)()),
@@ -300,7 +295,8 @@ impl Driver {
     }
 
     async fn claim(&mut self, slot: SlotId) {
-        let answer = self.client.claim(slot).await;
+        let epoch = self.account.list().list().epoch;
+        let answer = self.client.claim(&credentials(&self.account, epoch), slot).await;
         if let Ok(answer) = &answer {
             let claimed = Claimed { slot, token: answer.claim_token };
             self.claimed = Some(claimed);
@@ -325,6 +321,10 @@ impl Driver {
         }
         self.machine.handle_unreachable((self.clock)());
     }
+}
+
+fn credentials(account: &Account, epoch: u64) -> Credentials<'_> {
+    Credentials { account: account.id(), device: account.device_id(), key: account.device_key(), epoch }
 }
 
 /// Asks for the other device's messages until the slot ends.

@@ -8,7 +8,7 @@ pub(super) fn end_reason(code: RefusalCode) -> EndReason {
     match code {
         RefusalCode::Protocol | RefusalCode::Outdated => EndReason::Outdated,
         RefusalCode::Removed | RefusalCode::LeaseExpired | RefusalCode::NotAllowed => EndReason::Refused,
-        RefusalCode::TimedOut | RefusalCode::NotFound => EndReason::Expired,
+        RefusalCode::TimedOut | RefusalCode::NotFound | RefusalCode::Gone => EndReason::Expired,
         RefusalCode::Conflict | RefusalCode::Duplicate => EndReason::Conflict,
         RefusalCode::RateLimited => EndReason::RateLimited,
         RefusalCode::TooLarge | RefusalCode::Overflow => EndReason::Tampered,

@@ -141,15 +141,40 @@ impl Stage {
         loop {
             match next(linking.next_event()).await? {
                 LinkedEvent::ShowCode { text, .. } => {
-                    self.screen.show(Some(text.clone()));
-                    if self.on_terminal {
-                        let code = CodeMatrix::draw(&text).map_err(|error| broken(error.to_string()))?;
-                        self.timeline.say(&draw(&code, true))?;
-                    }
+                    self.put_on_screen(&text)?;
                     return Ok(text);
                 }
                 LinkedEvent::Failed(reason) => return Err(ended(reason)),
                 _ => {}
+            }
+        }
+    }
+
+    fn put_on_screen(&self, text: &str) -> Result<(), Failure> {
+        self.screen.show(Some(text.to_owned()));
+        if self.on_terminal {
+            let code = CodeMatrix::draw(text).map_err(|error| broken(error.to_string()))?;
+            self.timeline.say(&draw(&code, true))?;
+        }
+        Ok(())
+    }
+
+    /// Scans the laptop's screen while its code is replaced every half minute.
+    async fn scan_live(&self, scene: &'static str, linking: &Linking) -> Result<QrPayload, Failure> {
+        let scanning = self.scan(scene);
+        tokio::pin!(scanning);
+        loop {
+            tokio::select! {
+                payload = &mut scanning => return payload,
+                event = linking.next_event() => match event {
+                    Some(LinkedEvent::ShowCode { text, .. }) => {
+                        self.timeline.step(LAPTOP, "shows a new code; the one before stays good for as long again")?;
+                        self.put_on_screen(&text)?;
+                    }
+                    Some(LinkedEvent::Failed(reason)) => return Err(ended(reason)),
+                    Some(_) => {}
+                    None => return Err(broken("a side ended without a word")),
+                },
             }
         }
     }
@@ -178,7 +203,7 @@ impl Stage {
         let mut linking = self.laptop.link(laptop_description());
         self.shown(&mut linking).await?;
         self.timeline.step(LAPTOP, "shows a code: 33 x 33 modules, good for 30 s")?;
-        let payload = self.scan("link").await?;
+        let payload = self.scan_live("link", &linking).await?;
         let mut pairing = self.phone.link(payload, ScanSource::LiveCamera).await?;
         let account = self.shake_hands(&mut linking, &mut pairing).await?;
         self.screen.show(None);

@@ -56,7 +56,13 @@ pub(crate) fn run(args: &DemoArgs) -> Result<Exit, Failure> {
     let timeline = Timeline::new();
     let told = block_on(async {
         let mut stage = Stage::set(args, timeline.clone()).await?;
-        stage.play().await
+        tokio::select! {
+            told = stage.play() => told,
+            // The stage is taken down in order: its stores and keys lie in a temporary folder.
+            _ = tokio::signal::ctrl_c() => {
+                Err(Failure::new(Exit::Interrupted, "interrupted", "start the demo again when you like"))
+            }
+        }
     });
     // The timeline is left also when the story broke off: that is when it is needed.
     timeline.write(&args.out).map_err(|error| {

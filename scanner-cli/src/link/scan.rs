@@ -22,8 +22,16 @@ use crate::interrupt::Interrupt;
 use crate::profile::{ProfileArgs, Role};
 use crate::style::{Voice, printable};
 
+const EXAMPLES: &str = "\
+Examples:
+  pairlight link scan --camera --relay https://relay.example   look through a webcam
+  pairlight link scan --frames shaky.y4m                       a recording of a camera
+  pairlight link scan --image code.png                         a picture; counts as weak evidence
+  pairlight link scan --paste < code.txt                       a text; counts as weak evidence";
+
 /// `pairlight link scan`
 #[derive(Debug, Args)]
+#[command(before_help = EXAMPLES)]
 pub(crate) struct ScanArgs {
     #[command(flatten)]
     profile: ProfileArgs,

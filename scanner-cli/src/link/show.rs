@@ -17,13 +17,20 @@ use crate::interrupt::Interrupt;
 use crate::profile::{ProfileArgs, Role};
 use crate::style::Voice;
 
+const EXAMPLES: &str = "\
+Examples:
+  pairlight link show --relay https://relay.example     the first time
+  pairlight link show --name \"Kim's laptop\"            how the phone shows this device
+  pairlight link show --qr-out code.png                 also as a picture, for another screen";
+
 /// `pairlight link show`
 #[derive(Debug, Args)]
+#[command(before_help = EXAMPLES)]
 pub(crate) struct ShowArgs {
     #[command(flatten)]
     profile: ProfileArgs,
     /// How this device calls itself on the primary device's screen
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = crate::args::device_name)]
     name: Option<String>,
     /// Also write the current code as a picture that only you can read, for another screen; removed at the end
     #[arg(long, value_name = "FILE.png")]
@@ -37,7 +44,8 @@ pub(crate) struct ShowArgs {
 }
 
 pub(super) async fn run(args: &ShowArgs, voice: Voice) -> Result<Exit, Failure> {
-    let (store, client) = args.profile.open(Role::Linked, voice).await?;
+    let interrupt = Interrupt::listen();
+    let (store, client) = args.profile.open_patiently(Role::Linked, voice, &interrupt).await?;
     let device = LinkedDevice::open(store, client).await?;
     if let Some(account) = device.account().await? {
         voice.note("this profile is already linked; a new link replaces it");
@@ -45,7 +53,6 @@ pub(super) async fn run(args: &ShowArgs, voice: Voice) -> Result<Exit, Failure> 
     }
     let mut screen = Screen { args, voice, on_terminal: std::io::stderr().is_terminal(), expires: None };
     let mut lines = Lines::listen();
-    let interrupt = Interrupt::listen();
     if let Some(mut unfinished) = device.resume().await? {
         voice.note("finishing a link that was interrupted");
         match screen.follow(&mut unfinished, &mut lines, &interrupt).await {

@@ -203,7 +203,11 @@ fn two_terminals_link_and_the_account_lists_renames_and_revokes() {
     assert_eq!(world.devices(&["rename", "zz", "x"]).0, 2);
     assert_eq!(world.devices(&["revoke", &id[..6], "--yes"]).0, 0);
     assert!(!world.devices(&[]).1.contains("Old laptop"));
-    world.stop();
+    let World { runtime, relay, folder } = world;
+    runtime.block_on(relay.shutdown());
+    let phone = folder.path().join("phone");
+    let (exit, said) = Program::start(&["devices", "--profile", phone.to_str().unwrap()]).end();
+    assert_eq!(exit, 0, "the list is in the store, relay or not: {said}");
 }
 
 #[test]
@@ -394,13 +398,60 @@ fn approval_without_a_person_needs_the_development_policy() {
 }
 
 #[test]
-fn a_relay_that_is_not_there_and_a_wrong_passphrase_are_named() {
+fn a_terminal_waits_for_its_relay_at_the_first_contact_and_later() {
+    let world = World::new();
+    let listen = world.relay.local_addr();
+    let World { runtime, relay, folder } = world;
+    runtime.block_on(relay.shutdown());
+    let profile = folder.path().join("laptop");
+    let profile = profile.to_str().unwrap();
+    let mut show = Program::start(&["link", "show", "--profile", profile, "--relay", &format!("http://{listen}")]);
+    show.hear("trying again in 1 s");
+    let start = || {
+        let config = RelayConfig { listen, limits: Limits::generous(), ..RelayConfig::default() };
+        runtime.block_on(Relay::spawn(RelayConfig { attestation_seed: Some([7; 32]), ..config })).unwrap()
+    };
+    let relay = start();
+    show.hear("trusting its key");
+    show.hear("a code is shown");
+    runtime.block_on(relay.shutdown());
+    show.hear("trying again");
+    let relay = start();
+    show.hear("a code is shown");
+    runtime.block_on(relay.shutdown());
+    show.interrupt();
+    assert_eq!(show.end().0, 130);
+    let mut show = Program::start(&["link", "show", "--profile", profile]);
+    show.hear("trying again");
+    show.interrupt();
+    assert_eq!(show.end().0, 130, "a known relay need not be there at the start");
+}
+
+#[test]
+fn a_relay_that_goes_by_another_name_and_names_that_say_nothing_are_refused_at_once() {
+    let world = World::new();
+    let (profile, port) = (world.text("laptop"), world.relay.local_addr().port());
+    let url = format!("http://localhost:{port}");
+    let (exit, said) = Program::start(&["link", "show", "--profile", &profile, "--relay", &url]).end();
+    assert_eq!(exit, 1);
+    assert!(said.contains(&format!("calls itself 127.0.0.1:{port}")), "{said}");
+    for name in ["", "  ", "two\nlines", &"x".repeat(65)] {
+        let (exit, said) = Program::start(&["link", "show", "--profile", &profile, "--name", name]).end();
+        assert_eq!(exit, 2, "{name:?}");
+        assert!(said.contains("1 to 64 bytes"), "{said}");
+    }
+    world.stop();
+}
+
+#[test]
+fn an_unknown_relay_and_a_bad_address_are_named() {
     let folder = tempfile::tempdir().unwrap();
     let profile = folder.path().join("p");
     let profile = profile.to_str().unwrap();
-    let (exit, said) = Program::start(&["link", "show", "--profile", profile, "--relay", "http://127.0.0.1:9"]).end();
-    assert_eq!(exit, 1);
-    assert!(said.contains("cannot be reached"), "{said}");
+    let mut show = Program::start(&["link", "show", "--profile", profile, "--relay", "http://127.0.0.1:9"]);
+    show.hear("cannot be reached");
+    show.interrupt();
+    assert_eq!(show.end().0, 130);
     let (exit, said) = Program::start(&["link", "show", "--profile", profile]).end();
     assert_eq!(exit, 2);
     assert!(said.contains("--relay"), "{said}");

@@ -75,6 +75,8 @@ impl<R: CryptoRng> LinkedMachine<R> {
     pub(super) fn on_refused(&mut self, refused: &Refused) {
         let reason = end_reason(refused.code);
         match &mut self.step {
+            // The relay stops. Its socket closes next, and then there are new codes from whoever takes its place.
+            Step::Offering { .. } if refused.slot.is_none() && refused.code == RefusalCode::Unavailable => {}
             Step::Offering { shown } => {
                 // A refusal about a slot that is not waiting to be opened answers the end of an old one: the relay
                 // forgot it before we did. It says nothing about the code on the screen.

@@ -416,14 +416,14 @@ fn refusals_of_the_relay() {
     let meaning = |code| match code {
         R::Protocol | R::Outdated => Outdated,
         R::Removed | R::LeaseExpired | R::NotAllowed => Refused,
-        R::TimedOut | R::NotFound => Expired,
+        R::TimedOut | R::NotFound | R::Gone => Expired,
         R::Conflict | R::Duplicate => Conflict,
         R::RateLimited => RateLimited,
         R::TooLarge | R::Overflow => Tampered,
         R::Unavailable => Unreachable,
     };
     let mut rows = Vec::new();
-    for code in (0..=12).map(|code| R::from_code(code).unwrap()) {
+    for code in (0..=13).map(|code| R::from_code(code).unwrap()) {
         let reason = failed(meaning(code));
         rows.push(row(format!("open refused: {code:?}"), move |w| w.open_refusal = Some(code), reason, End::None));
         rows.push(row(format!("claim refused: {code:?}"), move |w| w.claim_refusal = Some(code), End::Paused, reason));
