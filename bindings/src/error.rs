@@ -2,6 +2,7 @@
 
 use pairlight_core::net::NetError;
 use pairlight_core::store::{KeyWrapError, StoreError};
+use pairlight_core::sync::SyncError;
 use pairlight_wire::pairing::EndReason;
 use pairlight_wire::relay::RefusalCode;
 
@@ -50,6 +51,9 @@ pub enum PairlightError {
         /// What it said.
         what: String,
     },
+    /// The person did not unlock the device when asked to approve. The approval screen stays.
+    #[error("nobody unlocked this device")]
+    NotConfirmed,
     /// There is no account or link here yet, or it is of the other role.
     #[error("no such account here: {what}")]
     NoAccount {
@@ -62,14 +66,14 @@ pub enum PairlightError {
     /// A defect of this library. The app lives on; report it.
     #[error("internal error: {what}")]
     Internal {
-        /// For the report.
+        /// Where, for the report.
         what: String,
     },
 }
 
 impl PairlightError {
-    pub(crate) fn internal(what: &str) -> Self {
-        Self::Internal { what: what.to_owned() }
+    pub(crate) fn internal(place: &str) -> Self {
+        Self::Internal { what: place.to_owned() }
     }
 
     pub(crate) fn misuse(what: impl ToString) -> Self {
@@ -85,7 +89,20 @@ impl From<uniffi::UnexpectedUniFFICallbackError> for PairlightError {
 
 impl From<StoreError> for PairlightError {
     fn from(error: StoreError) -> Self {
-        Self::Storage { what: error.to_string() }
+        match error {
+            StoreError::Key(error) => error.into(),
+            StoreError::Newer { .. } => Self::UpdateNeeded,
+            other => Self::Storage { what: other.to_string() },
+        }
+    }
+}
+
+impl From<SyncError> for PairlightError {
+    fn from(error: SyncError) -> Self {
+        match error {
+            SyncError::Store(error) => error.into(),
+            other => Self::Misuse { what: other.to_string() },
+        }
     }
 }
 
@@ -120,7 +137,8 @@ impl From<NetError> for PairlightError {
                 | RefusalCode::Overflow => Self::Refused { what },
             },
             NetError::NotAuthentic | NetError::Session(_) | NetError::Account(_) => Self::NotAuthentic,
-            NetError::Store(_) | NetError::Sync(_) => Self::Storage { what },
+            NetError::Store(error) => error.into(),
+            NetError::Sync(error) => error.into(),
             NetError::NoAccount | NetError::OtherRole(_) => Self::NoAccount { what },
             NetError::Ended => Self::Ended,
         }

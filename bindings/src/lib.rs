@@ -1,34 +1,50 @@
 //! The part of `pairlight-core` that Kotlin and Swift call, through uniffi. A method here locks, calls and converts;
-//! decisions are made below.
+//! decisions are made below. Apps use the libraries in `android/` and `ios/`, which stand on this.
 //!
 //! ```text
-//! Scanner            scan(luma plane, info) -> codes, hints        synchronous, the plane is not copied
-//! PrimaryAccount     link(code) -> PairingFlow    devices, revoke, rename, connect
-//! LinkedAccount      link(name) -> LinkingFlow    account, connect
-//! PairingFlow, LinkingFlow, Line                  nextEvent() until null; commands
+//! Scanner            submit(luma plane, info); nextReport() -> codes, hints     the plane is read in place
+//! PrimaryAccount     link(code) -> PairingFlow    devices, rename, revoke    sync() -> Sync
+//! LinkedAccount      link(name) -> LinkingFlow    standing                   sync() -> Sync
+//! PairingFlow, LinkingFlow, Sync                  nextEvent() until null; commands
+//! KeyWrap, Approver, Clock, LogSink               what the app gives: few, synchronous, on threads of this library
 //! ```
 //!
-//! # Deviations
-//! - States that are types in Rust are enums of events here: a type that is used up cannot cross the boundary.
+//! # Rules
+//! - No call keeps its caller's thread: what computes, waits or touches the disk runs on threads of this library, which are
+//!   called `pairlight-N`.
+//! - Dropping a call ends its work. Closing a flow or a line ends its task; what was committed stays.
+//! - A panic becomes [`PairlightError::Internal`] (`contain.rs`).
+//! - States that are types in Rust are enums of events here: a type that is used up cannot cross the border.
 //! - Frames come as `&[u8]`: a direct `ByteBuffer` in Kotlin, `Data` in Swift. Kotlin must pass `buffer.slice()`: the
 //!   generator takes the buffer's start, not its position.
-//! - Futures run on threads of this library; the caller's executor only waits. Dropping a call ends its work.
+//! - No asynchronous foreign traits: Swift 6 has trouble with them.
 
-mod connection;
+mod contain;
+mod devices;
 mod error;
+mod frame_slot;
+mod host;
+mod line;
 mod linked;
+mod log;
 mod payload;
 mod primary;
 mod runtime;
 mod scanner;
-mod vault;
+mod sync;
 
-pub use connection::{Line, LineEvent};
+pub use devices::{Device, DeviceStanding, RemovedDevice};
 pub use error::{EndedReason, PairlightError};
-pub use linked::{CodePicture, LinkedAccount, LinkingEvent, LinkingFlow};
+pub use host::{Approver, Clock, KeyWrap, RelayAddress};
+pub use line::LineEvent;
+pub use linked::{CodePicture, LinkedAccount, LinkingEvent, LinkingFlow, OwnStanding};
+pub use log::{LogLevel, LogSink, set_log_level, start_logging};
 pub use payload::{Danger, Meaning, explain};
-pub use primary::{Approval, Device, PairingEvent, PairingFlow, PolicyPreset, PrimaryAccount, Source};
-pub use scanner::{FrameInfo, Hint, ScanReport, ScannedCode, ScannedPoint, Scanner, Turn};
-pub use vault::KeyVault;
+pub use primary::{Approval, PairingEvent, PairingFlow, PolicyPreset, PrimaryAccount, Source};
+pub use runtime::{Activity, activity, shutdown};
+pub use scanner::{
+    FrameFate, FrameInfo, Hint, Region, ScanCounts, ScanReport, ScannedCode, ScannedPoint, Scanner, Turn,
+};
+pub use sync::{ChangedRecord, Conversation, History, HistoryStage, HistoryState, Message, PageMark, Sync, SyncEvent};
 
 uniffi::setup_scaffolding!();

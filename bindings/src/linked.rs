@@ -1,19 +1,20 @@
 //! A device that is, or wants to be, linked.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use pairlight_core::net::{LinkedDevice, Linking};
 use pairlight_core::pairing::{CodeMatrix, DeviceDescription, LinkedEvent};
 use pairlight_wire::offer::ClientKind;
 
-use crate::connection::Line;
+use crate::contain::contain_async;
 use crate::error::{EndedReason, PairlightError};
-use crate::primary::{blocking, client};
-use crate::runtime::run;
-use crate::vault::{KeyVault, open};
+use crate::host::{Clock, KeyWrap, RelayAddress, clock_or_system, open_store};
+use crate::runtime::{Owned, run};
+use crate::sync::Sync;
 
 /// A code to draw: dark on light, with four modules of margin.
-#[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
+#[derive(Clone, PartialEq, Eq, uniffi::Record)]
 pub struct CodePicture {
     /// Modules a side, without the margin.
     pub size: u32,
@@ -21,6 +22,15 @@ pub struct CodePicture {
     pub modules: Vec<u8>,
     /// How long it is shown, ms.
     pub shown_ms: u64,
+    /// What it says: a secret, for a person who cannot use a camera and pastes it. Whoever has it can answer the code.
+    pub text: String,
+}
+
+impl std::fmt::Debug for CodePicture {
+    /// Without what the code says.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CodePicture").field("size", &self.size).finish_non_exhaustive()
+    }
 }
 
 /// What happens while this device is linked.
@@ -65,89 +75,141 @@ pub enum LinkingEvent {
     },
 }
 
-/// A linked device.
-#[derive(Debug, uniffi::Object)]
-pub struct LinkedAccount(LinkedDevice);
+/// How a linked device stands with its account.
+#[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
+pub struct OwnStanding {
+    /// This device's id, 32 hexadecimal digits.
+    pub device: String,
+    /// The id of the device that holds the account.
+    pub primary: Option<String>,
+    /// Whether its permission has ended: only a new link helps.
+    pub is_locked: bool,
+    /// Why it may not do everything, in English; null when it may.
+    pub restriction: Option<String>,
+    /// When its permission ends unless it is renewed, ms since 1970.
+    pub ends_ms: u64,
+}
 
-/// A link that is under way.
+/// A device that is, or wants to be, linked.
 #[derive(Debug, uniffi::Object)]
-pub struct LinkingFlow(Linking);
+pub struct LinkedAccount(Owned<LinkedDevice>);
+
+/// A link that is under way. Closing it ends the attempt without a word to the other side; `cancel` first where there is
+/// time.
+#[derive(Debug, uniffi::Object)]
+pub struct LinkingFlow {
+    linking: Owned<Linking>,
+    is_over: AtomicBool,
+}
+
+impl LinkingFlow {
+    fn new(linking: Linking) -> Self {
+        Self { linking: Owned::new(linking), is_over: AtomicBool::new(false) }
+    }
+}
 
 #[uniffi::export]
 impl LinkedAccount {
-    /// Opens the store at `path`. `relay_key` is the relay's pinned attestation key, 64 hexadecimal digits.
+    /// Opens the store at `path`.
     #[uniffi::constructor]
     pub async fn open(
         path: String,
-        vault: Arc<dyn KeyVault>,
-        relay_url: String,
-        relay_key: String,
+        key: Arc<dyn KeyWrap>,
+        relay: RelayAddress,
+        clock: Option<Arc<dyn Clock>>,
     ) -> Result<Self, PairlightError> {
-        run(async move {
-            let client = client(&relay_url, &relay_key)?;
-            let store = blocking(move || open(&path, vault)).await?;
-            Ok(Self(LinkedDevice::open(store, client).await?))
+        run("LinkedAccount.open", async move {
+            let client = relay.client()?;
+            let store = open_store(path, key).await?;
+            Ok(Self(Owned::new(LinkedDevice::open_at(store, client, clock_or_system(clock)).await?)))
         })
         .await
     }
 
-    /// Whether this device is linked.
-    pub async fn is_linked(&self) -> Result<bool, PairlightError> {
+    /// How this device stands; null when it is not linked.
+    pub async fn standing(&self) -> Result<Option<OwnStanding>, PairlightError> {
         let device = self.0.clone();
-        run(async move { Ok(device.account().await?.is_some()) }).await
+        run("LinkedAccount.standing", async move {
+            let (Some(account), Some(standing)) = (device.account().await?, device.standing().await?) else {
+                return Ok(None);
+            };
+            Ok(Some(OwnStanding {
+                device: account.device_id().to_hex(),
+                primary: account.primary().map(|primary| primary.to_hex()),
+                is_locked: standing.locked,
+                restriction: standing.because.map(|row| row.text().to_owned()),
+                ends_ms: standing.ends.unix_ms(),
+            }))
+        })
+        .await
     }
 
     /// Shows codes until somebody links this device.
     pub async fn link(&self, name: String, os: String, app: String) -> Result<LinkingFlow, PairlightError> {
         let device = self.0.clone();
         let description = DeviceDescription { name, os, app, kind: ClientKind::Native };
-        run(async move { Ok(LinkingFlow(device.link(description))) }).await
+        run("LinkedAccount.link", async move { Ok(LinkingFlow::new(device.link(description))) }).await
     }
 
-    /// Goes on with a link that was interrupted by the end of the app; null when there is none.
+    /// Goes on with a link that was interrupted by the end of the app; null when there is none. Call it before `link`.
     pub async fn resume(&self) -> Result<Option<Arc<LinkingFlow>>, PairlightError> {
         let device = self.0.clone();
-        let flow = run(async move { Ok(device.resume().await?) }).await?;
-        Ok(flow.map(|flow| Arc::new(LinkingFlow(flow))))
+        run(
+            "LinkedAccount.resume",
+            async move { Ok(device.resume().await?.map(|flow| Arc::new(LinkingFlow::new(flow)))) },
+        )
+        .await
     }
 
-    /// Goes online.
-    pub async fn connect(&self) -> Result<Line, PairlightError> {
+    /// Goes online and keeps the records in step with the device that holds the account. A device has one line: close it
+    /// before the next.
+    pub async fn sync(&self) -> Result<Sync, PairlightError> {
         let device = self.0.clone();
-        run(async move { Ok(Line::new(device.connect().await?)) }).await
+        run("LinkedAccount.sync", async move { Ok(Sync::new(device.sync().await?)) }).await
     }
 
     /// Erases everything that this device knows.
     pub async fn forget(&self) -> Result<(), PairlightError> {
         let device = self.0.clone();
-        run(async move { Ok(device.forget().await?) }).await
+        run("LinkedAccount.forget", async move { Ok(device.forget().await?) }).await
     }
 }
 
 #[uniffi::export]
 impl LinkingFlow {
     /// The next event; null after `Linked` or `Failed`.
-    pub async fn next_event(&self) -> Option<LinkingEvent> {
-        loop {
-            if let Some(event) = event(self.0.next_event().await?) {
-                return Some(event);
+    pub async fn next_event(&self) -> Result<Option<LinkingEvent>, PairlightError> {
+        contain_async("LinkingFlow.next_event", async {
+            loop {
+                match self.linking.next_event().await.map(event) {
+                    Some(Some(event)) => {
+                        let is_last = matches!(event, LinkingEvent::Linked { .. } | LinkingEvent::Failed { .. });
+                        self.is_over.fetch_or(is_last, Ordering::Relaxed);
+                        return Ok(Some(event));
+                    }
+                    Some(None) => {}
+                    None if self.is_over.swap(true, Ordering::Relaxed) => return Ok(None),
+                    // The threads were ended, or something below is broken: the app must not wait for ever.
+                    None => return Err(PairlightError::Ended),
+                }
             }
-        }
+        })
+        .await
     }
 
     /// The person typed the check code.
     pub async fn enter_check_code(&self, typed: String) -> Result<(), PairlightError> {
-        Ok(self.0.enter_check_code(&typed).await?)
+        contain_async("LinkingFlow.enter_check_code", async { Ok(self.linking.enter_check_code(&typed).await?) }).await
     }
 
     /// The person asks for a new code after a pause.
     pub async fn show_again(&self) -> Result<(), PairlightError> {
-        Ok(self.0.show_again().await?)
+        contain_async("LinkingFlow.show_again", async { Ok(self.linking.show_again().await?) }).await
     }
 
     /// The person closed the screen.
     pub async fn cancel(&self) -> Result<(), PairlightError> {
-        Ok(self.0.cancel().await?)
+        contain_async("LinkingFlow.cancel", async { Ok(self.linking.cancel().await?) }).await
     }
 }
 
@@ -162,7 +224,7 @@ fn event(event: LinkedEvent) -> Option<LinkingEvent> {
                 let modules = code.modules().iter().map(|dark| u8::from(*dark)).collect();
                 (u32::try_from(code.size()).unwrap_or_default(), modules)
             });
-            LinkingEvent::ShowCode { code: CodePicture { size, modules, shown_ms } }
+            LinkingEvent::ShowCode { code: CodePicture { size, modules, shown_ms, text } }
         }
         LinkedEvent::Paused => LinkingEvent::Paused,
         LinkedEvent::Reconnecting { after_ms } => LinkingEvent::Reconnecting { after_ms },

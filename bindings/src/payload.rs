@@ -2,6 +2,9 @@
 
 use pairlight_core::payload::{Payload, Severity};
 
+use crate::contain::contain;
+use crate::error::PairlightError;
+
 /// How careful the person should be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Enum)]
 pub enum Danger {
@@ -32,18 +35,24 @@ pub struct Meaning {
 
 /// Explains the content of a code. Nothing is ever opened.
 #[uniffi::export]
-pub fn explain(bytes: Vec<u8>) -> Meaning {
-    let payload = Payload::classify(&bytes);
-    Meaning {
-        kind: payload.kind_key().to_owned(),
-        title: payload.title(),
-        explanation: payload.explain(),
-        danger: match payload.severity() {
-            Severity::Ours => Danger::Ours,
-            Severity::Info => Danger::Info,
-            Severity::Caution => Danger::Caution,
-            Severity::Danger => Danger::Danger,
-        },
-        is_offer: matches!(payload, Payload::PairingOffer(_)),
+pub fn explain(content: Vec<u8>) -> Result<Meaning, PairlightError> {
+    contain("explain", || Ok(Meaning::of(&content)))
+}
+
+impl Meaning {
+    pub(crate) fn of(content: &[u8]) -> Self {
+        let payload = Payload::classify(content);
+        Self {
+            kind: payload.kind_key().to_owned(),
+            title: payload.title(),
+            explanation: payload.explain(),
+            danger: match payload.severity() {
+                Severity::Ours => Danger::Ours,
+                Severity::Info => Danger::Info,
+                Severity::Caution => Danger::Caution,
+                Severity::Danger => Danger::Danger,
+            },
+            is_offer: matches!(payload, Payload::PairingOffer(_)),
+        }
     }
 }

@@ -1,18 +1,18 @@
-//! The device that holds the account.
+//! The device that holds the account: links others.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use pairlight_core::net::{Pairing, Primary, RelayClient, RelayEndpoint};
+use pairlight_core::net::{Pairing, Primary};
 use pairlight_core::pairing::PrimaryEvent;
 use pairlight_core::payload::Payload;
 use pairlight_core::trust::{Finding, Grade, Policy, ScanSource};
-use pairlight_wire::id::{DeviceId, parse_hex};
-use pairlight_wire::list::RemovalReason;
 
-use crate::connection::Line;
+use crate::contain::contain_async;
 use crate::error::{EndedReason, PairlightError};
-use crate::runtime::run;
-use crate::vault::{KeyVault, open};
+use crate::host::{Approver, Clock, KeyWrap, RelayAddress, clock_or_system, open_store};
+use crate::runtime::{Owned, blocking, run};
+use crate::sync::Sync;
 
 /// Which evidence a link needs, and what it grants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Enum)]
@@ -134,36 +134,22 @@ pub enum PairingEvent {
     },
 }
 
-/// One device of the account.
-#[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
-pub struct Device {
-    /// 32 hexadecimal digits.
-    pub id: String,
-    /// Its name, when it can be read.
-    pub name: Option<String>,
-    /// Whether it is this device.
-    pub is_this: bool,
-    /// When it was linked, ms since 1970.
-    pub linked_ms: u64,
-    /// 1 weak, 2 medium, 3 strong; 0 unknown.
-    pub grade: u8,
-}
-
 /// The account, on the device that holds it.
-#[derive(Debug, uniffi::Object)]
-pub struct PrimaryAccount(Primary);
-
-/// A link that is under way.
-#[derive(Debug, uniffi::Object)]
-pub struct PairingFlow(Pairing);
-
-pub(crate) fn client(url: &str, key: &str) -> Result<RelayClient, PairlightError> {
-    let key = parse_hex(key).ok_or_else(|| PairlightError::misuse("the relay's key has 64 hexadecimal digits"))?;
-    Ok(RelayClient::new(RelayEndpoint::new(url, key)?)?)
+#[derive(uniffi::Object)]
+pub struct PrimaryAccount {
+    pub(crate) primary: Owned<Primary>,
+    approver: Option<Arc<dyn Approver>>,
 }
 
-pub(crate) fn device_id(id: &str) -> Result<DeviceId, PairlightError> {
-    DeviceId::from_hex(id).ok_or_else(|| PairlightError::misuse("a device id has 32 hexadecimal digits"))
+/// A link that is under way. Closing it ends the attempt without a word to the other side; `decline` or `cancel` first
+/// where there is time.
+#[derive(uniffi::Object)]
+pub struct PairingFlow {
+    pairing: Owned<Pairing>,
+    approver: Option<Arc<dyn Approver>>,
+    /// What the other device calls itself, once the review said so.
+    named: Mutex<String>,
+    is_over: AtomicBool,
 }
 
 pub(crate) fn grade_number(grade: Option<Grade>) -> u8 {
@@ -172,35 +158,37 @@ pub(crate) fn grade_number(grade: Option<Grade>) -> u8 {
 
 #[uniffi::export]
 impl PrimaryAccount {
-    /// Opens the account in the store at `path`, or makes one called `name`. `relay_key` is the relay's pinned
-    /// attestation key, 64 hexadecimal digits.
+    /// Opens the account in the store at `path`, or makes one called `name`. `approver` is asked before each approval
+    /// takes effect; without one the app answers for the unlock by itself.
     #[uniffi::constructor]
     pub async fn open(
         path: String,
-        vault: Arc<dyn KeyVault>,
-        relay_url: String,
-        relay_key: String,
+        key: Arc<dyn KeyWrap>,
+        relay: RelayAddress,
         policy: PolicyPreset,
         name: String,
+        approver: Option<Arc<dyn Approver>>,
+        clock: Option<Arc<dyn Clock>>,
     ) -> Result<Self, PairlightError> {
-        run(async move {
-            let client = client(&relay_url, &relay_key)?;
-            let store = blocking(move || open(&path, vault)).await?;
+        run("PrimaryAccount.open", async move {
+            let client = relay.client()?;
+            let store = open_store(path, key).await?;
             let policy = match policy {
                 PolicyPreset::Balanced => Policy::BALANCED,
                 PolicyPreset::Strict => Policy::STRICT,
                 PolicyPreset::StrongOnly => Policy::STRONG_ONLY,
                 PolicyPreset::Development => Policy::DEVELOPMENT,
             };
-            Ok(Self(Primary::open(store, client, policy, &name).await?))
+            let primary = Primary::open_at(store, client, policy, &name, clock_or_system(clock)).await?;
+            Ok(Self { primary: Owned::new(primary), approver })
         })
         .await
     }
 
     /// Links the device whose code was scanned: the bytes of a code that `explain` calls an offer.
     pub async fn link(&self, code: Vec<u8>, source: Source) -> Result<PairingFlow, PairlightError> {
-        let primary = self.0.clone();
-        run(async move {
+        let (primary, approver) = (self.primary.clone(), self.approver.clone());
+        run("PrimaryAccount.link", async move {
             let Payload::PairingOffer(offer) = Payload::classify(&code) else {
                 return Err(PairlightError::misuse("this code is not a linking code of this app"));
             };
@@ -209,93 +197,94 @@ impl PrimaryAccount {
                 Source::Picture => ScanSource::Picture,
                 Source::Pasted => ScanSource::Pasted,
             };
-            Ok(PairingFlow(primary.link(offer, source).await?))
+            Ok(PairingFlow::new(primary.link(offer, source).await?, approver))
         })
         .await
     }
 
     /// Goes on with links that were interrupted by the end of the app. Call it once after `open`.
     pub async fn resume(&self) -> Result<Vec<Arc<PairingFlow>>, PairlightError> {
-        let primary = self.0.clone();
-        let flows = run(async move { Ok(primary.resume().await?) }).await?;
-        Ok(flows.into_iter().map(|flow| Arc::new(PairingFlow(flow))).collect())
+        let (primary, approver) = (self.primary.clone(), self.approver.clone());
+        run("PrimaryAccount.resume", async move {
+            let flows = primary.resume().await?.into_iter();
+            Ok(flows.map(|flow| Arc::new(PairingFlow::new(flow, approver.clone()))).collect())
+        })
+        .await
     }
 
-    /// The account's devices.
-    pub async fn devices(&self) -> Result<Vec<Device>, PairlightError> {
-        let primary = self.0.clone();
-        let devices = run(async move { Ok(primary.devices().await?) }).await?;
-        Ok(devices
-            .into_iter()
-            .map(|device| Device {
-                id: device.id.to_hex(),
-                name: device.name,
-                is_this: device.is_this,
-                linked_ms: device.linked.unix_ms(),
-                grade: grade_number(device.grade),
-            })
-            .collect())
-    }
-
-    /// Takes a device off the account: its sessions end, its data is erased there.
-    pub async fn revoke(&self, device: String) -> Result<(), PairlightError> {
-        let (primary, device) = (self.0.clone(), device_id(&device)?);
-        run(async move { Ok(primary.revoke(device, RemovalReason::Revoked).await?) }).await
-    }
-
-    /// Gives a device another name.
-    pub async fn rename(&self, device: String, name: String) -> Result<(), PairlightError> {
-        let (primary, device) = (self.0.clone(), device_id(&device)?);
-        run(async move { Ok(primary.rename(device, &name).await?) }).await
-    }
-
-    /// Goes online.
-    pub async fn connect(&self) -> Result<Line, PairlightError> {
-        let primary = self.0.clone();
-        run(async move { Ok(Line::new(primary.connect().await?)) }).await
+    /// Goes online and keeps the records of all devices in step. A device has one line: close it before the next.
+    pub async fn sync(&self) -> Result<Sync, PairlightError> {
+        let primary = self.primary.clone();
+        run("PrimaryAccount.sync", async move { Ok(Sync::new(primary.sync().await?)) }).await
     }
 }
 
-/// Runs what blocks where that is allowed.
-pub(crate) async fn blocking<T, W>(work: W) -> Result<T, PairlightError>
-where
-    T: Send + 'static,
-    W: FnOnce() -> Result<T, PairlightError> + Send + 'static,
-{
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(|_| PairlightError::internal("a blocking task ended unexpectedly"))?
+impl PairingFlow {
+    fn new(pairing: Pairing, approver: Option<Arc<dyn Approver>>) -> Self {
+        Self { pairing: Owned::new(pairing), approver, named: Mutex::default(), is_over: AtomicBool::new(false) }
+    }
+
+    /// Whether the person unlocked the device, if the app wants that to be asked.
+    async fn confirmed(&self, name: &'static str) -> Result<(), PairlightError> {
+        let Some(approver) = self.approver.clone() else { return Ok(()) };
+        let device_name = self.named.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let confirmed = run(name, blocking(move || approver.confirms(device_name))).await?;
+        if confirmed { Ok(()) } else { Err(PairlightError::NotConfirmed) }
+    }
 }
 
 #[uniffi::export]
 impl PairingFlow {
     /// The next event; null after `Linked` or `Failed`.
-    pub async fn next_event(&self) -> Option<PairingEvent> {
-        loop {
-            if let Some(event) = event(self.0.next_event().await?) {
-                return Some(event);
+    pub async fn next_event(&self) -> Result<Option<PairingEvent>, PairlightError> {
+        contain_async("PairingFlow.next_event", async {
+            loop {
+                match self.pairing.next_event().await.map(event) {
+                    Some(Some(event)) => {
+                        if let PairingEvent::Review { approval } = &event {
+                            let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
+                            named.clone_from(&approval.device_name);
+                        }
+                        let is_last = matches!(event, PairingEvent::Linked { .. } | PairingEvent::Failed { .. });
+                        self.is_over.fetch_or(is_last, Ordering::Relaxed);
+                        return Ok(Some(event));
+                    }
+                    Some(None) => {}
+                    None if self.is_over.swap(true, Ordering::Relaxed) => return Ok(None),
+                    // The threads were ended, or something below is broken: the app must not wait for ever.
+                    None => return Err(PairlightError::Ended),
+                }
             }
-        }
+        })
+        .await
     }
 
-    /// The person approved, after unlocking the device.
+    /// The person approved. The device's own unlock is asked for first; when it is refused, the review goes on.
     pub async fn approve(&self) -> Result<(), PairlightError> {
-        Ok(self.0.approve().await?)
+        contain_async("PairingFlow.approve", async {
+            self.confirmed("PairingFlow.confirm").await?;
+            Ok(self.pairing.approve().await?)
+        })
+        .await
     }
 
     /// The person approved again, on the warning screen.
     pub async fn approve_again(&self) -> Result<(), PairlightError> {
-        Ok(self.0.approve_again().await?)
+        contain_async("PairingFlow.approve_again", async {
+            self.confirmed("PairingFlow.confirm").await?;
+            Ok(self.pairing.approve_again().await?)
+        })
+        .await
     }
 
     /// The person said no.
     pub async fn decline(&self) -> Result<(), PairlightError> {
-        Ok(self.0.decline().await?)
+        contain_async("PairingFlow.decline", async { Ok(self.pairing.decline().await?) }).await
     }
 
     /// The person closed the screen.
     pub async fn cancel(&self) -> Result<(), PairlightError> {
-        Ok(self.0.cancel().await?)
+        contain_async("PairingFlow.cancel", async { Ok(self.pairing.cancel().await?) }).await
     }
 }
 

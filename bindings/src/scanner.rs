@@ -1,13 +1,14 @@
 //! Camera frames in, codes and hints out.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Arc;
 
-use pairlight_core::Timestamp;
-use pairlight_core::frame::{LumaFrame, Rect, Rotation};
-use pairlight_core::scan::{ScanEffort, ScanOptions, Symbol};
+use pairlight_core::scan::{ScanEffort, ScanOptions};
 
+use crate::contain::{contain, contain_async};
 use crate::error::PairlightError;
-use crate::payload::{Meaning, explain};
+use crate::frame_slot::{FrameSlot, Taken};
+use crate::payload::Meaning;
+use crate::runtime::handle;
 
 /// The clockwise turn that makes the picture upright.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Enum)]
@@ -20,6 +21,19 @@ pub enum Turn {
     Half,
     /// 270 degrees.
     ThreeQuarters,
+}
+
+/// A part of a frame, in stored pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Record)]
+pub struct Region {
+    /// From the left.
+    pub left: u32,
+    /// From the top.
+    pub top: u32,
+    /// Pixels wide.
+    pub width: u32,
+    /// Pixels high.
+    pub height: u32,
 }
 
 /// How a luma plane lies in memory.
@@ -37,8 +51,8 @@ pub struct FrameInfo {
     pub turn: Turn,
     /// Whether it is mirrored, as front cameras do.
     pub mirrored: bool,
-    /// Region of interest in stored pixels: left, top, width, height. Codes outside are not seen.
-    pub crop: Option<Vec<u32>>,
+    /// Codes outside of it are not seen.
+    pub crop: Option<Region>,
     /// When the frame was taken, ms since 1970.
     pub taken_ms: u64,
 }
@@ -78,76 +92,120 @@ pub struct Hint {
     pub text: String,
 }
 
+/// What became of the frames of a scanner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, uniffi::Record)]
+pub struct ScanCounts {
+    /// Handed over.
+    pub submitted: u64,
+    /// Looked at.
+    pub scanned: u64,
+    /// Replaced by a newer one before anybody looked.
+    pub dropped: u64,
+}
+
 /// What one frame gave.
 #[derive(Debug, Clone, PartialEq, uniffi::Record)]
 pub struct ScanReport {
-    /// All codes in the frame.
+    /// All codes in the frame, and those that were announced by a report which nobody took.
     pub codes: Vec<ScannedCode>,
     /// Why nothing was read; empty when something was.
     pub hints: Vec<Hint>,
     /// Whether a code seems to be in view, read or not.
     pub saw_code: bool,
+    /// How many times nearer a code that is too small should appear.
+    pub zoom: Option<f32>,
+    /// Whether the torch would help.
+    pub torch: bool,
+    /// Width of the upright frame that the corners lie in, pixels.
+    pub width: u32,
+    /// Its height.
+    pub height: u32,
+    /// When the frame was taken, ms since 1970.
+    pub taken_ms: u64,
+    /// The counts at that time.
+    pub counts: ScanCounts,
 }
 
-/// Reads codes from the frames of one camera.
+/// What became of a frame that was handed over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Enum)]
+pub enum FrameFate {
+    /// It is looked at next.
+    Waits,
+    /// The same, and one that waited is dropped for it.
+    ReplacedOlder,
+}
+
+/// Reads codes from the frames of one camera, on threads of this library.
 #[derive(Debug, uniffi::Object)]
-pub struct Scanner(Mutex<pairlight_core::scan::Scanner>);
+pub struct Scanner(Arc<FrameSlot>);
+
+impl Drop for Scanner {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
 
 #[uniffi::export]
 impl Scanner {
     /// For a camera (`thorough` = false: cheap, spread over frames) or for pictures (`thorough` = true).
     #[uniffi::constructor]
-    pub fn new(thorough: bool) -> Self {
-        let effort = if thorough { ScanEffort::Thorough } else { ScanEffort::Live };
-        Self(Mutex::new(pairlight_core::scan::Scanner::new(ScanOptions { effort, all_symbols: false })))
+    pub fn new(thorough: bool) -> Result<Self, PairlightError> {
+        contain("Scanner.new", || {
+            let effort = if thorough { ScanEffort::Thorough } else { ScanEffort::Live };
+            let reader = pairlight_core::scan::Scanner::new(ScanOptions { effort, all_symbols: false });
+            Ok(Self(FrameSlot::new(reader)))
+        })
     }
 
-    /// Scans one luma plane, which is read in place and not copied across the boundary.
-    pub fn scan(&self, luma: &[u8], info: FrameInfo) -> Result<ScanReport, PairlightError> {
-        let frame = frame(luma, &info)?;
-        let mut scanner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let outcome = scanner.scan(&frame, Timestamp::from_unix_ms(info.taken_ms));
-        drop(scanner);
-        let is_new = |symbol: &Symbol| {
-            outcome.events.iter().any(|pairlight_core::scan::Event::Found(found)| found.bytes == symbol.bytes)
-        };
-        let codes = outcome.symbols.iter().map(|symbol| code(symbol, is_new(symbol))).collect();
-        let hints = outcome.hints.iter();
-        let hints = hints.map(|hint| Hint { key: hint.key().to_owned(), text: hint.text().to_owned() }).collect();
-        Ok(ScanReport { codes, hints, saw_code: outcome.stats.saw_code() })
+    /// Hands over a luma plane and returns at once; [`next_report`](Self::next_report) says what was in it. The plane
+    /// crosses the border as the caller's own memory. It is free again when this returns: the slot keeps one copy. If
+    /// older frames wait, the newest wins.
+    pub fn submit(&self, luma: &[u8], info: FrameInfo) -> Result<FrameFate, PairlightError> {
+        contain("Scanner.submit", || {
+            let threads = handle()?;
+            let (fate, begins) = self.0.put(luma, info)?;
+            if begins {
+                let slot = Arc::clone(&self.0);
+                drop(threads.spawn_blocking(move || slot.read_all()));
+            }
+            Ok(fate)
+        })
+    }
+
+    /// What the frame that was looked at last gave; waits for one that was not taken yet. Null after `close`.
+    pub async fn next_report(&self) -> Result<Option<ScanReport>, PairlightError> {
+        contain_async("Scanner.next_report", async {
+            loop {
+                let changed = self.0.changed.notified();
+                match self.0.take() {
+                    Taken::Report(report) => return Ok(Some(report)),
+                    Taken::Failed(error) => return Err(error),
+                    Taken::Closed => return Ok(None),
+                    Taken::Nothing => changed.await,
+                }
+            }
+        })
+        .await
     }
 
     /// Announces whatever is in view once more.
-    pub fn rearm(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).rearm();
+    pub fn rearm(&self) -> Result<(), PairlightError> {
+        contain("Scanner.rearm", || {
+            self.0.rearm();
+            Ok(())
+        })
     }
-}
 
-fn frame<'a>(luma: &'a [u8], info: &FrameInfo) -> Result<LumaFrame<'a>, PairlightError> {
-    let (row, pixel) = (info.row_stride as usize, info.pixel_stride as usize);
-    let mut frame = LumaFrame::new(luma, info.width, info.height, row, pixel).map_err(PairlightError::misuse)?;
-    if let Some(crop) = &info.crop {
-        let &[x, y, width, height] = crop.as_slice() else {
-            return Err(PairlightError::misuse("a region has four numbers: left, top, width, height"));
-        };
-        frame = frame.crop(Rect { x, y, width, height }).map_err(PairlightError::misuse)?;
+    /// How many frames were handed over, looked at and dropped.
+    pub fn counts(&self) -> Result<ScanCounts, PairlightError> {
+        contain("Scanner.counts", || Ok(self.0.counts()))
     }
-    let rotation = match info.turn {
-        Turn::None => Rotation::R0,
-        Turn::Quarter => Rotation::R90,
-        Turn::Half => Rotation::R180,
-        Turn::ThreeQuarters => Rotation::R270,
-    };
-    Ok(frame.rotated(rotation).mirrored(info.mirrored))
-}
 
-fn code(symbol: &Symbol, is_new: bool) -> ScannedCode {
-    ScannedCode {
-        bytes: symbol.bytes.clone(),
-        text: symbol.text.clone(),
-        meaning: explain(symbol.bytes.clone()),
-        corners: symbol.corners.iter().map(|corner| ScannedPoint { x: corner.x, y: corner.y }).collect(),
-        version: symbol.version,
-        is_new,
+    /// Ends it: frames are refused, `next_report` gives null.
+    pub fn stop(&self) -> Result<(), PairlightError> {
+        contain("Scanner.stop", || {
+            self.0.close();
+            Ok(())
+        })
     }
 }

@@ -1,21 +1,54 @@
-//! A whole link through the binding objects, from a drawn code to messages both ways; and the generated sources.
+//! A whole link through the binding objects, from a drawn code to messages both ways.
 
-use std::process::Command;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 
 use pairlight_bindings::*;
-use pairlight_relay::{Limits, Relay, RelayConfig};
+use pairlight_relay::{Limits, Relay, RelayConfig, RelayHandle};
 
 /// A key store in memory: turns each bit, so that what is stored is not the key itself.
 #[derive(Debug)]
-struct SoftVault;
+struct SoftKey;
 
-impl KeyVault for SoftVault {
+impl KeyWrap for SoftKey {
     fn wrap(&self, key: Vec<u8>) -> Result<Vec<u8>, PairlightError> {
         Ok(key.into_iter().map(|byte| !byte).collect())
     }
     fn unwrap_key(&self, wrapped: Vec<u8>) -> Result<Vec<u8>, PairlightError> {
         self.wrap(wrapped)
+    }
+}
+
+/// A person who unlocks the phone at the second request.
+#[derive(Debug, Default)]
+struct Hesitant(AtomicU32);
+
+impl Approver for Hesitant {
+    fn confirms(&self, device_name: String) -> Result<bool, PairlightError> {
+        assert_eq!(device_name, "Laptop");
+        let thread = std::thread::current().name().unwrap_or_default().to_owned();
+        assert!(thread.starts_with("pairlight-"), "asked on {thread}");
+        Ok(self.0.fetch_add(1, Ordering::SeqCst) > 0)
+    }
+}
+
+/// A clock that stands an hour before the system's.
+struct Slow;
+
+impl Clock for Slow {
+    fn now_ms(&self) -> u64 {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+        since.as_millis() as u64 - 3_600_000
+    }
+}
+
+static LINES: Mutex<Vec<(LogLevel, String, String)>> = Mutex::new(Vec::new());
+
+struct Notebook;
+
+impl LogSink for Notebook {
+    fn line(&self, level: LogLevel, place: String, text: String) {
+        LINES.lock().unwrap().push((level, place, text));
     }
 }
 
@@ -47,140 +80,183 @@ fn photograph(code: &CodePicture) -> (Vec<u8>, FrameInfo) {
     (luma, info)
 }
 
-#[tokio::test]
-async fn a_scanned_plane_becomes_a_linked_device_that_can_talk() {
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    fn path(&self, name: &str) -> String {
+        self.0.path().join(name).to_str().unwrap().to_owned()
+    }
+
+    async fn phone(&self, relay: &RelayAddress, clock: Option<Arc<dyn Clock>>) -> PrimaryAccount {
+        let (path, person) = (self.path("phone.db"), Arc::<Hesitant>::default());
+        let (key, relay, policy) = (Arc::new(SoftKey), relay.clone(), PolicyPreset::Development);
+        PrimaryAccount::open(path, key, relay, policy, "Phone".into(), Some(person), clock).await.unwrap()
+    }
+}
+
+async fn start_relay() -> (RelayHandle, RelayAddress) {
     let config = RelayConfig { limits: Limits::generous(), ..RelayConfig::default() };
     let relay = Relay::spawn(config).await.unwrap();
     let key: String = relay.attestation_pk().iter().map(|byte| format!("{byte:02x}")).collect();
-    let folder = tempfile::tempdir().unwrap();
-    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
-    let phone = PrimaryAccount::open(
-        path("phone.db"),
-        Arc::new(SoftVault),
-        relay.url(),
-        key.clone(),
-        PolicyPreset::Development,
-        "Phone".into(),
-    )
-    .await
-    .unwrap();
-    let laptop = LinkedAccount::open(path("laptop.db"), Arc::new(SoftVault), relay.url(), key).await.unwrap();
-    assert!(!laptop.is_linked().await.unwrap());
-    let linking = laptop.link("Laptop".into(), "Linux".into(), "test".into()).await.unwrap();
-    let Some(LinkingEvent::ShowCode { code }) = linking.next_event().await else { panic!("no code") };
+    let address = RelayAddress { url: relay.url(), key };
+    (relay, address)
+}
 
-    let scanner = Scanner::new(false);
+#[tokio::test]
+async fn a_scanned_plane_becomes_a_linked_device_that_can_talk() {
+    start_logging(LogLevel::Trace, Arc::new(Notebook)).unwrap();
+    assert!(matches!(start_logging(LogLevel::Trace, Arc::new(Notebook)), Err(PairlightError::Misuse { .. })));
+    let (_relay, address) = start_relay().await;
+    let folder = Folder(tempfile::tempdir().unwrap());
+    let phone = folder.phone(&address, None).await;
+    let laptop = LinkedAccount::open(folder.path("laptop.db"), Arc::new(SoftKey), address, None).await.unwrap();
+    assert_eq!(laptop.standing().await.unwrap(), None);
+    let linking = laptop.link("Laptop".into(), "Linux".into(), "test".into()).await.unwrap();
+    let Some(LinkingEvent::ShowCode { code }) = linking.next_event().await.unwrap() else { panic!("no code") };
+
+    let scanner = Scanner::new(false).unwrap();
     let (luma, info) = photograph(&code);
-    let report = scanner.scan(&luma, info.clone()).unwrap();
+    assert_eq!(scanner.submit(&luma, info.clone()).unwrap(), FrameFate::Waits);
+    let report = scanner.next_report().await.unwrap().unwrap();
     let scanned = report.codes.first().expect("the plane is read");
     assert!(scanned.meaning.is_offer && scanned.is_new && scanned.version == 4);
-    assert!(!scanner.scan(&luma, info.clone()).unwrap().codes[0].is_new, "a content is new once");
-    let short = scanner.scan(&luma[..100], info);
+    assert_eq!((report.width, report.height), (info.width, info.height));
+    scanner.submit(&luma, info.clone()).unwrap();
+    assert!(!scanner.next_report().await.unwrap().unwrap().codes[0].is_new, "a content is new once");
+    scanner.rearm().unwrap();
+    scanner.submit(&luma, info.clone()).unwrap();
+    assert!(scanner.next_report().await.unwrap().unwrap().codes[0].is_new, "and again when asked for");
+    let short = scanner.submit(&luma[..100], info);
     assert!(matches!(short, Err(PairlightError::Misuse { .. })), "a short buffer is the caller's mistake");
 
     let pairing = phone.link(scanned.bytes.clone(), Source::LiveCamera).await.unwrap();
-    let (mut device, mut digits) = (None, None);
-    while let Some(event) = pairing.next_event().await {
+    let (mut device, mut secrets) = (None, vec![code.text.clone()]);
+    while let Some(event) = pairing.next_event().await.unwrap() {
         match event {
             PairingEvent::Review { approval } => {
                 assert_eq!(approval.device_name, "Laptop");
+                assert_eq!(pairing.approve().await, Err(PairlightError::NotConfirmed), "nobody unlocked the phone");
                 pairing.approve().await.unwrap();
             }
-            PairingEvent::ShowCheckCode { digits: shown } => {
-                digits = Some(shown.clone());
-                while linking.next_event().await != Some(LinkingEvent::EnterCheckCode) {}
-                linking.enter_check_code(shown).await.unwrap();
+            PairingEvent::ShowCheckCode { digits } => {
+                assert_eq!(digits.len(), 7);
+                secrets.push(digits.clone());
+                while linking.next_event().await.unwrap() != Some(LinkingEvent::EnterCheckCode) {}
+                linking.enter_check_code(digits).await.unwrap();
             }
             PairingEvent::Linked { device: id } => device = Some(id),
             PairingEvent::Failed { reason } => panic!("{reason:?}"),
             _ => {}
         }
     }
-    assert_eq!(digits.unwrap().len(), 7);
+    assert_eq!(pairing.next_event().await, Ok(None), "the end stays the end");
+    assert_eq!(pairing.approve().await, Err(PairlightError::Ended));
     let mut primary = None;
-    while let Some(event) = linking.next_event().await {
+    while let Some(event) = linking.next_event().await.unwrap() {
         if let LinkingEvent::Linked { primary: id, .. } = event {
             primary = id;
         }
     }
     let (device, primary) = (device.unwrap(), primary.unwrap());
-    assert!(laptop.is_linked().await.unwrap());
-    assert_eq!(phone.devices().await.unwrap().len(), 2);
+    assert_eq!(laptop.standing().await.unwrap().unwrap().device, device);
+    phone.rename(device.clone(), "Kim's laptop".into()).await.unwrap();
+    let devices = phone.devices().await.unwrap();
+    assert_eq!(
+        devices.iter().map(|known| known.name.as_deref()).collect::<Vec<_>>(),
+        [Some("Phone"), Some("Kim's laptop")]
+    );
 
-    let (phone_line, laptop_line) = (phone.connect().await.unwrap(), laptop.connect().await.unwrap());
-    laptop_line.send(primary.clone(), b"hello".to_vec()).await.unwrap();
-    assert_eq!(message(&phone_line).await, b"hello");
+    let (phone_line, laptop_line) = (phone.sync().await.unwrap(), laptop.sync().await.unwrap());
+    laptop_line.send_bytes(primary.clone(), b"hello".to_vec()).await.unwrap();
+    let arrived = until(&phone_line, |event| match event {
+        SyncEvent::Line { event: LineEvent::Message { body, .. } } => Some(body),
+        _ => None,
+    });
+    assert_eq!(arrived.await, b"hello");
+    let talk = laptop_line.begin_conversation("Kim".into()).await.unwrap();
+    laptop_line.send(talk.clone(), "me".into(), "see you at eight".into()).await.unwrap();
+    let group = until(&phone_line, |event| match event {
+        SyncEvent::Changed { records } => records.into_iter().find(|record| record.collection == "message")?.group,
+        _ => None,
+    });
+    assert_eq!(group.await, talk);
+    let page = phone_line.messages(talk, None, 10).await.unwrap();
+    assert_eq!((page.len(), page[0].text.as_str()), (1, "see you at eight"));
+    // The report of the linked device came with its line.
+    assert!(phone.devices().await.unwrap().iter().any(|known| known.last_check_in_ms.is_some()));
+
     phone.revoke(device).await.unwrap();
-    loop {
-        match laptop_line.next_event().await.expect("an end") {
-            LineEvent::Removed { .. } => break,
-            LineEvent::Failed { error } => panic!("{error}"),
-            _ => {}
-        }
-    }
-    assert!(!laptop.is_linked().await.unwrap());
+    until(&laptop_line, |event| match event {
+        SyncEvent::Line { event: LineEvent::Removed { .. } } => Some(()),
+        SyncEvent::Line { event: LineEvent::Failed { error } } => panic!("{error}"),
+        _ => None,
+    })
+    .await;
+    assert_eq!(laptop.standing().await.unwrap(), None, "a removed device keeps nothing");
+    assert_eq!(phone.removed_devices().await.unwrap().len(), 1);
     let foreign = phone.link(b"https://example.org".to_vec(), Source::LiveCamera).await;
     assert!(matches!(foreign.map(|_| ()), Err(PairlightError::Misuse { .. })));
+
+    let lines = LINES.lock().unwrap().clone();
+    assert!(lines.iter().any(|(level, ..)| *level >= LogLevel::Debug), "nothing was told: {lines:?}");
+    assert!(lines.iter().all(|(_, place, _)| place.starts_with("pairlight")));
+    secrets.extend(["see you at eight".to_owned(), "hello".to_owned(), "Kim".to_owned()]);
+    for secret in secrets {
+        assert_eq!(lines.iter().find(|(.., text)| text.contains(&secret)), None, "a line holds a secret");
+    }
 }
 
-async fn message(line: &Line) -> Vec<u8> {
+/// Takes events until one gives what is waited for.
+async fn until<T>(line: &Sync, mut wanted: impl FnMut(SyncEvent) -> Option<T>) -> T {
     loop {
-        if let LineEvent::Message { body, .. } = line.next_event().await.expect("the line is open") {
-            return body;
+        if let Some(found) = wanted(line.next_event().await.unwrap().expect("the line is open")) {
+            return found;
         }
     }
 }
 
-#[test]
-fn kotlin_and_swift_sources_are_generated_with_the_names_of_the_api() {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let folder = tempfile::tempdir().unwrap();
-    let built = Command::new(&cargo)
-        .args([
-            "build",
-            "--locked",
-            "-p",
-            "pairlight-bindings",
-            "--lib",
-            "--bin",
-            "uniffi-bindgen",
-            "--features",
-            "bindgen",
-        ])
-        .status()
-        .unwrap();
-    assert!(built.success());
-    // The test itself lies in <target>/<profile>/deps.
-    let here = std::env::current_exe().unwrap();
-    let target = here.parent().unwrap().parent().unwrap();
-    let name = format!("{}pairlight_bindings{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
-    let bindgen = target.join(format!("uniffi-bindgen{}", std::env::consts::EXE_SUFFIX));
-    for (language, names) in [
-        ("kotlin", ["class Scanner", "suspend fun `nextEvent`", "interface KeyVault", "sealed class PairingEvent"]),
-        ("swift", ["open class Scanner", "func nextEvent() async", "protocol KeyVault", "enum PairingEvent"]),
-    ] {
-        let out = folder.path().join(language);
-        let made = Command::new(&bindgen)
-            .args(["generate", "--no-format", "--language", language, "--out-dir"])
-            .arg(&out)
-            .arg(target.join(&name))
-            .output()
-            .unwrap();
-        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-        let mut source = String::new();
-        let mut folders = vec![out];
-        while let Some(folder) = folders.pop() {
-            for entry in std::fs::read_dir(folder).unwrap() {
-                let path = entry.unwrap().path();
-                if path.is_dir() {
-                    folders.push(path);
-                } else if let Ok(text) = std::fs::read_to_string(path) {
-                    source.push_str(&text);
-                }
-            }
-        }
-        for name in names {
-            assert!(source.contains(name), "{language} lacks {name}");
-        }
+#[tokio::test]
+async fn the_newest_frame_wins_and_what_was_announced_is_not_lost() {
+    let (_relay, address) = start_relay().await;
+    let folder = Folder(tempfile::tempdir().unwrap());
+    let laptop = LinkedAccount::open(folder.path("laptop.db"), Arc::new(SoftKey), address, None).await.unwrap();
+    let linking = laptop.link("Laptop".into(), "Linux".into(), "test".into()).await.unwrap();
+    let Some(LinkingEvent::ShowCode { code }) = linking.next_event().await.unwrap() else { panic!("no code") };
+    let (luma, info) = photograph(&code);
+
+    let scanner = Scanner::new(false).unwrap();
+    for _ in 0..200 {
+        scanner.submit(&luma, info.clone()).unwrap();
     }
+    let counts = loop {
+        let counts = scanner.counts().unwrap();
+        if counts.scanned + counts.dropped == counts.submitted {
+            break counts;
+        }
+        tokio::task::yield_now().await;
+    };
+    assert_eq!(counts.submitted, 200);
+    assert!(counts.scanned >= 1 && counts.dropped >= 1, "{counts:?}");
+    // Nobody took a report meanwhile: one is left, and it still announces the code.
+    let report = scanner.next_report().await.unwrap().unwrap();
+    assert_eq!(report.codes.iter().filter(|code| code.is_new).count(), 1);
+    scanner.stop().unwrap();
+    assert_eq!(scanner.next_report().await, Ok(None));
+    assert_eq!(scanner.submit(&luma, info), Err(PairlightError::Ended));
+}
+
+#[tokio::test]
+async fn a_call_that_is_dropped_ends_its_work_and_leaves_the_account_usable() {
+    let (_relay, address) = start_relay().await;
+    let folder = Folder(tempfile::tempdir().unwrap());
+    let phone = folder.phone(&address, Some(Arc::new(Slow))).await;
+    {
+        // Polled once, then dropped while it waits for the disk or the network.
+        let mut link = Box::pin(phone.revoke("00".repeat(16)));
+        let once = std::future::poll_fn(|context| std::task::Poll::Ready(link.as_mut().poll(context).is_pending()));
+        assert!(once.await, "it waits");
+    }
+    assert!(matches!(phone.revoke("00".repeat(16)).await, Err(PairlightError::Misuse { .. })));
+    let linked = phone.devices().await.unwrap()[0].linked_ms;
+    assert!(Slow.now_ms().abs_diff(linked) < 600_000, "the app's clock counts");
 }

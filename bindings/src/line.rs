@@ -1,10 +1,8 @@
-//! The live line of a device: messages both ways, the list, removal.
+//! What happens on the live line of a device: reach, messages, the list, removal.
 
-use pairlight_core::net::{Connection, ConnectionEvent};
-use pairlight_wire::envelope::EnvelopeKind;
+use pairlight_core::net::ConnectionEvent;
 
 use crate::error::PairlightError;
-use crate::primary::device_id;
 
 /// What happens on a line.
 #[derive(Debug, Clone, PartialEq, Eq, uniffi::Enum)]
@@ -16,7 +14,7 @@ pub enum LineEvent {
         /// Pause before the next try, ms.
         retry_ms: u64,
     },
-    /// A message.
+    /// Bytes that another device sent with `Sync.send_bytes`.
     Message {
         /// Sender's id.
         from: String,
@@ -96,54 +94,34 @@ pub enum LineEvent {
     },
 }
 
-/// A live line. Closing it goes offline.
-#[derive(Debug, uniffi::Object)]
-pub struct Line(Connection);
-
-impl Line {
-    pub(crate) fn new(connection: Connection) -> Self {
-        Self(connection)
-    }
-}
-
-#[uniffi::export]
-impl Line {
-    /// The next event; null after the last.
-    pub async fn next_event(&self) -> Option<LineEvent> {
-        let event = self.0.next_event().await?;
-        Some(match event {
-            ConnectionEvent::Online => LineEvent::Online,
+impl From<ConnectionEvent> for LineEvent {
+    fn from(event: ConnectionEvent) -> Self {
+        match event {
+            ConnectionEvent::Online => Self::Online,
             ConnectionEvent::Offline { retry_in } => {
-                LineEvent::Offline { retry_ms: u64::try_from(retry_in.as_millis()).unwrap_or(u64::MAX) }
+                Self::Offline { retry_ms: u64::try_from(retry_in.as_millis()).unwrap_or(u64::MAX) }
             }
-            ConnectionEvent::Message { from, kind: _, body } => LineEvent::Message { from: from.to_hex(), body },
-            ConnectionEvent::Unreadable { from } => LineEvent::Unreadable { from: from.to_hex() },
-            ConnectionEvent::ListChanged { .. } => LineEvent::DevicesChanged,
-            ConnectionEvent::Withheld { from } => LineEvent::Withheld { from: from.to_hex() },
+            ConnectionEvent::Message { from, kind: _, body } => Self::Message { from: from.to_hex(), body },
+            ConnectionEvent::Unreadable { from } => Self::Unreadable { from: from.to_hex() },
+            ConnectionEvent::ListChanged { .. } => Self::DevicesChanged,
+            ConnectionEvent::Withheld { from } => Self::Withheld { from: from.to_hex() },
             ConnectionEvent::Leased { until, because, .. } => {
-                LineEvent::Leased { until_ms: until.unix_ms(), restriction: because.map(|row| row.text().to_owned()) }
+                Self::Leased { until_ms: until.unix_ms(), restriction: because.map(|row| row.text().to_owned()) }
             }
-            ConnectionEvent::Silent { for_ms } => LineEvent::Silent { for_ms },
-            ConnectionEvent::Locked(row) => LineEvent::Locked { reason: row.text().to_owned() },
+            ConnectionEvent::Silent { for_ms } => Self::Silent { for_ms },
+            ConnectionEvent::Locked(row) => Self::Locked { reason: row.text().to_owned() },
             ConnectionEvent::Forked(fork) => {
-                LineEvent::Forked { epoch: fork.epoch, ours: fork.ours.to_vec(), theirs: fork.theirs.to_vec() }
+                Self::Forked { epoch: fork.epoch, ours: fork.ours.to_vec(), theirs: fork.theirs.to_vec() }
             }
-            ConnectionEvent::RolledBack { .. } => LineEvent::RolledBack,
+            ConnectionEvent::RolledBack { .. } => Self::RolledBack,
             ConnectionEvent::Discrepancy { device, row, .. } => {
-                LineEvent::Discrepancy { device: device.to_hex(), words: row.text().to_owned() }
+                Self::Discrepancy { device: device.to_hex(), words: row.text().to_owned() }
             }
-            ConnectionEvent::Notice(notice) => {
-                LineEvent::Notice { device: notice.device.to_hex(), words: notice.text() }
-            }
-            ConnectionEvent::SessionReset { peer } => LineEvent::SessionReset { device: peer.to_hex() },
-            ConnectionEvent::Removed(reason) => LineEvent::Removed { reason: reason.text().to_owned() },
-            ConnectionEvent::Refused(_) => LineEvent::Refused,
-            ConnectionEvent::Failed(error) => LineEvent::Failed { error: error.into() },
-        })
-    }
-
-    /// Seals a message for a device of the account and waits until the relay has stored it.
-    pub async fn send(&self, to: String, body: Vec<u8>) -> Result<(), PairlightError> {
-        Ok(self.0.send(device_id(&to)?, EnvelopeKind::Application, &body).await?)
+            ConnectionEvent::Notice(notice) => Self::Notice { device: notice.device.to_hex(), words: notice.text() },
+            ConnectionEvent::SessionReset { peer } => Self::SessionReset { device: peer.to_hex() },
+            ConnectionEvent::Removed(reason) => Self::Removed { reason: reason.text().to_owned() },
+            ConnectionEvent::Refused(_) => Self::Refused,
+            ConnectionEvent::Failed(error) => Self::Failed { error: error.into() },
+        }
     }
 }

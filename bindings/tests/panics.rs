@@ -1,0 +1,246 @@
+//! A panic in any exported function becomes `Internal`, and the next call works. A program of its own: panics are planted
+//! through a file that its environment names. Also: which functions are exported, read from the sources.
+
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::OnceLock;
+
+use pairlight_bindings::*;
+use pairlight_relay::{Limits, Relay, RelayConfig};
+
+#[derive(Debug)]
+struct SoftKey;
+
+impl KeyWrap for SoftKey {
+    fn wrap(&self, key: Vec<u8>) -> Result<Vec<u8>, PairlightError> {
+        Ok(key.into_iter().map(|byte| !byte).collect())
+    }
+    fn unwrap_key(&self, wrapped: Vec<u8>) -> Result<Vec<u8>, PairlightError> {
+        self.wrap(wrapped)
+    }
+}
+
+struct Silent;
+
+impl LogSink for Silent {
+    fn line(&self, _: LogLevel, _: String, _: String) {}
+}
+
+struct Yes;
+
+impl Approver for Yes {
+    fn confirms(&self, _: String) -> Result<bool, PairlightError> {
+        Ok(true)
+    }
+}
+
+/// Where the name of the function that shall panic is written.
+fn file() -> &'static Path {
+    static FILE: OnceLock<PathBuf> = OnceLock::new();
+    FILE.get_or_init(|| PathBuf::from(std::env::var_os("PAIRLIGHT_PANIC_IN").expect("given by the parent")))
+}
+
+fn plant(name: &str) {
+    std::fs::write(file(), name).unwrap();
+}
+
+fn is_internal<T>(name: &str, outcome: Result<T, PairlightError>) {
+    assert_eq!(outcome.err(), Some(PairlightError::Internal { what: name.to_owned() }), "{name}");
+}
+
+/// Names of what is exported: the methods of each `#[uniffi::export]` block and the exported functions.
+fn exported() -> Vec<String> {
+    let mut names = Vec::new();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let Ok(source) = std::fs::read_to_string(&path) else { continue };
+        for block in source.split("#[uniffi::export]\n").skip(1) {
+            let block = block.split("\n}\n").next().unwrap();
+            let owner = block.strip_prefix("impl ").and_then(|rest| rest.split(' ').next());
+            for line in block.lines() {
+                let line = line.trim_start();
+                let Some(rest) = line.strip_prefix("pub fn ").or_else(|| line.strip_prefix("pub async fn ")) else {
+                    continue;
+                };
+                let name = rest.split('(').next().unwrap();
+                names.push(owner.map_or(name.to_owned(), |owner| format!("{owner}.{name}")));
+                let body = block.split(&format!("fn {name}(")).nth(1).unwrap();
+                let own = format!("\"{}\"", names.last().unwrap());
+                let next = body.find("    pub ").unwrap_or(body.len());
+                assert!(body[..next].contains(&own), "{} is not contained under its name", names.last().unwrap());
+            }
+        }
+    }
+    names.sort();
+    names
+}
+
+struct Tried(Vec<String>);
+
+impl Tried {
+    async fn call<T>(&mut self, name: &str, call: impl Future<Output = Result<T, PairlightError>>) {
+        plant(name);
+        is_internal(name, call.await);
+        plant("");
+        self.0.push(name.to_owned());
+    }
+
+    fn now<T>(&mut self, name: &str, call: impl FnOnce() -> Result<T, PairlightError>) {
+        plant(name);
+        is_internal(name, call());
+        plant("");
+        self.0.push(name.to_owned());
+    }
+}
+
+fn dark_frame() -> (Vec<u8>, FrameInfo) {
+    let info = FrameInfo {
+        width: 64,
+        height: 64,
+        row_stride: 64,
+        pixel_stride: 1,
+        turn: Turn::None,
+        mirrored: false,
+        crop: None,
+        taken_ms: 1,
+    };
+    (vec![0; 64 * 64], info)
+}
+
+#[test]
+fn a_panic_planted_in_each_exported_function_is_an_internal_error_and_the_process_lives() {
+    let folder = tempfile::tempdir().unwrap();
+    let planted = folder.path().join("planted");
+    std::fs::write(&planted, "").unwrap();
+    // A child with the environment that this program must not set for itself: threads may read it already.
+    if std::env::var_os("PAIRLIGHT_PANIC_IN").is_none() {
+        let me = std::env::current_exe().unwrap();
+        let child = std::process::Command::new(me)
+            .args(["--exact", "a_panic_planted_in_each_exported_function_is_an_internal_error_and_the_process_lives"])
+            .env("PAIRLIGHT_PANIC_IN", &planted)
+            .output()
+            .unwrap();
+        assert!(child.status.success(), "{}", String::from_utf8_lossy(&child.stdout));
+        return;
+    }
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap().block_on(each());
+}
+
+async fn each() {
+    let config = RelayConfig { limits: Limits::generous(), ..RelayConfig::default() };
+    let relay = Relay::spawn(config).await.unwrap();
+    let key: String = relay.attestation_pk().iter().map(|byte| format!("{byte:02x}")).collect();
+    let address = RelayAddress { url: relay.url(), key };
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let mut tried = Tried(Vec::new());
+
+    tried.now("explain", || explain(b"x".to_vec()));
+    tried.now("activity", activity);
+    tried.now("set_log_level", || set_log_level(LogLevel::Info));
+    tried.now("start_logging", || start_logging(LogLevel::Info, Arc::new(Silent)));
+    tried.now("shutdown", shutdown);
+
+    tried.now("Scanner.new", || Scanner::new(false));
+    let scanner = Scanner::new(false).unwrap();
+    let (plane, info) = dark_frame();
+    tried.now("Scanner.submit", || scanner.submit(&plane, info.clone()));
+    tried.call("Scanner.next_report", scanner.next_report()).await;
+    tried.now("Scanner.rearm", || scanner.rearm());
+    tried.now("Scanner.counts", || scanner.counts());
+    tried.now("Scanner.stop", || scanner.stop());
+    // Not a call of the app's, but it runs because of one: the app hears of it, and the next frame is read.
+    plant("Scanner.read");
+    scanner.submit(&plane, info.clone()).unwrap();
+    is_internal("Scanner.read", scanner.next_report().await);
+    plant("");
+    scanner.submit(&plane, info).unwrap();
+    assert!(scanner.next_report().await.unwrap().is_some());
+
+    let open = || {
+        let (path, address, yes) = (path("phone.db"), address.clone(), Arc::new(Yes));
+        PrimaryAccount::open(path, Arc::new(SoftKey), address, PolicyPreset::Development, "P".into(), Some(yes), None)
+    };
+    tried.call("PrimaryAccount.open", open()).await;
+    let phone = open().await.unwrap();
+    let nobody = "00".repeat(16);
+    tried.call("PrimaryAccount.link", phone.link(Vec::new(), Source::Pasted)).await;
+    tried.call("PrimaryAccount.resume", phone.resume()).await;
+    tried.call("PrimaryAccount.sync", phone.sync()).await;
+    tried.call("PrimaryAccount.devices", phone.devices()).await;
+    tried.call("PrimaryAccount.removed_devices", phone.removed_devices()).await;
+    tried.call("PrimaryAccount.revoke", phone.revoke(nobody.clone())).await;
+    tried.call("PrimaryAccount.revoke_all", phone.revoke_all()).await;
+    tried.call("PrimaryAccount.rename", phone.rename(nobody.clone(), "x".into())).await;
+    tried.call("PrimaryAccount.confirm", phone.confirm(nobody.clone())).await;
+    tried.call("PrimaryAccount.has_recovery", phone.has_recovery()).await;
+
+    let open = || LinkedAccount::open(path("laptop.db"), Arc::new(SoftKey), address.clone(), None);
+    tried.call("LinkedAccount.open", open()).await;
+    let laptop = open().await.unwrap();
+    let begin = || laptop.link("L".into(), "os".into(), "app".into());
+    tried.call("LinkedAccount.standing", laptop.standing()).await;
+    tried.call("LinkedAccount.link", begin()).await;
+    tried.call("LinkedAccount.resume", laptop.resume()).await;
+    tried.call("LinkedAccount.sync", laptop.sync()).await;
+    tried.call("LinkedAccount.forget", laptop.forget()).await;
+
+    let linking = begin().await.unwrap();
+    tried.call("LinkingFlow.next_event", linking.next_event()).await;
+    tried.call("LinkingFlow.enter_check_code", linking.enter_check_code("1".into())).await;
+    tried.call("LinkingFlow.show_again", linking.show_again()).await;
+    tried.call("LinkingFlow.cancel", linking.cancel()).await;
+    let text = loop {
+        if let Some(LinkingEvent::ShowCode { code }) = linking.next_event().await.unwrap() {
+            break code.text;
+        }
+    };
+
+    let pairing = phone.link(text.into_bytes(), Source::LiveCamera).await.unwrap();
+    tried.call("PairingFlow.next_event", pairing.next_event()).await;
+    tried.call("PairingFlow.approve", pairing.approve()).await;
+    plant("PairingFlow.confirm");
+    is_internal("PairingFlow.confirm", pairing.approve().await);
+    plant("");
+    tried.call("PairingFlow.approve_again", pairing.approve_again()).await;
+    tried.call("PairingFlow.decline", pairing.decline()).await;
+    tried.call("PairingFlow.cancel", pairing.cancel()).await;
+    // After all that the pairing goes on as if nothing had been.
+    loop {
+        match pairing.next_event().await.unwrap().expect("an end") {
+            PairingEvent::Review { .. } => pairing.approve().await.unwrap(),
+            PairingEvent::ShowCheckCode { digits } => {
+                while linking.next_event().await.unwrap() != Some(LinkingEvent::EnterCheckCode) {}
+                linking.enter_check_code(digits).await.unwrap();
+            }
+            PairingEvent::Linked { .. } => break,
+            PairingEvent::Failed { reason } => panic!("{reason:?}"),
+            _ => {}
+        }
+    }
+
+    let sync = phone.sync().await.unwrap();
+    tried.call("Sync.next_event", sync.next_event()).await;
+    tried.call("Sync.conversations", sync.conversations()).await;
+    tried.call("Sync.messages", sync.messages(nobody.clone(), None, 1)).await;
+    tried.call("Sync.search", sync.search("x".into(), 1)).await;
+    tried.call("Sync.begin_conversation", sync.begin_conversation("x".into())).await;
+    tried.call("Sync.send", sync.send(nobody.clone(), "x".into(), "y".into())).await;
+    tried.call("Sync.delete_message", sync.delete_message(nobody.clone())).await;
+    tried.call("Sync.mark_read", sync.mark_read(nobody.clone(), 1)).await;
+    tried.call("Sync.signal", sync.signal("x".into(), 1, Vec::new())).await;
+    tried.call("Sync.send_bytes", sync.send_bytes(nobody.clone(), Vec::new())).await;
+    tried.call("Sync.history", sync.history()).await;
+    tried.call("Sync.cancel_history", sync.cancel_history(nobody.clone())).await;
+    tried.call("Sync.retry_history", sync.retry_history(nobody.clone())).await;
+    tried.call("Sync.presence_shown", sync.presence_shown(nobody.clone())).await;
+    tried.call("Sync.is_in_step", sync.is_in_step()).await;
+    let talk = sync.begin_conversation("Kim".into()).await.unwrap();
+    sync.send(talk.clone(), "me".into(), "still here".into()).await.unwrap();
+    assert_eq!(sync.messages(talk, None, 9).await.unwrap().len(), 1);
+
+    tried.0.sort();
+    assert_eq!(tried.0, exported(), "each exported function has its panic here");
+}
