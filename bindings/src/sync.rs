@@ -213,8 +213,8 @@ fn progress(progress: &HistoryProgress) -> History {
     }
 }
 
-fn event(updates: SyncUpdates) -> SyncEvent {
-    match updates {
+fn event(updates: SyncUpdates) -> Option<SyncEvent> {
+    Some(match updates {
         SyncUpdates::Update(SyncUpdate::Changed(records)) => SyncEvent::Changed {
             records: records
                 .into_iter()
@@ -230,15 +230,25 @@ fn event(updates: SyncUpdates) -> SyncEvent {
         }
         SyncUpdates::Update(SyncUpdate::History) => SyncEvent::HistoryMoved,
         SyncUpdates::Update(SyncUpdate::Missed) => SyncEvent::Missed,
+        // Files are not bound yet: nobody here can have asked for one.
+        SyncUpdates::Update(SyncUpdate::File(_)) => return None,
         SyncUpdates::Line(event) => SyncEvent::Line { event: event.into() },
-    }
+    })
 }
 
 #[uniffi::export]
 impl Sync {
     /// The next event; null after the last. A device whose events are not taken stands still.
     pub async fn next_event(&self) -> Result<Option<SyncEvent>, PairlightError> {
-        contain_async("Sync.next_event", async { Ok(self.0.next_event().await.map(event)) }).await
+        contain_async("Sync.next_event", async {
+            while let Some(updates) = self.0.next_event().await {
+                if let Some(event) = event(updates) {
+                    return Ok(Some(event));
+                }
+            }
+            Ok(None)
+        })
+        .await
     }
 
     /// The conversations, latest first.

@@ -5,6 +5,7 @@ use pairlight_wire::context::{OwnContext, RelayContext};
 use pairlight_wire::device::{Certificate, CheckIn, Lease, OpsCertificate};
 use pairlight_wire::envelope::{Envelope, Header};
 use pairlight_wire::evidence::{LanAnswer, LanChallenge, LanOffer, PasskeyProof, PasskeyRequest};
+use pairlight_wire::file::{FileHave, FileMissing, FilePieces, FileTell, FileWant};
 use pairlight_wire::list::ResetMark;
 use pairlight_wire::list::{DeviceList, Entry, Tombstone};
 use pairlight_wire::offer::Offer;
@@ -124,6 +125,11 @@ records![
     HistoryState,
     Signal,
     SyncRecord,
+    FileTell,
+    FileWant,
+    FilePieces,
+    FileMissing,
+    FileHave,
 ];
 
 /// Target: any record of the wire.

@@ -49,6 +49,7 @@ pub(crate) enum Command {
     Link(crate::link::LinkArgs),
     Devices(crate::devices::DevicesArgs),
     Messages(crate::messages::MessagesArgs),
+    Import(crate::import::ImportArgs),
     Account(crate::account::AccountArgs),
     /// Run a relay in the foreground
     #[command(before_help = RELAY_EXAMPLES)]

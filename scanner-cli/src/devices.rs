@@ -126,16 +126,8 @@ fn state(device: &DeviceInfo) -> (&'static str, Option<&'static str>) {
 /// A day, as people and sorting like it; `-` for none.
 fn day(time: Option<Timestamp>) -> String {
     let Some(time) = time else { return "-".into() };
-    // Days since 1970 to a date of the Gregorian calendar, whose cycle of 400 years has 146,097 days.
-    let days = i64::try_from(time.unix_ms() / 86_400_000).unwrap_or_default() + 719_468;
-    let (era, of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
-    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02}")
+    let at = i64::try_from(time.unix_ms()).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
+    at.map_or_else(|| "?".into(), |at| at.strftime("%Y-%m-%d").to_string())
 }
 
 fn list(devices: &[DeviceInfo], removed: &[RemovedDevice], json: bool) -> Result<Exit, Failure> {

@@ -9,6 +9,7 @@ mod cameras;
 mod demo;
 mod devices;
 mod exit;
+mod import;
 mod interrupt;
 mod link;
 mod made_up;
@@ -74,6 +75,7 @@ fn run(command: Command, voice: Voice) -> Result<ExitCode, Failure> {
         Command::Demo(args) => demo::run(&args),
         Command::Link(args) => link::run(&args, voice),
         Command::Devices(args) => devices::run(&args, voice),
+        Command::Import(args) => import::run(&args, voice),
         Command::Messages(args) => messages::run(&args, voice),
         Command::Account(args) => account::run(&args, voice),
         Command::Relay(args) => {

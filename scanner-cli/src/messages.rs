@@ -1,6 +1,6 @@
 //! `pairlight messages`: the conversations of this profile, read and written as any device of the account does.
 
-use std::io::Write;
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::{Args, Subcommand, ValueEnum};
@@ -9,11 +9,10 @@ use pairlight_core::net::{
     ConnectionEvent, LinkedDevice, Primary, SharedStore, Sync, SyncUpdate, SyncUpdates, system_rng,
 };
 use pairlight_core::store::Cursor;
-use pairlight_core::sync::messages::{self, ConversationInfo, Entry, Message};
-use pairlight_core::sync::{Change, HistoryPhase, HistoryProgress, HistoryStanding, Replica, SyncRole, Turn};
+use pairlight_core::sync::messages::{self, ConversationInfo, Message};
+use pairlight_core::sync::{Change, HistoryProgress, HistoryStanding, Replica, SyncRole, Turn};
 use pairlight_core::trust::Policy;
 use rand_core::Rng;
-use serde_json::json;
 
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupt;
@@ -22,11 +21,18 @@ use crate::made_up::made_up;
 use crate::profile::ProfileArgs;
 use crate::style::{Voice, printable};
 
+pub(crate) mod files;
+mod show;
+
+use show::{clock, list, print, say_progress};
+pub(crate) use show::{line, progress_words};
+
 const EXAMPLES: &str = "\
 Examples:
   pairlight messages                                 the conversations of this device
   pairlight messages show Kim                        the latest messages of one
   pairlight messages send Kim \"see you at eight\"     to all devices of the account; offline too
+  pairlight messages attach Kim photo.jpg            a message with a file
   pairlight messages follow --format ndjson          stay online, print what arrives, until Ctrl-C
   pairlight messages follow Kim                      the same, and send each line that is typed
   pairlight messages search eight                    on this device alone; nobody else learns the word
@@ -84,6 +90,39 @@ enum MessagesCommand {
         /// What it says
         text: String,
     },
+    /// Write a message with files; each other device fetches them when they are wanted there
+    #[command(
+        before_help = "Examples:\n  pairlight messages attach Kim photo.jpg\n  pairlight messages attach Kim *.pdf --text \"the papers\""
+    )]
+    Attach {
+        /// Its title, or the beginning of its id
+        conversation: String,
+        /// The files
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+        /// What the message says
+        #[arg(long, default_value = "")]
+        text: String,
+    },
+    /// List the files of all messages, newest first: hash, time, size, whether it is here, name
+    #[command(before_help = "Examples:\n  pairlight messages files --format ndjson")]
+    Files {
+        /// What to print
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+    /// Write a file of a message out; fetched from another device if it is not here
+    #[command(before_help = "Examples:\n  pairlight messages save 3fa9c1 --out photo.jpg")]
+    Save {
+        /// Its hash, or the beginning of it
+        file: String,
+        /// Where to; by default its name, in this folder
+        #[arg(long, short, value_name = "FILE")]
+        out: Option<PathBuf>,
+        /// Overwrite what is there
+        #[arg(long)]
+        force: bool,
+    },
     /// Stay online: print messages and the progress of the history as they come
     #[command(before_help = "Examples:\n  pairlight messages follow --format ndjson\n  pairlight messages follow Kim")]
     Follow {
@@ -136,12 +175,12 @@ pub(crate) fn new_id() -> [u8; 16] {
 }
 
 /// Who this profile is.
-enum Own {
+pub(crate) enum Own {
     Primary,
     Linked,
 }
 
-async fn who(store: &SharedStore) -> Result<(Own, Replica), Failure> {
+pub(crate) async fn who(store: &SharedStore) -> Result<(Own, Replica), Failure> {
     if let Some(account) = store.run(|store| store.linked_account()).await?.filter(|account| account.is_committed()) {
         let replica = Replica::new(account.device_id(), SyncRole::Linked);
         return Ok((Own::Linked, replica));
@@ -198,9 +237,17 @@ pub(crate) fn run(args: &MessagesArgs, voice: Voice) -> Result<Exit, Failure> {
             }
             MessagesCommand::Send { conversation, text } => {
                 let (own, replica) = who(&store).await?;
-                let changes = compose(&conversations(&store).await?, conversation, text)?;
+                let changes =
+                    compose(&conversations(&store).await?, conversation, &Message::text("me", checked(text)?))?;
                 write_offline(&store, replica, changes).await?;
                 send(args, own, store, voice).await
+            }
+            MessagesCommand::Attach { conversation, files: paths, text } => {
+                files::attach(args, store, conversation, paths, text, voice).await
+            }
+            MessagesCommand::Files { format } => files::list(&store, *format).await,
+            MessagesCommand::Save { file, out, force } => {
+                files::save(args, store, file, out.as_deref(), *force, voice).await
             }
             MessagesCommand::Follow { conversation, format, once } => {
                 let (own, _) = who(&store).await?;
@@ -262,12 +309,17 @@ fn named<'a>(all: &'a [ConversationInfo], wanted: &str) -> Option<&'a Conversati
     })
 }
 
-/// A message to a conversation, which begins with it when there is none of that name.
-fn compose(all: &[ConversationInfo], conversation: &str, text: &str) -> Result<Vec<Change>, Failure> {
-    if text.len() > messages::TEXT_BYTES || text.trim().is_empty() {
-        let what = format!("a message has 1 to {} bytes of text; this one has {}", messages::TEXT_BYTES, text.len());
-        return Err(Failure::new(Exit::Usage, what, "send it in parts"));
+/// A text that a message can say.
+fn checked(text: &str) -> Result<&str, Failure> {
+    if text.len() <= messages::TEXT_BYTES && !text.trim().is_empty() {
+        return Ok(text);
     }
+    let what = format!("a message has 1 to {} bytes of text; this one has {}", messages::TEXT_BYTES, text.len());
+    Err(Failure::new(Exit::Usage, what, "send it in parts"))
+}
+
+/// A message to a conversation, which begins with it when there is none of that name.
+fn compose(all: &[ConversationInfo], conversation: &str, message: &Message) -> Result<Vec<Change>, Failure> {
     let now = now_ms();
     let sync = |error: pairlight_core::sync::SyncError| Failure::from(pairlight_core::net::NetError::from(error));
     let mut changes = Vec::new();
@@ -279,11 +331,11 @@ fn compose(all: &[ConversationInfo], conversation: &str, text: &str) -> Result<V
             id
         }
     };
-    changes.push(messages::put_message(&talk, &new_id(), now, &Message::text("me", text)).map_err(sync)?);
+    changes.push(messages::put_message(&talk, &new_id(), now, message).map_err(sync)?);
     Ok(changes)
 }
 
-async fn write_offline(store: &SharedStore, replica: Replica, changes: Vec<Change>) -> Result<(), Failure> {
+pub(crate) async fn write_offline(store: &SharedStore, replica: Replica, changes: Vec<Change>) -> Result<(), Failure> {
     let written = store.run(move |store| {
         let write = || {
             let mut turn = Turn::begin(store, Timestamp::from_unix_ms(now_ms()), &mut system_rng())?;
@@ -374,8 +426,11 @@ async fn follow(
             text = next_line(&mut typed) => {
                 match (text, conversation) {
                     (Some(text), Some(conversation)) if !text.trim().is_empty() => {
-                        match compose(&line.conversations().await?, conversation, text.trim_end()) {
-                            Ok(changes) => line.write(changes).await?,
+                        match checked(text.trim_end()) {
+                            Ok(text) => {
+                                let message = Message::text("me", text);
+                                line.write(compose(&line.conversations().await?, conversation, &message)?).await?;
+                            }
                             Err(failure) => voice.warn(format_args!("not sent: {failure}")),
                         }
                     }
@@ -409,7 +464,7 @@ async fn follow(
                 voice.note(format_args!("offline; trying again in {} s", retry_in.as_secs()));
             }
             Some(SyncUpdates::Line(event)) => ended(event)?,
-            Some(SyncUpdates::Update(SyncUpdate::History | SyncUpdate::Missed)) | None => {}
+            Some(SyncUpdates::Update(SyncUpdate::History | SyncUpdate::File(_) | SyncUpdate::Missed)) | None => {}
         }
         let progress = line.history().await?;
         if progress != told {
@@ -430,136 +485,5 @@ async fn next_line(lines: &mut Option<Lines>) -> Option<String> {
     match lines {
         Some(lines) => lines.next().await,
         None => std::future::pending().await,
-    }
-}
-
-/// What a transfer is doing, in words.
-pub(crate) fn progress_words(progress: &HistoryProgress) -> String {
-    let phase = match progress.phase {
-        HistoryPhase::FirstScreen => "first screen",
-        HistoryPhase::Recent => "recent messages",
-        HistoryPhase::Rest => "older messages",
-        HistoryPhase::Complete => "complete",
-    };
-    let standing = match progress.standing {
-        HistoryStanding::Waiting => "waiting".to_owned(),
-        HistoryStanding::Running => phase.to_owned(),
-        HistoryStanding::Held(u64::MAX) => "held back by the policy".to_owned(),
-        HistoryStanding::Held(until) => format!("held back by the policy until {until} ms since 1970"),
-        HistoryStanding::Cancelled => "cancelled".to_owned(),
-        HistoryStanding::Done => "complete".to_owned(),
-    };
-    format!("history: {standing}, {} of {} records, {} bytes", progress.records, progress.total, progress.bytes)
-}
-
-fn line(text: &str) -> Result<(), Failure> {
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "{text}").and_then(|()| out.flush()).map_err(|error| Failure::from_stdout(&error))
-}
-
-fn say_progress(progress: &HistoryProgress, format: Format) -> Result<(), Failure> {
-    match format {
-        Format::Text => line(&progress_words(progress)),
-        Format::Ndjson => line(
-            &json!({
-                "schema": 1,
-                "event": "history",
-                "device": progress.device.to_hex(),
-                "standing": match progress.standing {
-                    HistoryStanding::Waiting => "waiting",
-                    HistoryStanding::Running => "running",
-                    HistoryStanding::Held(_) => "held",
-                    HistoryStanding::Cancelled => "cancelled",
-                    HistoryStanding::Done => "done",
-                },
-                "phase": format!("{:?}", progress.phase),
-                "records": progress.records,
-                "total": progress.total,
-                "bytes": progress.bytes,
-            })
-            .to_string(),
-        ),
-    }
-}
-
-fn print(message: &Entry<Message>, title: &str, format: Format) -> Result<(), Failure> {
-    let (sender, text) = (message.value.sender.as_str(), message.value.text.as_str());
-    match format {
-        Format::Text => {
-            line(&format!("{}  {}  {}: {}", clock(message.at), printable(title), printable(sender), printable(text)))
-        }
-        Format::Ndjson => line(
-            &json!({
-                "schema": 1,
-                "event": "message",
-                "id": crate::profile::hex(&message.id),
-                "conversation": crate::profile::hex(&message.group),
-                "title": title,
-                "sent_ms": message.at,
-                "sender": sender,
-                "text": text,
-            })
-            .to_string(),
-        ),
-    }
-}
-
-/// Date and time in UTC.
-fn clock(ms: u64) -> String {
-    // Days to a date: the civil calendar repeats every 400 years of 146,097 days, counted from 1 March.
-    let (days, second) = (ms / 86_400_000, ms / 1000 % 86_400);
-    let z = days + 719_468;
-    let (era, day_of_era) = (z / 146_097, z % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02} {:02}:{:02}", second / 3600, second / 60 % 60)
-}
-
-fn list(all: &[ConversationInfo], format: Format) -> Result<Exit, Failure> {
-    for talk in all {
-        let latest = talk.latest.as_ref();
-        let text = latest.map_or("", |latest| latest.value.text.as_str());
-        match format {
-            Format::Text => {
-                let when = latest.map_or_else(|| " ".repeat(16), |latest| clock(latest.at));
-                let text: String = text.chars().take(60).collect();
-                let id = crate::profile::hex(&talk.id);
-                line(&format!(
-                    "{}  {when}  {:<24}  {}",
-                    &id[..id.len().min(8)],
-                    printable(&talk.title),
-                    printable(&text)
-                ))?;
-            }
-            Format::Ndjson => line(
-                &json!({
-                    "schema": 1,
-                    "event": "conversation",
-                    "id": crate::profile::hex(&talk.id),
-                    "title": talk.title,
-                    "latest_ms": latest.map(|latest| latest.at),
-                    "latest": latest.map(|latest| latest.value.text.as_str()),
-                    "read_up_to_ms": talk.read_up_to,
-                })
-                .to_string(),
-            )?,
-        }
-    }
-    Ok(Exit::Done)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn dates_are_those_of_the_calendar() {
-        assert_eq!(clock(0), "1970-01-01 00:00");
-        assert_eq!(clock(951_782_400_000), "2000-02-29 00:00");
-        assert_eq!(clock(1_800_000_000_000), "2027-01-15 08:00");
     }
 }

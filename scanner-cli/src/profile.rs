@@ -223,6 +223,7 @@ impl From<NetError> for Failure {
     fn from(error: NetError) -> Self {
         let (exit, remedy) = match &error {
             NetError::BadAddress(_) => (Exit::Usage, "write it as https://host or http://host:port"),
+            NetError::File(_) => (Exit::Error, "check the file and its permissions"),
             NetError::OtherHost(_) => (Exit::Error, "use that name in --relay, or start the relay with --host"),
             NetError::Unreachable(_) => (Exit::Error, "check the network, and that the relay runs"),
             NetError::Protocol => (Exit::Error, "check the relay's address; a proxy or another server may answer"),

@@ -119,6 +119,16 @@ impl Voice {
         }
     }
 
+    /// How far something long has come, on a line of its own that is written over; `None` clears it. Nothing outside a terminal.
+    pub(crate) fn progress(self, words: Option<std::fmt::Arguments<'_>>) {
+        let mut stderr = std::io::stderr().lock();
+        if self.quiet || !stderr.is_terminal() {
+            return;
+        }
+        let words = words.map(|words| words.to_string()).unwrap_or_default();
+        drop(write!(stderr, "\r\x1b[K{}", printable(&words)).and_then(|()| stderr.flush()));
+    }
+
     fn line(self, sgr: &str, label: &str, words: &dyn Display) {
         let mut stderr = std::io::stderr().lock();
         // Words may quote a file name or a payload: nothing in them may steer the terminal.

@@ -9,6 +9,7 @@ use pairlight_core::sync::messages::{self, Message};
 use pairlight_core::sync::{Change, HistoryStanding};
 use pairlight_core::trust::Policy;
 use pairlight_tests::world::{Person, World, play};
+use pairlight_wire::file::PIECE_BYTES;
 
 const TALK: &[u8; 16] = b"the conversation";
 
@@ -129,6 +130,95 @@ async fn what_is_written_offline_goes_out_later_and_a_signal_only_now() {
         }
     };
     tokio::time::timeout(Duration::from_secs(20), wait).await.expect("the signal never came");
+}
+
+async fn content(sync: &Sync, hash: [u8; 32]) -> Vec<u8> {
+    let mut all = Vec::new();
+    while let Some(piece) = sync.file_piece(hash, (all.len() / PIECE_BYTES) as u64).await.unwrap() {
+        all.extend_from_slice(&piece);
+        if piece.len() < PIECE_BYTES {
+            break;
+        }
+    }
+    all
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_goes_to_the_phone_by_itself_and_to_another_device_when_it_is_wanted() {
+    let world = World::start().await;
+    let phone = world.primary("phone", Policy::DEVELOPMENT).await.unwrap();
+    let laptop = linked(&world, &phone, "laptop").await;
+    let tablet = linked(&world, &phone, "tablet").await;
+    // Several answers long, and not a whole number of pieces.
+    let film: Vec<u8> =
+        (0..11 * PIECE_BYTES as u32 + 12_345).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    let line = laptop.sync().await.unwrap();
+    let info = line.add_file(std::io::Cursor::new(film.clone())).await.unwrap();
+    assert_eq!((info.size, info.is_complete(), info.is_owed), (film.len() as u64, true, true));
+    let again = line.add_file(std::io::Cursor::new(film.clone())).await.unwrap();
+    assert_eq!(again.hash, info.hash, "the same content is the same file");
+
+    let tablet = tablet.sync().await.unwrap();
+    tablet.want_file(info.hash, info.size).await.unwrap();
+    let sync = serve(phone.sync().await.unwrap());
+    let line = serve(line);
+    // The phone has nothing yet and says so; the tablet hears again when it has.
+    until(&tablet, "the file on the tablet", async |tablet| {
+        tablet.file(info.hash).await.unwrap().is_some_and(|info| info.is_complete())
+    })
+    .await;
+    assert!(content(&tablet, info.hash).await == film);
+    assert!(content(&sync, info.hash).await == film);
+    until(&tablet, "the laptop to know", async |_| !line.file(info.hash).await.unwrap().unwrap().is_owed).await;
+
+    let empty = sync.add_file(std::io::empty()).await.unwrap();
+    assert!(tablet.want_file(empty.hash, 0).await.unwrap().is_complete());
+    tablet.want_file([9; 32], 5).await.unwrap();
+    until(&tablet, "that nobody has it", async |tablet| tablet.file([9; 32]).await.unwrap().unwrap().is_missing).await;
+    assert!(tablet.want_file([8; 32], u64::MAX).await.is_err(), "too long");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transfer_goes_on_where_it_was_after_either_side_was_away() {
+    let world = World::start().await;
+    let phone = world.primary("phone", Policy::DEVELOPMENT).await.unwrap();
+    let laptop = linked(&world, &phone, "laptop").await;
+    let film: Vec<u8> = (0..40 * PIECE_BYTES as u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 11) as u8).collect();
+    let mut sync = phone.sync().await.unwrap();
+    let info = sync.add_file(std::io::Cursor::new(film.clone())).await.unwrap();
+    let mut line = laptop.sync().await.unwrap();
+    line.want_file(info.hash, info.size).await.unwrap();
+    let (mut breaks, mut before) = (0, 0);
+    let go_on = async {
+        loop {
+            let stored = line.file(info.hash).await.unwrap().unwrap();
+            if stored.is_complete() {
+                return (line, breaks);
+            }
+            // Each side in turn goes away in the middle, as often as there is a middle.
+            if stored.stored > before && breaks < 4 {
+                before = stored.stored;
+                breaks += 1;
+                if breaks % 2 == 0 {
+                    drop(sync);
+                    sync = phone.sync().await.unwrap();
+                } else {
+                    drop(line);
+                    line = laptop.sync().await.unwrap();
+                    assert!(line.file(info.hash).await.unwrap().unwrap().stored >= before, "nothing is lost");
+                }
+            }
+            tokio::select! {
+                _ = sync.next_event() => {}
+                _ = line.next_event() => {}
+                () = tokio::time::sleep(Duration::from_millis(20)) => {}
+            }
+        }
+    };
+    let moved = tokio::time::timeout(Duration::from_secs(200), go_on).await;
+    let (line, breaks) = moved.expect("the transfer stands still");
+    assert!(breaks >= 2, "{breaks}");
+    assert!(content(&line, info.hash).await == film);
 }
 
 fn bytes_below(folder: &Path) -> Vec<u8> {

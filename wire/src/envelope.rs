@@ -22,6 +22,8 @@ coded! {
         Notice = 6,
         /// Records and their acknowledgement ([`crate::sync::Exchange`]).
         Records = 7,
+        /// Contents of attachments ([`crate::file::FileMessage`]).
+        File = 8,
     }
 }
 

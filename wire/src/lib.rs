@@ -9,7 +9,7 @@
 //!   rendezvous ──  offer, context       what the linked device offers, what the relay saw
 //!   pairing    ──  pairing, evidence    M1 .. M5, and what proves nearness
 //!   trust      ──  device, list         certificates, leases, check-ins, the chained device list
-//!   afterwards ──  envelope, sync       one sealed message; records kept in step, history
+//!   afterwards ──  envelope, sync, file one sealed message; records kept in step, history, attachments
 //!   transport  ──  relay                the frames spoken with the relay
 //! ```
 //!
@@ -42,6 +42,7 @@ pub mod context;
 pub mod device;
 pub mod envelope;
 pub mod evidence;
+pub mod file;
 pub mod hash;
 pub mod id;
 pub mod limits;

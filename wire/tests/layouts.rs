@@ -10,6 +10,7 @@ use pairlight_wire::context::{IpNet, OwnContext, RelayContext};
 use pairlight_wire::device::{Certificate, CheckIn, Lease, OpsCertificate, Role};
 use pairlight_wire::envelope::{Envelope, EnvelopeKind, Header};
 use pairlight_wire::evidence::*;
+use pairlight_wire::file::*;
 use pairlight_wire::id::{AccountId, DeviceId, SlotId};
 use pairlight_wire::list::{DeviceList, Entry, RemovalReason, ResetMark, Tombstone};
 use pairlight_wire::offer::{ClientKind, Offer};
@@ -322,6 +323,19 @@ macro_rules! every_record {
             ["tag", "records", "last"],
             HistoryOlder { records: list(vec![tombstone_record()]), last: false }
         );
+        $each!(FileTell, ["tag", "hash", "size"], FileTell { hash: [0x51; 32], size: 70_000 });
+        $each!(FileWant, ["tag", "hash", "first", "count"], FileWant { hash: [0x51; 32], first: 3, count: 8 });
+        $each!(
+            FilePieces,
+            ["tag", "hash", "key", "pieces"],
+            FilePieces {
+                hash: [0x51; 32],
+                key: [0x52; 32],
+                pieces: list(vec![FilePiece { index: 3, blob: [0x53; 32] }])
+            }
+        );
+        $each!(FileMissing, ["tag", "hash"], FileMissing { hash: [0x51; 32] });
+        $each!(FileHave, ["tag", "hash"], FileHave { hash: [0x51; 32] });
         $each!(ChunkRecords, ["tag", "records"], ChunkRecords { records: list(vec![tombstone_record()]) });
         $each!(
             Offer,

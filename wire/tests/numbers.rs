@@ -67,7 +67,7 @@ fn the_numbers_of_every_enum_are_frozen() {
     assert_eq!(names!(Preset), ["Custom", "Development", "Balanced", "Strict", "StrongOnly"]);
     assert_eq!(
         names!(EnvelopeKind),
-        ["Application", "History", "CheckIn", "Lease", "Ephemeral", "Reset", "Notice", "Records"]
+        ["Application", "History", "CheckIn", "Lease", "Ephemeral", "Reset", "Notice", "Records", "File"]
     );
     assert_eq!(
         names!(RemovalReason),

@@ -34,6 +34,8 @@ pub enum KdfLabel {
     AtRest,
     /// A chunk of history; the index follows.
     HistoryChunk,
+    /// A piece of a file; the index follows.
+    FilePiece,
     /// Key that seals the key of the device names for whoever has the recovery words.
     RecoveryLabel,
     /// Pre-shared key of a session reset: only devices of the account have it.
@@ -57,6 +59,7 @@ impl KdfLabel {
             Self::ResponseNonce => b"nonce",
             Self::AtRest => b"pairlight/v1/at-rest",
             Self::HistoryChunk => b"pairlight/v1/hist-chunk",
+            Self::FilePiece => b"pairlight/v1/file-piece",
             Self::RecoveryLabel => b"pairlight/v1/recovery-label",
             Self::ResetPsk => b"pairlight/v1/reset-psk",
             Self::ResetFinish => b"pairlight/v1/reset-finish",

@@ -37,6 +37,9 @@ pub enum NetError {
     /// Records could not be written or read. See the inner error for what to do.
     #[error(transparent)]
     Sync(#[from] SyncError),
+    /// A file cannot be read. Check it and its permissions.
+    #[error("the file cannot be read: {0}")]
+    File(std::io::Error),
     /// A message cannot be sealed or opened.
     #[error(transparent)]
     Session(#[from] SessionError),

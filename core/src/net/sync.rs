@@ -1,19 +1,23 @@
 //! Records of the account on this device: write, list, watch; and how the history is doing.
 
+use std::io::Read;
 use std::sync::Arc;
 
+use pairlight_wire::file::PIECE_BYTES;
 use pairlight_wire::id::DeviceId;
 use tokio::sync::{Mutex, broadcast};
 use tokio::task::JoinHandle;
+use zeroize::Zeroizing;
 
-use super::clock::system_rng;
+use super::clock::{system_clock, system_rng};
 use super::connection::{Connection, ConnectionEvent};
 use super::error::NetError;
+use super::files;
 use super::shared::SharedStore;
 use super::syncing::{SyncUpdate, Syncing};
 use crate::store::{Cursor, LoggedRecord, Store};
 use crate::sync::messages::{self, ConversationInfo, Entry, Message};
-use crate::sync::{Change, HistoryProgress, SyncError, SyncRole, Turn};
+use crate::sync::{self, Change, FileInfo, FileWriter, HistoryProgress, SyncError, SyncRole, Turn};
 
 /// What happens on a synchronised connection.
 #[derive(Debug)]
@@ -32,20 +36,24 @@ pub struct Sync {
     store: SharedStore,
     shared: Arc<Syncing>,
     updates: Mutex<broadcast::Receiver<SyncUpdate>>,
-    transfer: JoinHandle<()>,
+    history: JoinHandle<()>,
+    files: JoinHandle<()>,
 }
 
 impl Drop for Sync {
     fn drop(&mut self) {
-        self.transfer.abort();
+        self.history.abort();
+        self.files.abort();
     }
 }
 
 impl Sync {
     pub(super) fn start(connection: Connection, store: SharedStore, shared: Arc<Syncing>) -> Self {
         let updates = Mutex::new(shared.updates());
-        let transfer = Arc::clone(&shared).transfer(store.clone(), connection.blobs().clone());
-        Self { connection, store, shared, updates, transfer: tokio::spawn(transfer) }
+        let history = Arc::clone(&shared).transfer(store.clone(), connection.blobs().clone());
+        let files = files::transfer(Arc::clone(&shared), store.clone(), connection.blobs().clone());
+        let (history, files) = (tokio::spawn(history), tokio::spawn(files));
+        Self { connection, store, shared, updates, history, files }
     }
 
     /// The next event; `None` after the last. Safe to cancel. A device whose events are not taken stands still.
@@ -150,6 +158,43 @@ impl Sync {
         }
     }
 
+    /// Takes a file: the content of an attachment. When this returns it is durable here. From a linked device it goes to the
+    /// primary device by itself; every other device gets it when it asks ([`Sync::want_file`]).
+    ///
+    /// # Errors
+    /// [`NetError::File`] when `content` cannot be read, [`NetError::Sync`] for one over 4 GiB, [`NetError::Store`].
+    pub async fn add_file(&self, content: impl Read + Send + 'static) -> Result<FileInfo, NetError> {
+        let info = add_file(&self.store, content).await?;
+        let replica = self.shared.replica();
+        self.turn(move |turn| replica.pursue_files(turn, true, &mut system_rng())).await?;
+        Ok(info)
+    }
+
+    /// Wants a file that a record names. Its pieces come by [`SyncUpdate::File`]; after a restart it goes on where it was.
+    ///
+    /// # Errors
+    /// [`NetError::Sync`] for one over 4 GiB, [`NetError::Store`].
+    pub async fn want_file(&self, hash: [u8; 32], size: u64) -> Result<FileInfo, NetError> {
+        let replica = self.shared.replica();
+        self.turn(move |turn| replica.want_file(turn, &hash, size, &mut system_rng())).await
+    }
+
+    /// What is known of a file here; `None`: nothing.
+    ///
+    /// # Errors
+    /// [`NetError::Store`].
+    pub async fn file(&self, hash: [u8; 32]) -> Result<Option<FileInfo>, NetError> {
+        self.read(move |store| sync::file(store, &hash)).await
+    }
+
+    /// A piece of a file, 256 KiB or less, counted from 0; `None` behind its end, and where it is not here yet.
+    ///
+    /// # Errors
+    /// [`NetError::Store`].
+    pub async fn file_piece(&self, hash: [u8; 32], index: u64) -> Result<Option<Zeroizing<Vec<u8>>>, NetError> {
+        self.read(move |store| sync::file_piece(store, &hash, index)).await
+    }
+
     /// Stops a transfer of history: to `device`, or to this one. What is stored stays.
     ///
     /// # Errors
@@ -227,4 +272,36 @@ impl Sync {
         });
         Ok(repaired.await??)
     }
+}
+
+/// Takes a file into a store that is not online: it is told of at the next connection.
+///
+/// # Errors
+/// As for [`Sync::add_file`].
+pub async fn add_file(store: &SharedStore, mut content: impl Read + Send + 'static) -> Result<FileInfo, NetError> {
+    let now = system_clock()().unix_ms();
+    let mut writer = store.run(move |store| Ok(FileWriter::begin(store, now, &mut system_rng()))).await??;
+    loop {
+        let step = move |store: &mut Store| {
+            let mut piece = Zeroizing::new(Vec::with_capacity(PIECE_BYTES));
+            let read = content.by_ref().take(PIECE_BYTES as u64).read_to_end(&mut piece);
+            Ok(match read {
+                Err(error) => Err(NetError::File(error)),
+                Ok(0) => writer.finish(store).map(Step::Done).map_err(NetError::from),
+                Ok(_) => match writer.write(store, &piece) {
+                    Ok(()) => Ok(Step::More(writer, content)),
+                    Err(error) => Err(NetError::from(error)),
+                },
+            })
+        };
+        match store.run(step).await?? {
+            Step::Done(info) => return Ok(info),
+            Step::More(next, rest) => (writer, content) = (next, rest),
+        }
+    }
+}
+
+enum Step<R> {
+    More(FileWriter, R),
+    Done(FileInfo),
 }

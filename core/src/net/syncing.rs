@@ -15,6 +15,7 @@ use tokio::sync::{Notify, broadcast};
 use super::blobs::Blobs;
 use super::clock::{Clock, system_rng};
 use super::error::NetError;
+use super::files::Files;
 use super::shared::SharedStore;
 use crate::store::Store;
 use crate::sync::{ChangedRecord, Listed, Post, Replica, SyncError, SyncEvent, SyncRole, Turn};
@@ -46,6 +47,8 @@ pub enum SyncUpdate {
     },
     /// The history moved on; ask for its progress.
     History,
+    /// Something changed about the file with this hash; ask for its state.
+    File([u8; 32]),
     /// Updates were too many to keep: read what is on the screen anew.
     Missed,
 }
@@ -63,6 +66,7 @@ pub(super) struct Syncing {
     online: AtomicBool,
     pub(super) wake: Notify,
     history: Notify,
+    files: Files,
     updates: broadcast::Sender<SyncUpdate>,
 }
 
@@ -87,6 +91,7 @@ impl Syncing {
             online: AtomicBool::new(false),
             wake: Notify::new(),
             history: Notify::new(),
+            files: Files::default(),
             updates: broadcast::channel(UPDATES).0,
         })
     }
@@ -99,7 +104,11 @@ impl Syncing {
         self.updates.subscribe()
     }
 
-    fn tell(&self, update: SyncUpdate) {
+    pub(super) fn files(&self) -> &Files {
+        &self.files
+    }
+
+    pub(super) fn tell(&self, update: SyncUpdate) {
         // Nobody listening is no fault.
         let _ = self.updates.send(update);
     }
@@ -174,6 +183,7 @@ impl Syncing {
         locked(&self.flight).clear();
         self.wake.notify_one();
         self.pump(store, true)?;
+        self.turn(store, |turn| self.replica.pursue_files(turn, true, &mut system_rng()))?;
         self.history.notify_one();
         Ok(())
     }
@@ -226,6 +236,9 @@ impl Syncing {
                         self.tell(SyncUpdate::History);
                         self.history.notify_one();
                     }
+                    Some(SyncEvent::FileOrdered(order)) => self.files.order(order),
+                    Some(SyncEvent::FileArrived { pieces, .. }) => self.files.arrive(pieces),
+                    Some(SyncEvent::File(hash)) => self.tell(SyncUpdate::File(hash)),
                     None => {}
                 }
                 if matches!(outcome, Delivered::Taken) {

@@ -68,9 +68,11 @@ pub(super) fn receive(
     match message.kind {
         EnvelopeKind::Notice => Ok(Notice::decode(&message.body).map_or(Receipt::Nothing, Receipt::Noticed)),
         // Records without a synchronisation on this connection are asked for again by the next one that has one.
-        EnvelopeKind::CheckIn | EnvelopeKind::Lease | EnvelopeKind::Reset | EnvelopeKind::Records => {
-            Ok(Receipt::Nothing)
-        }
+        EnvelopeKind::CheckIn
+        | EnvelopeKind::Lease
+        | EnvelopeKind::Reset
+        | EnvelopeKind::Records
+        | EnvelopeKind::File => Ok(Receipt::Nothing),
         EnvelopeKind::Application | EnvelopeKind::History | EnvelopeKind::Ephemeral => {
             let may_send = match policy {
                 Some(_) => scope_of(store, &envelope.from)?.is_some_and(|scope| scope & SCOPE_SEND != 0),

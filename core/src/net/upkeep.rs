@@ -207,8 +207,10 @@ impl Driver {
             return self.on_reset(socket, from, envelope.body_ct.as_slice()).await;
         }
         let (policy, now) = (self.policy, self.now());
-        let of_records =
-            matches!(envelope.kind, EnvelopeKind::Records | EnvelopeKind::History | EnvelopeKind::Ephemeral);
+        let of_records = matches!(
+            envelope.kind,
+            EnvelopeKind::Records | EnvelopeKind::History | EnvelopeKind::Ephemeral | EnvelopeKind::File
+        );
         let sync = self.sync.clone().filter(|_| of_records);
         let received = self.stored(move |store| match sync {
             Some(sync) => receive_records(&sync, store, &envelope, &from),

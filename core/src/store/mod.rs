@@ -181,32 +181,39 @@ impl Store {
     /// # Errors
     /// Of the file as a whole. [`StoreError::Corrupt`] in the place of a record that was altered.
     pub fn list(&self, table: Table) -> Result<Vec<Result<Record, StoreError>>, StoreError> {
-        self.check_key()?;
         let (mut records, mut damaged) = (Vec::new(), Vec::new());
+        self.each(table, |opened| match opened {
+            Ok(record) => records.push(record),
+            Err(e) => damaged.push(e),
+        })?;
+        records.sort_unstable_by(|a, b| a.id.as_slice().cmp(b.id.as_slice()));
+        Ok(records.into_iter().map(Ok).chain(damaged.into_iter().map(Err)).collect())
+    }
+
+    /// Opens the records of a table one by one, in the order of the file.
+    fn each(&self, table: Table, mut visit: impl FnMut(Result<Record, StoreError>)) -> Result<(), StoreError> {
+        self.check_key()?;
         let walked = self.db.sql(|conn| {
             let mut statement = conn.prepare_cached(LIST_ROWS)?;
             let mut rows = statement.query([table.number()])?;
             while let Some(row) = rows.next()? {
                 let blobs = row.get_ref(0).and_then(|id| Ok((id, row.get_ref(1)?)))?;
-                let opened = match (blobs.0.as_blob(), blobs.1.as_blob()) {
+                visit(match (blobs.0.as_blob(), blobs.1.as_blob()) {
                     (Ok(row_id), Ok(sealed)) => self.sealer.open(table, row_id, sealed),
                     _ => Err(StoreError::Corrupt { table }),
-                };
-                match opened {
-                    Ok(record) => records.push(record),
-                    Err(e) => damaged.push(e),
-                }
+                });
             }
             Ok(())
         });
         match walked.map_err(|e| blame(table, e)) {
-            Ok(()) => {}
+            Ok(()) => Ok(()),
             // The structure is broken halfway: what was read up to here is authentic.
-            Err(e @ StoreError::Corrupt { .. }) => damaged.push(e),
-            Err(e) => return Err(e),
+            Err(e @ StoreError::Corrupt { .. }) => {
+                visit(Err(e));
+                Ok(())
+            }
+            Err(e) => Err(e),
         }
-        records.sort_unstable_by(|a, b| a.id.as_slice().cmp(b.id.as_slice()));
-        Ok(records.into_iter().map(Ok).chain(damaged.into_iter().map(Err)).collect())
     }
 
     /// Applies all changes of the batch and makes them durable, or changes nothing.
@@ -330,24 +337,28 @@ impl Store {
         self.check_key()?;
         let sealer = Sealer::generate(&mut *self.rng);
         let (wrapped, check) = (wrap.wrap(sealer.dek())?, sealer.seal_key_check(&mut *self.rng)?);
-        let (mut rows, mut seals) = (Vec::new(), 1);
-        for table in Table::ALL {
-            for record in self.list(table)? {
-                let record = record?;
-                seals = next_seal(seals)?;
-                let (row_id, sealed) = sealer.seal(table, &record.id, &record.value, &mut *self.rng)?;
-                rows.push((table.number(), row_id, sealed));
-            }
-        }
+        // Every row is known to open before one is touched: inside the transaction nothing but the disk can fail.
+        self.check_rows()?;
         let records = sealer.record_sealer();
-        let (old, rng) = (&self.records, &mut self.rng);
+        let mut seals = 1_u64;
+        let (old, old_records, rng) = (&self.sealer, &self.records, &mut self.rng);
         self.db.write(BATCH, |tx, probe| {
-            tx.execute("DELETE FROM record", [])?;
-            for (kind, row_id, sealed) in &rows {
-                change_row(tx, *kind, row_id, Some(sealed))?;
-                probe.pass(WritePoint::RowWritten);
+            for table in Table::ALL {
+                for row_id in row_ids(tx, table)? {
+                    // One at a time: the pieces of files are many megabytes.
+                    let row = params![table.number(), row_id];
+                    let sealed: Vec<u8> = tx.prepare_cached(GET_ROW)?.query_row(row, |row| row.get(0))?;
+                    let again = old
+                        .open(table, &row_id, &sealed)
+                        .and_then(|record| sealer.seal(table, &record.id, &record.value, &mut **rng));
+                    let Ok((new_id, sealed)) = again else { return Err(rusqlite::Error::InvalidQuery) };
+                    tx.prepare_cached(DELETE_ROW)?.execute(row)?;
+                    change_row(tx, table.number(), &new_id, Some(&sealed))?;
+                    seals = seals.saturating_add(1);
+                    probe.pass(WritePoint::RowWritten);
+                }
             }
-            seals = seals.saturating_add(records::reseal(tx, old, &records, &mut **rng)?);
+            seals = seals.saturating_add(records::reseal(tx, old_records, &records, &mut **rng)?);
             put_key(tx, &wrapped, &check, seals)
         })?;
         self.sealer = sealer;
@@ -365,17 +376,29 @@ impl Store {
             let verdict: String = conn.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
             Ok((verdict, conn.query_row("SELECT count(*) FROM record", [], |row| row.get::<_, i64>(0))?))
         })?;
-        let mut known = 0_usize;
-        for table in Table::ALL {
-            for record in self.list(table)? {
-                record?;
-                known = known.saturating_add(1);
-            }
-        }
+        let known = self.check_rows()?;
         if !self.damaged_records()?.is_empty() {
             return Err(StoreError::Damaged);
         }
         if verdict == "ok" && usize::try_from(rows) == Ok(known) { Ok(()) } else { Err(StoreError::Damaged) }
+    }
+}
+
+impl Store {
+    /// Opens every record of every table; gives how many there are.
+    fn check_rows(&self) -> Result<usize, StoreError> {
+        let mut known = 0_usize;
+        for table in Table::ALL {
+            let mut damage = None;
+            self.each(table, |record| match record {
+                Ok(_) => known = known.saturating_add(1),
+                Err(error) => damage = Some(error),
+            })?;
+            if let Some(error) = damage {
+                return Err(error);
+            }
+        }
+        Ok(known)
     }
 }
 
@@ -405,6 +428,11 @@ fn change_row(
         None => tx.prepare_cached(DELETE_ROW)?.execute(params![kind, row_id]),
     }
     .map(drop)
+}
+
+fn row_ids(tx: &Transaction<'_>, table: Table) -> rusqlite::Result<Vec<Vec<u8>>> {
+    let mut statement = tx.prepare_cached("SELECT row_id FROM record WHERE kind = ?1")?;
+    statement.query_map([table.number()], |row| row.get(0))?.collect()
 }
 
 fn put_meta(tx: &Transaction<'_>, name: &str, value: &[u8]) -> rusqlite::Result<()> {

@@ -25,11 +25,15 @@ pub enum Table {
     Outgoing,
     /// Where the transfer of history to or from a device stands.
     History,
+    /// What is known of a file: its length, how much of it is here, who wants it.
+    File,
+    /// Its pieces.
+    FilePiece,
 }
 
 impl Table {
     /// Every table, in the order of their numbers.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::Identity,
         Self::OpsKey,
         Self::DeviceKey,
@@ -40,6 +44,8 @@ impl Table {
         Self::Setting,
         Self::Outgoing,
         Self::History,
+        Self::File,
+        Self::FilePiece,
     ];
 
     /// The name that goes into key derivation and associated data: changing one makes its rows unreadable.
@@ -56,6 +62,8 @@ impl Table {
             Self::Setting => "setting",
             Self::Outgoing => "outgoing",
             Self::History => "history",
+            Self::File => "file",
+            Self::FilePiece => "file-piece",
         }
     }
 
@@ -72,6 +80,8 @@ impl Table {
             Self::Setting => 8,
             Self::Outgoing => 9,
             Self::History => 10,
+            Self::File => 11,
+            Self::FilePiece => 12,
         }
     }
 }
@@ -100,6 +110,8 @@ mod tests {
             "8 setting",
             "9 outgoing",
             "10 history",
+            "11 file",
+            "12 file-piece",
         ];
         assert_eq!(shown, frozen);
     }

@@ -17,6 +17,7 @@
 
 mod chunk;
 mod content;
+mod file;
 mod history;
 pub mod messages;
 mod peer;
@@ -29,6 +30,7 @@ mod turn;
 mod tests;
 
 pub use content::{Change, ChangedRecord, SyncError};
+pub use file::{FileInfo, FileOrder, FileWriter, SealedPiece, drop_file, file, file_piece};
 pub use history::{HistoryPhase, HistoryProgress, HistoryStanding, Received};
 pub use replica::{HistoryGate, Listed, Replica, SyncEvent, SyncRole};
 pub use sender::Upload;

@@ -2,6 +2,7 @@
 
 use pairlight_wire::device::SCOPE_RECEIVE;
 use pairlight_wire::envelope::EnvelopeKind;
+use pairlight_wire::file::FilePieces;
 use pairlight_wire::id::DeviceId;
 use pairlight_wire::sync::{Dropped, Exchange, Signal};
 use pairlight_wire::{Bytes, List, Text, Wire};
@@ -10,7 +11,7 @@ use rand_core::CryptoRng;
 use super::content::is_sound;
 use super::peer::{self, PeerState};
 use super::turn::{Turn, unconfirmed};
-use super::{Change, Post, SyncError, receiver, sender};
+use super::{Change, FileOrder, Post, SyncError, receiver, sender};
 use crate::Timestamp;
 use crate::session::{BODY_BYTES, OpenedMessage};
 use crate::store::{Batch, LoggedRecord, Store, Table};
@@ -88,6 +89,17 @@ pub enum SyncEvent {
     },
     /// The history moved on; ask for its progress.
     History,
+    /// Another device waits for pieces of a file.
+    FileOrdered(FileOrder),
+    /// Pieces of a file wait at the relay.
+    FileArrived {
+        /// Who left them there.
+        from: DeviceId,
+        /// Where they lie.
+        pieces: FilePieces,
+    },
+    /// Something changed about the file with this hash; ask for its state.
+    File([u8; 32]),
 }
 
 /// One device's part in the synchronisation. Holds no state: all of it is in the store.
@@ -239,6 +251,7 @@ impl Replica {
                 };
                 Ok(told.then_some(SyncEvent::History))
             }
+            EnvelopeKind::File => self.take_file(turn, from, &message.body, rng),
             EnvelopeKind::Application
             | EnvelopeKind::CheckIn
             | EnvelopeKind::Lease

@@ -73,7 +73,7 @@ impl Program {
         input.flush().unwrap();
     }
 
-    fn interrupt(&self) {
+    pub(crate) fn interrupt(&self) {
         let id = self.child.id().to_string();
         assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
     }
@@ -103,25 +103,25 @@ impl Drop for Program {
 }
 
 /// A relay and a folder with the profiles of two terminals.
-struct World {
+pub(crate) struct World {
     runtime: tokio::runtime::Runtime,
-    relay: RelayHandle,
+    pub(crate) relay: RelayHandle,
     folder: tempfile::TempDir,
 }
 
 impl World {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let config = RelayConfig { limits: Limits::generous(), ..RelayConfig::default() };
         let relay = runtime.block_on(Relay::spawn(config)).unwrap();
         Self { runtime, relay, folder: tempfile::tempdir().unwrap() }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    fn text(&self, name: &str) -> String {
+    pub(crate) fn text(&self, name: &str) -> String {
         self.path(name).to_str().unwrap().to_owned()
     }
 
@@ -153,6 +153,16 @@ impl World {
         Program::start(&args)
     }
 
+    /// Links the laptop to the phone.
+    pub(crate) fn link(&self) {
+        let mut show = self.show();
+        let mut scan = self.scan(&["--policy", "development", "--yes"]);
+        let code = digits(&mut scan);
+        show.hear("six digits");
+        show.type_line(&code);
+        assert_eq!((scan.end().0, show.end().0), (0, 0));
+    }
+
     fn devices(&self, more: &[&str]) -> (i32, String) {
         let profile = self.text("phone");
         let mut args = vec!["devices", "--profile", &profile];
@@ -160,7 +170,7 @@ impl World {
         Program::start(&args).end()
     }
 
-    fn stop(self) {
+    pub(crate) fn stop(self) {
         self.runtime.block_on(self.relay.shutdown());
     }
 }

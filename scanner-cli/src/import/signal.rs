@@ -1,0 +1,109 @@
+//! The JSON of the signal-export program: a folder for each chat, with `data.json` (one message a line) and its media.
+
+use std::path::{Component, Path};
+
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+use serde::Deserialize;
+
+use super::chat::{Chat, Said, instant, read_text};
+use crate::exit::{Exit, Failure};
+
+#[derive(Deserialize)]
+struct Line {
+    date: String,
+    sender: String,
+    #[serde(default)]
+    body: String,
+    #[serde(default)]
+    quote: String,
+    sticker: Option<Sticker>,
+    #[serde(default)]
+    reactions: Vec<(String, String)>,
+    #[serde(default)]
+    attachments: Vec<Attached>,
+    #[serde(default)]
+    deleted: bool,
+    #[serde(default)]
+    call: bool,
+}
+
+#[derive(Deserialize)]
+struct Sticker {
+    emoji: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Attached {
+    path: String,
+}
+
+/// Reads the `data.json` of one chat.
+pub(crate) fn read(path: &Path, zone: &TimeZone) -> Result<Chat, Failure> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let full = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    let title = full.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_else(|| "Signal".into());
+    parse(&read_text(path)?, &title, folder, zone)
+}
+
+fn parse(text: &str, title: &str, folder: &Path, zone: &TimeZone) -> Result<Chat, Failure> {
+    let mut chat = Chat { source: "signal", key: title.to_owned(), title: title.to_owned(), ..Chat::default() };
+    for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+        let said: Line = serde_json::from_str(line).map_err(|error| {
+            let what = format!("line {} is not a message of signal-export: {error}", number + 1);
+            Failure::new(Exit::Error, what, "export the chats again with the signal-export program")
+        })?;
+        if said.deleted || said.call {
+            chat.skip(if said.call { "calls" } else { "messages that were deleted" });
+            continue;
+        }
+        let at = said.date.parse::<Timestamp>().ok().and_then(|at| u64::try_from(at.as_millisecond()).ok());
+        let at = at.or_else(|| instant(said.date.parse::<DateTime>().ok()?, zone));
+        let Some(at) = at else {
+            chat.skip("messages whose date does not exist");
+            continue;
+        };
+        let mut text = said.quote;
+        text.push_str(&said.body);
+        if let Some(emoji) = said.sticker.and_then(|sticker| sticker.emoji) {
+            text.push_str(&emoji);
+        }
+        let mut files = Vec::new();
+        for attached in said.attachments {
+            let path = Path::new(&attached.path);
+            if path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir)) {
+                files.push(folder.join(path));
+            } else {
+                chat.skip("files whose name leads elsewhere");
+            }
+        }
+        if text.is_empty() && files.is_empty() {
+            chat.skip("messages of a kind that is not known here");
+            continue;
+        }
+        let reactions = said.reactions;
+        chat.messages.push(Said { at, sender: said.sender, text, files, reactions, ..Said::default() });
+    }
+    Ok(chat)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::import::told;
+
+    #[test]
+    fn lines_are_messages_and_dates_may_have_a_zone() {
+        let text = r#"{"date": "2025-03-12T21:15:00", "sender": "Me", "body": "hi", "quote": "", "sticker": null, "reactions": [["Kim", "x"]], "attachments": []}
+{"date": "2025-03-12T22:15:00.250000+01:00", "sender": "Kim", "body": "", "quote": "", "sticker": {"id": "1", "packId": "p", "packKey": "k", "emoji": "y"}, "reactions": [], "attachments": [{"name": "a.png", "path": "media/a.png"}, {"name": "b", "path": "../b"}]}
+
+{"date": "2025-03-12T22:15:00+01:00", "sender": "Kim", "body": "gone", "deleted": true}"#;
+        let chat = parse(text, "Kim", Path::new("/nowhere"), &TimeZone::UTC).unwrap();
+        assert_eq!(told(&chat), ["1741814100000 Me: hi", "1741814100250 Kim: y"]);
+        assert_eq!(chat.messages[0].reactions, [("Kim".to_owned(), "x".to_owned())]);
+        assert_eq!(chat.messages[1].files, [Path::new("/nowhere/media/a.png")]);
+        assert_eq!(chat.skipped.len(), 2);
+        assert!(parse("[]", "Kim", Path::new("/nowhere"), &TimeZone::UTC).unwrap_err().what().contains("line 1"));
+    }
+}

@@ -1,0 +1,115 @@
+//! `pairlight import` and the files of messages: an export becomes a conversation of both devices, and its files come out of the
+//! other one as they went in.
+
+use std::path::Path;
+
+use crate::link::{Program, World};
+
+fn write(folder: &Path, name: &str, content: &[u8]) {
+    std::fs::create_dir_all(folder).unwrap();
+    std::fs::write(folder.join(name), content).unwrap();
+}
+
+/// A WhatsApp export with a photo of some 600 KB, and one that is missing.
+fn export(folder: &Path) -> Vec<u8> {
+    let photo: Vec<u8> = (0..600_000u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 15) as u8).collect();
+    let chat = "[12.03.25, 21:15:00] Kim: \u{200e}Messages and calls are end-to-end encrypted.\n\
+                [12.03.25, 21:15:01] Kim: see you\nat eight\n\
+                [12.03.25, 21:16:00] Robin: \u{200e}<attached: 0001-PHOTO.jpg>\n\
+                [12.03.25, 21:17:00] Kim: \u{200e}<attached: 0002-PHOTO.jpg>\n";
+    write(folder, "_chat.txt", chat.as_bytes());
+    write(folder, "0001-PHOTO.jpg", &photo);
+    photo
+}
+
+#[test]
+fn an_export_reaches_the_other_device_with_its_files() {
+    let world = World::new();
+    world.link();
+    let (phone, laptop, folder) = (world.text("phone"), world.text("laptop"), world.path("Kim"));
+    let photo = export(&folder);
+    let folder = folder.to_str().unwrap();
+    let import = |more: &[&str]| {
+        let line = [&["import", "--profile", &phone, "--time-zone", "UTC", "--me", "Robin", folder], more].concat();
+        Program::start(&line).end()
+    };
+    let (exit, said) = import(&["--dry-run"]);
+    assert_eq!(exit, 0, "{said}");
+    assert!(said.contains("would import 3 messages and 1 files in 1 conversations"), "{said}");
+    let (exit, said) = import(&[]);
+    assert_eq!(exit, 0, "{said}");
+    assert!(
+        said.contains("imported 3 messages and 1 files in 1 conversations; 0 messages were here already"),
+        "{said}"
+    );
+    assert!(said.contains("skipped 1: notices of the app"), "{said}");
+    assert!(said.contains("skipped 1: files that are not beside the export"), "{said}");
+    let (_, said) = import(&["--json"]);
+    let again: serde_json::Value =
+        serde_json::from_str(said.lines().find(|line| line.starts_with('{')).unwrap()).unwrap();
+    assert_eq!(
+        (again["messages"].as_u64(), again["known"].as_u64()),
+        (Some(0), Some(3)),
+        "a second time changes nothing"
+    );
+
+    let online = Program::start(&["messages", "--profile", &phone, "follow"]);
+    let (exit, said) = Program::start(&["messages", "--profile", &laptop, "follow", "--once"]).end();
+    assert_eq!(exit, 0, "{said}");
+    let (_, shown) = Program::start(&["messages", "--profile", &laptop, "show", "Kim"]).end();
+    assert!(shown.contains("2025-03-12 21:15  Kim  Kim: see you\nat eight"), "{shown}");
+    assert!(shown.contains("Kim  me:  [0001-PHOTO.jpg]"), "{shown}");
+
+    let (_, listed) = Program::start(&["messages", "--profile", &laptop, "files", "--format", "ndjson"]).end();
+    let listed: Vec<serde_json::Value> = listed.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    assert_eq!(listed.len(), 1, "{listed:?}");
+    assert_eq!((listed[0]["complete"].as_bool(), listed[0]["size"].as_u64()), (Some(false), Some(600_000)));
+    let hash = listed[0]["hash"].as_str().unwrap();
+    let out = world.path("out.jpg");
+    let save = |more: &[&str]| {
+        let line = [&["messages", "--profile", &laptop, "save", &hash[..10], "--out", out.to_str().unwrap()], more];
+        Program::start(&line.concat()).end()
+    };
+    let (exit, said) = save(&[]);
+    assert_eq!(exit, 0, "{said}");
+    assert!(std::fs::read(&out).unwrap() == photo, "the bytes that went in");
+    assert_eq!(save(&[]).0, 1, "what is there is not overwritten");
+    assert_eq!(save(&["--force"]).0, 0);
+
+    // And the other way: what the laptop attaches goes to the phone by itself.
+    let note = world.path("note.txt");
+    std::fs::write(&note, "from the laptop").unwrap();
+    let attach = ["messages", "--profile", &laptop, "attach", "Kim", note.to_str().unwrap(), "--text", "look"];
+    let (exit, said) = Program::start(&attach).end();
+    assert_eq!(exit, 0, "{said}");
+    assert!(!said.contains("goes out when"), "the phone is online and has it: {said}");
+    drop(online);
+    let (_, listed) = Program::start(&["messages", "--profile", &phone, "files"]).end();
+    assert!(listed.lines().any(|line| line.contains("here") && line.ends_with("note.txt")), "{listed}");
+    world.stop();
+}
+
+#[test]
+fn what_is_no_export_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    write(folder.path(), "a.zip", b"PK");
+    write(folder.path(), "b.txt", b"hello\n");
+    write(folder.path(), "c.json", b"{}");
+    write(folder.path(), "d.txt", b"03/04/2025, 21:15 - Kim: hi\n");
+    write(folder.path(), "data.json", b"{}\n");
+    std::fs::create_dir(folder.path().join("empty")).unwrap();
+    for (name, exit, words) in [
+        ("a.zip", 2, "unpack it"),
+        ("b.txt", 1, "looks like WhatsApp's"),
+        ("c.json", 1, "no chat in this export"),
+        ("d.txt", 2, "--date-order"),
+        ("data.json", 1, "line 1"),
+        ("empty", 2, "no chat export"),
+        ("none", 1, "there is no"),
+    ] {
+        let (code, said) = Program::start(&["import", "--dry-run", &path(name)]).end();
+        assert_eq!(code, exit, "{name}: {said}");
+        assert!(said.contains(words), "{name}: {said}");
+    }
+}
