@@ -7,7 +7,7 @@ export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
 PROFILE ?= release
 pairlight = cargo run --locked --profile $(PROFILE) -p pairlight-cli --
 
-.PHONY: help demo test bench bench-scan bench-sync build fmt lint docs clean
+.PHONY: help demo test android ios bench bench-scan bench-sync build fmt lint docs clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -19,6 +19,12 @@ demo: ## link two devices over a real relay, once; CAMERA=0 uses a webcam, DEMO_
 test: ## format, lint, and every test; ends with "N passed, N failed, N skipped"
 	@scripts/install-packages.sh test
 	@scripts/test.sh
+
+android: ## the AAR and the sample app, on a machine with the Android SDK; says first what is missing
+	@scripts/make-android.sh
+
+ios: ## the XCFramework for the Swift package, on a Mac; says first what is missing
+	@scripts/make-ios.sh
 
 bench: ## read rate and milliseconds on a set of pictures: MANIFEST=path/to/manifest.jsonl
 	@test -n "$(MANIFEST)" || { echo 'usage: make bench MANIFEST=path/to/manifest.jsonl [BENCH_ARGS=--json]'; exit 2; }

@@ -13,7 +13,7 @@ target=${1:?"usage: $0 demo|test|bench|bench-scan"}
 needs() {
     case $target in
         demo) echo gcc libc6-dev libclang-dev linux-libc-dev ;;
-        test) echo gcc libc6-dev libclang-dev linux-libc-dev nodejs npm ;;
+        test) echo gcc libc6-dev libclang-dev linux-libc-dev nodejs npm default-jdk-headless maven python3-venv ;;
         bench) echo gcc libc6-dev libclang-dev linux-libc-dev ;;
         bench-scan) echo gcc g++ cmake make libc6-dev ;;
         *) echo "$0: no such target: $target" >&2 && exit 2 ;;
@@ -29,6 +29,10 @@ why() {
         nodejs) echo "runs the second implementation of the protocol, in tests/interop; 20 or newer" ;;
         npm) echo "fetches its packages" ;;
         linux-libc-dev) echo "that header, linux/videodev2.h" ;;
+        default-jdk-headless) echo "runs the tests of the Kotlin library, with the JVM in place of a phone; 17 or newer" ;;
+        maven) echo "fetches what they need, and builds them" ;;
+        python3-venv) echo "parses the Swift sources, where there is no Swift" ;;
+        rustc-web | cargo-web | rust-web-src) echo "type-checks for phones and browsers, where rustup lacks their targets" ;;
     esac
 }
 
@@ -41,6 +45,9 @@ present() {
         cmake | make) command -v "$1" ;;
         nodejs) command -v node ;;
         npm) command -v npm ;;
+        default-jdk-headless) command -v javac ;;
+        maven) command -v mvn ;;
+        python3-venv) python3 -c 'import ensurepip' ;;
         libc6-dev) test -e /usr/include/stdio.h ;;
         linux-libc-dev) test -e /usr/include/linux/videodev2.h ;;
         libclang-dev)

@@ -1,0 +1,89 @@
+package org.pairlight
+
+import kotlinx.coroutines.CoroutineScope
+import org.pairlight.bridge.LinkedAccount as BridgeLinked
+import org.pairlight.bridge.PrimaryAccount as BridgePrimary
+
+/** The account, on the device that holds it: the phone, mostly. */
+public class PrimaryAccount private constructor(internal val bridge: BridgePrimary) : AutoCloseable {
+    /** The account's devices. */
+    public val devices: Devices = Devices(bridge)
+
+    /**
+     * Links the device whose code was scanned. The link lives in [scope].
+     *
+     * @throws PairlightException.Misuse for a code that is not an offer, see [Meaning.isOffer]
+     * @throws PairlightException.Offline when the relay is out of reach
+     */
+    public suspend fun link(code: ByteArray, source: CodeSource, scope: CoroutineScope): LinkFlow =
+        LinkFlow(own { bridge.link(code, source.bridge()) }, scope)
+
+    /** Goes on with links that were interrupted by the end of the app. Call it once after [open]. */
+    public suspend fun resume(scope: CoroutineScope): List<LinkFlow> = own { bridge.resume() }.map { LinkFlow(it, scope) }
+
+    /** Goes online for as long as [scope] lives, and keeps the records of all devices in step. One at a time. */
+    public suspend fun sync(scope: CoroutineScope): Sync = Sync(own { bridge.sync() }, scope)
+
+    /** Closes the store. Flows and lines of this account go on until they end. */
+    override fun close(): Unit = bridge.close()
+
+    public companion object {
+        /**
+         * Opens the account in the store at [path], or makes one called [name].
+         *
+         * @param path a file in the app's no-backup folder: a copied store is a copied device
+         * @param approver asked before each approval takes effect; without one the app answers for the unlock by itself
+         * @throws PairlightException.KeyStore when the key is gone or the person cancelled
+         * @throws PairlightException.Storage when the file cannot be used
+         */
+        public suspend fun open(
+            path: String,
+            key: KeyWrap,
+            relay: RelayAddress,
+            name: String,
+            policy: LinkPolicy = LinkPolicy.BALANCED,
+            approver: Approver? = null,
+            clock: (() -> Long)? = null,
+        ): PrimaryAccount = own {
+            PrimaryAccount(
+                BridgePrimary.open(
+                    path, key.bridge(), relay.bridge(), policy.bridge(), name, approver?.bridge(), clock?.bridge(),
+                ),
+            )
+        }
+    }
+}
+
+/** A device that is, or wants to be, linked. */
+public class LinkedAccount private constructor(private val bridge: BridgeLinked) : AutoCloseable {
+    /** How this device stands; null when it is not linked. */
+    public suspend fun standing(): OwnStanding? = own { bridge.standing() }?.let {
+        OwnStanding(it.device, it.primary, it.isLocked, it.restriction, it.endsMs.toLong())
+    }
+
+    /** Shows codes until somebody links this device, as long as [scope] lives. [name] is how it calls itself. */
+    public suspend fun link(name: String, os: String, app: String, scope: CoroutineScope): ShowFlow =
+        ShowFlow(own { bridge.link(name, os, app) }, scope)
+
+    /** Goes on with a link that was interrupted by the end of the app; null when there is none. Before [link]. */
+    public suspend fun resume(scope: CoroutineScope): ShowFlow? = own { bridge.resume() }?.let { ShowFlow(it, scope) }
+
+    /** Goes online for as long as [scope] lives. One at a time. */
+    public suspend fun sync(scope: CoroutineScope): Sync = Sync(own { bridge.sync() }, scope)
+
+    /** Erases everything that this device knows. */
+    public suspend fun forget(): Unit = own { bridge.forget() }
+
+    /** Closes the store. */
+    override fun close(): Unit = bridge.close()
+
+    public companion object {
+        /** Opens the store at [path]; see [PrimaryAccount.open]. */
+        public suspend fun open(
+            path: String,
+            key: KeyWrap,
+            relay: RelayAddress,
+            clock: (() -> Long)? = null,
+        ): LinkedAccount = own { LinkedAccount(BridgeLinked.open(path, key.bridge(), relay.bridge(), clock?.bridge())) }
+    }
+}

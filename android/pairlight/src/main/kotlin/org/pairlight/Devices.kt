@@ -1,0 +1,42 @@
+package org.pairlight
+
+import kotlinx.coroutines.flow.Flow
+import kotlinx.coroutines.flow.MutableStateFlow
+import kotlinx.coroutines.flow.map
+import kotlinx.coroutines.flow.update
+import org.pairlight.bridge.PrimaryAccount as BridgePrimary
+
+/** The account's devices: who they are, when they reported, and what the person can do about them. */
+public class Devices internal constructor(private val bridge: BridgePrimary) {
+    private val changes = MutableStateFlow(0)
+
+    /** The devices now, the first linked first, and again after each change that this object makes or is told of. */
+    public val all: Flow<List<Device>> = changes.map { list() }
+
+    /** The devices now. */
+    public suspend fun list(): List<Device> = own { bridge.devices() }.map { it.own() }
+
+    /** Devices that left within the last 180 days, the latest first. */
+    public suspend fun removed(): List<RemovedDevice> =
+        own { bridge.removedDevices() }.map { RemovedDevice(it.id, it.reason, it.atMs.toLong()) }
+
+    /** Gives a device another name. */
+    public suspend fun rename(device: String, name: String): Unit = changing { bridge.rename(device, name) }
+
+    /** Takes a device off the account: its sessions end and its data is erased there, at once when it is online. */
+    public suspend fun revoke(device: String): Unit = changing { bridge.revoke(device) }
+
+    /** Takes every device but this one off the account. */
+    public suspend fun revokeAll(): Unit = changing { bridge.revokeAll() }
+
+    /** The person confirms a device that was restricted. */
+    public suspend fun confirm(device: String): Unit = changing { bridge.confirm(device) }
+
+    /** Reads the list again for those who collect [all]: after a link, or when [Sync] says that devices changed. */
+    public fun refresh(): Unit = changes.update { it + 1 }
+
+    private suspend fun changing(change: suspend () -> Unit) {
+        own { change() }
+        refresh()
+    }
+}

@@ -1,0 +1,126 @@
+package org.pairlight
+
+import kotlinx.coroutines.CoroutineScope
+import kotlinx.coroutines.flow.MutableStateFlow
+import kotlinx.coroutines.flow.StateFlow
+import kotlinx.coroutines.flow.asStateFlow
+import kotlinx.coroutines.flow.first
+import kotlinx.coroutines.launch
+import org.pairlight.bridge.PairingEvent
+import org.pairlight.bridge.PairingFlow
+
+/** Where a link stands on the device that holds the account. One screen for each. */
+public sealed interface LinkState {
+    /** The code is being claimed at the relay. A spinner; it ends by itself. */
+    public data object Connecting : LinkState
+
+    /** Who asks. Answer with [LinkFlow.approve] or [LinkFlow.decline]. */
+    public data class Review(val approval: Approval) : LinkState
+
+    /** "Yes" was said; the secure channel is being set up. */
+    public data object Approved : LinkState
+
+    /** Show these six digits; they are typed on the other device. */
+    public data class ShowCheckCode(val digits: String) : LinkState
+
+    /** They were typed right. */
+    public data class CheckCodeConfirmed(val grade: Grade) : LinkState
+
+    /** Weak evidence: show the warning in full. Answer with [LinkFlow.approveAgain] or [LinkFlow.decline]. */
+    public data class ReviewAgain(val holdMs: Long) : LinkState
+
+    /** The certificate is signed and on its way; the person can only wait. */
+    public data object Finishing : LinkState
+
+    /** Linked. The last state. */
+    public data class Linked(val device: String) : LinkState
+
+    /** Ended without a device, for the same reason on both sides. The last state. */
+    public data class Failed(val reason: EndedReason, val help: List<Phrase>) : LinkState
+
+    /** It cannot go on here, and the other side ends by itself. The last state. */
+    public data class Broken(val cause: PairlightException) : LinkState
+
+    public val isFinal: Boolean
+        get() = this is Linked || this is Failed || this is Broken
+}
+
+/**
+ * A link that is under way, on the device that holds the account. It lives in the scope that it was begun in: when that is
+ * cancelled, the work ends and the state is [LinkState.Failed] with [EndedReason.CANCELLED].
+ */
+public class LinkFlow internal constructor(private val bridge: PairingFlow, scope: CoroutineScope) : AutoCloseable {
+    private val states = MutableStateFlow<LinkState>(LinkState.Connecting)
+    private val intruder = MutableStateFlow(false)
+    private var help: List<Phrase> = emptyList()
+
+    /** Where it stands. */
+    public val state: StateFlow<LinkState> = states.asStateFlow()
+
+    /** Whether somebody else tried to scan the code; they were refused. Tell the person. */
+    public val secondScanner: StateFlow<Boolean> = intruder.asStateFlow()
+
+    private val job = scope.launch {
+        try {
+            while (true) {
+                val event = own { bridge.nextEvent() } ?: break
+                take(event)
+            }
+        } catch (e: PairlightException) {
+            states.value = LinkState.Broken(e)
+        } finally {
+            if (!states.value.isFinal) states.value = LinkState.Failed(EndedReason.CANCELLED, emptyList())
+            bridge.close()
+        }
+    }
+
+    private fun take(event: PairingEvent) {
+        states.value = when (event) {
+            is PairingEvent.Review -> LinkState.Review(event.approval.own())
+            is PairingEvent.ShowCheckCode -> LinkState.ShowCheckCode(event.digits)
+            is PairingEvent.CheckCodeConfirmed -> LinkState.CheckCodeConfirmed(grade(event.grade))
+            is PairingEvent.ApproveAgain -> LinkState.ReviewAgain(event.holdMs.toLong())
+            PairingEvent.Certified, PairingEvent.Accepted -> LinkState.Finishing
+            is PairingEvent.Linked -> LinkState.Linked(event.device)
+            is PairingEvent.Failed -> LinkState.Failed(event.reason.own(), help)
+            is PairingEvent.EvidenceMissing -> {
+                help = phrases(event.helpKeys, event.help)
+                return
+            }
+            PairingEvent.SecondScanner -> {
+                intruder.value = true
+                return
+            }
+            // For a developer's screen; the grade says what came of it.
+            is PairingEvent.EvidenceChecked, is PairingEvent.AskedForEvidence -> return
+        }
+    }
+
+    /**
+     * The person said yes. First the device's own unlock is asked for.
+     *
+     * @throws PairlightException.NotConfirmed when that is refused; the review stays
+     */
+    public suspend fun approve() {
+        own { bridge.approve() }
+        states.compareAndSet(states.value as? LinkState.Review ?: return, LinkState.Approved)
+    }
+
+    /** The person said yes again, on the warning screen. As [approve]. */
+    public suspend fun approveAgain() {
+        own { bridge.approveAgain() }
+        states.compareAndSet(states.value as? LinkState.ReviewAgain ?: return, LinkState.Finishing)
+    }
+
+    /** The person said no. Both devices say so. */
+    public suspend fun decline(): Unit = own { bridge.decline() }
+
+    /** The person closed the screen. Both devices say so. */
+    public suspend fun cancel(): Unit = own { bridge.cancel() }
+
+    /** Waits for the end. */
+    public suspend fun await(): LinkState = state.first { it.isFinal }
+
+    /** Ends the work here at once, without a word to the other device. */
+    override fun close(): Unit = job.cancel()
+}

@@ -1,0 +1,220 @@
+package org.pairlight
+
+import kotlinx.coroutines.CoroutineScope
+import kotlinx.coroutines.channels.BufferOverflow
+import kotlinx.coroutines.flow.Flow
+import kotlinx.coroutines.flow.MutableSharedFlow
+import kotlinx.coroutines.flow.MutableStateFlow
+import kotlinx.coroutines.flow.SharedFlow
+import kotlinx.coroutines.flow.StateFlow
+import kotlinx.coroutines.flow.asSharedFlow
+import kotlinx.coroutines.flow.asStateFlow
+import kotlinx.coroutines.flow.conflate
+import kotlinx.coroutines.flow.filter
+import kotlinx.coroutines.flow.map
+import kotlinx.coroutines.flow.onSubscription
+import kotlinx.coroutines.launch
+import org.pairlight.bridge.LineEvent
+import org.pairlight.bridge.SyncEvent
+import org.pairlight.bridge.Sync as BridgeSync
+
+/** Whether the device is in touch. */
+public sealed interface LineState {
+    public data object Connecting : LineState
+    public data object Online : LineState
+
+    /** Out of reach; tried again by itself in [retryMs]. What is written meanwhile goes out then. */
+    public data class Offline(val retryMs: Long) : LineState
+
+    /** The permission of this device has ended: open the store again and link anew. */
+    public data class Locked(val reason: String) : LineState
+
+    /** This device was removed and its data is erased. The last state. */
+    public data class Removed(val reason: String) : LineState
+
+    /** The relay refuses this device; nothing is erased. The last state. */
+    public data object Refused : LineState
+
+    /** It cannot go on. The last state. */
+    public data class Broken(val cause: PairlightException) : LineState
+
+    /** Closed by the app. The last state. */
+    public data object Closed : LineState
+
+    public val isFinal: Boolean
+        get() = this is Removed || this is Refused || this is Broken || this is Closed
+}
+
+/** Something to tell the person. [device] is an id, [text] English. */
+public sealed interface Alert {
+    public val device: String?
+    public val text: String
+
+    /** Something happened to a device of the account: linked, removed, and so on. */
+    public data class Notice(override val device: String, override val text: String) : Alert
+
+    /** Something about a device does not add up. */
+    public data class Discrepancy(override val device: String, override val text: String) : Alert
+
+    /** Different devices are shown different lists: somebody who can should compare the two hashes. */
+    public class Forked internal constructor(public val ours: ByteArray, public val theirs: ByteArray) : Alert {
+        override val device: String? get() = null
+        override val text: String get() = "Devices of this account are shown different lists."
+    }
+
+    /** The primary device has been silent for long; the permission of this one will end. */
+    public data class Silent(val forMs: Long) : Alert {
+        override val device: String? get() = null
+        override val text: String get() = "The device that holds the account has not been seen for long."
+    }
+}
+
+/** Bytes of the app's own from another device. */
+public class Parcel internal constructor(public val from: String, public val body: ByteArray)
+
+/** A passing word of another device, such as "is typing". */
+public class Signal internal constructor(public val from: String, public val name: String, public val body: ByteArray)
+
+/**
+ * A device that is online and keeps its conversations in step, for as long as its scope lives. What is read here is what is
+ * on this device; what is written is durable here when the call returns, and goes out when both devices are online.
+ */
+public class Sync internal constructor(private val bridge: BridgeSync, scope: CoroutineScope) : AutoCloseable {
+    private val lines = MutableStateFlow<LineState>(LineState.Connecting)
+    /** Conversations in which something changed; none for "read everything again". */
+    private val changed = burst<Set<String>>()
+    private val moved = burst<Unit>()
+    private val devices = burst<Unit>()
+    private val told = burst<Alert>()
+    private val signalled = burst<Signal>()
+    private val arrived = burst<Parcel>()
+
+    /** Whether it is in touch. */
+    public val line: StateFlow<LineState> = lines.asStateFlow()
+
+    /** What to tell the person. */
+    public val alerts: SharedFlow<Alert> = told.asSharedFlow()
+
+    /** Passing words of other devices. */
+    public val signals: SharedFlow<Signal> = signalled.asSharedFlow()
+
+    /** Bytes that other devices sent with [sendBytes]. */
+    public val parcels: SharedFlow<Parcel> = arrived.asSharedFlow()
+
+    /** That the account has a new device list: call [Devices.refresh]. */
+    public val devicesChanged: SharedFlow<Unit> = devices.asSharedFlow()
+
+    /** The conversations, latest first: now, and again after each change. */
+    public val conversations: Flow<List<Conversation>> =
+        changed.onSubscription { emit(emptySet()) }.conflate().map { own { bridge.conversations() }.map { it.own() } }
+
+    /** How the transfers of history are doing: now, and again whenever one moves. */
+    public val history: Flow<List<History>> =
+        moved.onSubscription { emit(Unit) }.conflate().map { own { bridge.history() }.map { it.own() } }
+
+    /** The [limit] newest messages of a conversation, newest first: now, and again after each change. */
+    public fun messages(conversation: String, limit: Int = 100): Flow<List<Message>> =
+        changed.onSubscription { emit(emptySet()) }.filter { it.isEmpty() || conversation in it }.conflate()
+            .map { older(conversation, null, limit) }
+
+    /** A page of messages older than [before] (null: the newest), newest first. */
+    public suspend fun older(conversation: String, before: PageMark?, limit: Int): List<Message> {
+        val place = before?.let { org.pairlight.bridge.PageMark(it.order, it.change) }
+        return own { bridge.messages(conversation, place, limit.toUInt()) }.map { it.own() }
+    }
+
+    /** Messages that contain a text, newest first; on this device alone, nobody else learns the word. */
+    public suspend fun search(text: String, limit: Int = 50): List<Message> =
+        own { bridge.search(text, limit.toUInt()) }.map { it.own() }
+
+    /** Begins a conversation. Gives its id. */
+    public suspend fun beginConversation(title: String): String = own { bridge.beginConversation(title) }
+
+    /** Writes a message. Gives its id. [sender] is how the person calls themselves. */
+    public suspend fun send(conversation: String, sender: String, text: String): String =
+        own { bridge.send(conversation, sender, text) }
+
+    /** Deletes a message on all devices. */
+    public suspend fun deleteMessage(message: String): Unit = own { bridge.deleteMessage(message) }
+
+    /** Marks a conversation as read up to a time on all devices. */
+    public suspend fun markRead(conversation: String, upToMs: Long): Unit =
+        own { bridge.markRead(conversation, upToMs.toULong()) }
+
+    /** Tells the devices that are online something that is worthless after [lifeMs]. */
+    public suspend fun signal(name: String, lifeMs: Long, body: ByteArray = ByteArray(0)): Unit =
+        own { bridge.signal(name, lifeMs.toULong(), body) }
+
+    /** Seals bytes of the app's own for a device, and waits until the relay has stored them. */
+    public suspend fun sendBytes(to: String, body: ByteArray): Unit = own { bridge.sendBytes(to, body) }
+
+    /** Stops a transfer of history: to [device], or to this one. What is stored stays. */
+    public suspend fun cancelHistory(device: String): Unit = own { bridge.cancelHistory(device) }
+
+    /** Begins a transfer of history anew, without a new link. */
+    public suspend fun retryHistory(device: String): Unit = own { bridge.retryHistory(device) }
+
+    /** The person proved presence, to free what the policy holds back of the history of [device]. */
+    public suspend fun presenceShown(device: String): Unit = own { bridge.presenceShown(device) }
+
+    /** Whether every device has confirmed what was written here. */
+    public suspend fun isInStep(): Boolean = own { bridge.isInStep() }
+
+    private val job = scope.launch {
+        try {
+            while (true) {
+                val event = own { bridge.nextEvent() } ?: break
+                take(event)
+            }
+            if (!lines.value.isFinal) lines.value = LineState.Broken(PairlightException.Ended())
+        } catch (e: PairlightException) {
+            lines.value = LineState.Broken(e)
+        } finally {
+            if (!lines.value.isFinal) lines.value = LineState.Closed
+            bridge.close()
+        }
+    }
+
+    private fun take(event: SyncEvent) {
+        when (event) {
+            is SyncEvent.Changed -> {
+                // A deletion does not say where: then all conversations are read again.
+                val groups = event.records.map { it.group }
+                changed.tryEmit(if (groups.any { it == null }) emptySet() else groups.filterNotNull().toSet())
+            }
+            SyncEvent.Missed -> changed.tryEmit(emptySet())
+            SyncEvent.HistoryMoved -> moved.tryEmit(Unit)
+            is SyncEvent.Signal -> signalled.tryEmit(Signal(event.from, event.name, event.body))
+            is SyncEvent.Line -> take(event.event)
+        }
+    }
+
+    private fun take(event: LineEvent) {
+        when (event) {
+            LineEvent.Online -> lines.value = LineState.Online
+            is LineEvent.Offline -> lines.value = LineState.Offline(event.retryMs.toLong())
+            is LineEvent.Locked -> lines.value = LineState.Locked(event.reason)
+            is LineEvent.Removed -> lines.value = LineState.Removed(event.reason)
+            LineEvent.Refused -> lines.value = LineState.Refused
+            is LineEvent.Failed -> lines.value = LineState.Broken(event.error.own())
+            LineEvent.DevicesChanged -> devices.tryEmit(Unit)
+            is LineEvent.Message -> arrived.tryEmit(Parcel(event.from, event.body))
+            is LineEvent.Notice -> told.tryEmit(Alert.Notice(event.device, event.words))
+            is LineEvent.Discrepancy -> told.tryEmit(Alert.Discrepancy(event.device, event.words))
+            is LineEvent.Forked -> told.tryEmit(Alert.Forked(event.ours, event.theirs))
+            is LineEvent.Silent -> told.tryEmit(Alert.Silent(event.forMs.toLong()))
+            // Nothing for a person to do: a dropped message, a renewed lease, a session made anew.
+            is LineEvent.Unreadable, is LineEvent.Withheld, is LineEvent.Leased, LineEvent.RolledBack,
+            is LineEvent.SessionReset,
+            -> Unit
+        }
+    }
+
+    /** Goes offline. */
+    override fun close(): Unit = job.cancel()
+
+    private companion object {
+        /** Told to whoever listens now; a reader that is very slow loses the oldest, never the line its events. */
+        fun <T> burst() = MutableSharedFlow<T>(extraBufferCapacity = 256, onBufferOverflow = BufferOverflow.DROP_OLDEST)
+    }
+}

@@ -1,0 +1,137 @@
+import PairlightBridge
+
+/// Where a link stands on the device that holds the account. One screen for each.
+public enum LinkState: Sendable, Equatable {
+    /// The code is being claimed at the relay. A spinner; it ends by itself.
+    case connecting
+    /// Who asks. Answer with `approve` or `decline`.
+    case review(Approval)
+    /// "Yes" was said; the secure channel is being set up.
+    case approved
+    /// Show these six digits; they are typed on the other device.
+    case showCheckCode(String)
+    /// They were typed right.
+    case checkCodeConfirmed(Grade)
+    /// Weak evidence: show the warning in full. Answer with `approveAgain` or `decline`.
+    case reviewAgain(holdMs: UInt64)
+    /// The certificate is signed and on its way; the person can only wait.
+    case finishing
+    /// Linked. The last state.
+    case linked(device: String)
+    /// Ended without a device, for the same reason on both sides. The last state.
+    case failed(EndedReason, help: [Phrase])
+    /// It cannot go on here, and the other side ends by itself. The last state.
+    case broken(PairlightError)
+
+    public var isFinal: Bool {
+        switch self {
+        case .linked, .failed, .broken: true
+        default: false
+        }
+    }
+}
+
+/// A link that is under way, on the device that holds the account. Its states are an asynchronous sequence for one reader:
+///
+///     for await state in link { show(state) }
+///
+/// When the task that reads is cancelled, the link is cancelled too, and both devices say so.
+public final class LinkFlow: AsyncSequence, Sendable {
+    public typealias Element = LinkState
+    public typealias Failure = Never
+
+    private let bridge: PairingFlow
+
+    init(_ bridge: PairingFlow) {
+        self.bridge = bridge
+    }
+
+    public func makeAsyncIterator() -> Iterator {
+        Iterator(bridge: bridge)
+    }
+
+    /// The person said yes. First the device's own unlock is asked for.
+    ///
+    /// - Throws: `PairlightError.NotConfirmed` when that is refused; the review stays
+    public func approve() async throws {
+        try await bridge.approve()
+    }
+
+    /// The person said yes again, on the warning screen. As `approve`.
+    public func approveAgain() async throws {
+        try await bridge.approveAgain()
+    }
+
+    /// The person said no. Both devices say so.
+    public func decline() async throws {
+        try await bridge.decline()
+    }
+
+    /// The person closed the screen. Both devices say so.
+    public func cancel() async throws {
+        try await bridge.cancel()
+    }
+
+    public struct Iterator: AsyncIteratorProtocol {
+        let bridge: PairingFlow
+        var help: [Phrase] = []
+        var isBegun = false
+        var isOver = false
+
+        init(bridge: PairingFlow) {
+            self.bridge = bridge
+        }
+
+        public mutating func next() async -> LinkState? {
+            if isOver {
+                return nil
+            }
+            if !isBegun {
+                isBegun = true
+                return .connecting
+            }
+            let state = await nextState()
+            isOver = state.isFinal
+            return state
+        }
+
+        private mutating func nextState() async -> LinkState {
+            let bridge = bridge
+            do {
+                while true {
+                    // Swift's cancellation does not reach the bridge by itself.
+                    let event = try await withTaskCancellationHandler {
+                        try await bridge.nextEvent()
+                    } onCancel: {
+                        Task { try? await bridge.cancel() }
+                    }
+                    guard let event else {
+                        return .failed(.cancelled, help: help)
+                    }
+                    if let state = take(event) {
+                        return state
+                    }
+                }
+            } catch {
+                return .broken(error.own)
+            }
+        }
+
+        /// `nil` for what changes no screen.
+        private mutating func take(_ event: PairingEvent) -> LinkState? {
+            switch event {
+            case let .review(approval): return .review(approval)
+            case let .showCheckCode(digits): return .showCheckCode(digits)
+            case let .checkCodeConfirmed(grade): return .checkCodeConfirmed(Grade(number: grade))
+            case let .approveAgain(holdMs): return .reviewAgain(holdMs: holdMs)
+            case .certified, .accepted: return .finishing
+            case let .linked(device): return .linked(device: device)
+            case let .failed(reason): return .failed(reason, help: help)
+            case let .evidenceMissing(keys, texts):
+                help = Phrase.pairs(keys, texts)
+                return nil
+            case .secondScanner, .evidenceChecked, .askedForEvidence: return nil
+            }
+        }
+    }
+}

@@ -1,0 +1,123 @@
+import PairlightBridge
+
+/// Where a link stands on the device that joins.
+public enum ShowState: Sendable, Equatable {
+    /// The first code is being made.
+    case preparing
+    /// Draw this code; the next one comes by itself.
+    case showCode(CodePicture)
+    /// No code is live any more: a button that calls `showAgain`.
+    case paused
+    /// The relay is out of reach; tried again by itself.
+    case reconnecting(afterMs: UInt64)
+    /// "Phone connected: confirm there." The code is gone from the screen.
+    case claimed
+    /// Ask for the six digits that the other device shows; `triesLeft` after a wrong try.
+    case enterCheckCode(triesLeft: UInt8?)
+    /// They were right; the other device decides now.
+    case deciding
+    /// Linked. The last state. Linked is not synchronised yet: see `Sync.history`.
+    case linked(device: String, primary: String?)
+    /// Ended, for the same reason on both sides. The last state.
+    case failed(EndedReason)
+    /// It cannot go on here. The last state.
+    case broken(PairlightError)
+
+    public var isFinal: Bool {
+        switch self {
+        case .linked, .failed, .broken: true
+        default: false
+        }
+    }
+}
+
+/// A link that is under way, on the device that joins. Read it as `LinkFlow` is read.
+public final class ShowFlow: AsyncSequence, Sendable {
+    public typealias Element = ShowState
+    public typealias Failure = Never
+
+    private let bridge: LinkingFlow
+
+    init(_ bridge: LinkingFlow) {
+        self.bridge = bridge
+    }
+
+    public func makeAsyncIterator() -> Iterator {
+        Iterator(bridge: bridge)
+    }
+
+    /// The person typed the check code, with or without a gap.
+    public func enterCheckCode(_ typed: String) async throws {
+        try await bridge.enterCheckCode(typed: typed)
+    }
+
+    /// The person asks for a new code after a pause.
+    public func showAgain() async throws {
+        try await bridge.showAgain()
+    }
+
+    /// The person closed the screen. Both devices say so.
+    public func cancel() async throws {
+        try await bridge.cancel()
+    }
+
+    public struct Iterator: AsyncIteratorProtocol {
+        let bridge: LinkingFlow
+        var isBegun = false
+        var isOver = false
+
+        init(bridge: LinkingFlow) {
+            self.bridge = bridge
+        }
+
+        public mutating func next() async -> ShowState? {
+            if isOver {
+                return nil
+            }
+            if !isBegun {
+                isBegun = true
+                return .preparing
+            }
+            let state = await nextState()
+            isOver = state.isFinal
+            return state
+        }
+
+        private func nextState() async -> ShowState {
+            let bridge = bridge
+            do {
+                while true {
+                    let event = try await withTaskCancellationHandler {
+                        try await bridge.nextEvent()
+                    } onCancel: {
+                        Task { try? await bridge.cancel() }
+                    }
+                    guard let event else {
+                        return .failed(.cancelled)
+                    }
+                    if let state = Self.state(of: event) {
+                        return state
+                    }
+                }
+            } catch {
+                return .broken(error.own)
+            }
+        }
+
+        /// `nil` for what changes no screen.
+        private static func state(of event: LinkingEvent) -> ShowState? {
+            switch event {
+            case let .showCode(code): .showCode(code)
+            case .paused: .paused
+            case let .reconnecting(afterMs): .reconnecting(afterMs: afterMs)
+            case .claimed: .claimed
+            case .enterCheckCode: .enterCheckCode(triesLeft: nil)
+            case let .wrongCheckCode(triesLeft): .enterCheckCode(triesLeft: triesLeft)
+            case .checkCodeAccepted: .deciding
+            case let .linked(device, primary): .linked(device: device, primary: primary)
+            case let .failed(reason): .failed(reason)
+            case .secondScanner: nil
+            }
+        }
+    }
+}

@@ -1,0 +1,68 @@
+#!/usr/bin/env bash
+# Usage: scripts/test-android.sh [MAVEN-ARGUMENTS...]
+#
+# Builds the Rust library for this machine, generates its Kotlin, compiles the Android library against the framework's real
+# classes and runs its tests on the JVM. Needs no Android SDK; needs a JDK (17 or newer), Maven, and once a network for
+# Maven Central. Exit code 3: something is missing, and the line "skipped: why" says what.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+skip() {
+    echo "skipped: the Kotlin library on the JVM: $1"
+    exit 3
+}
+command -v java > /dev/null || skip 'there is no java'
+command -v mvn > /dev/null || skip 'there is no mvn'
+
+target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
+out=$target/android
+# The programs, the library and its Kotlin, as `cargo test --workspace` makes them: after it this is a matter of seconds.
+cargo test --locked --workspace --no-run --quiet
+cargo test --locked --workspace --quiet --test generate > /dev/null
+
+mkdir -p "$out/fresh" "$out/kotlin"
+cp "$target/tmp/bindings/kotlin/org/pairlight/bridge/pairlight_bindings.kt" "$out/fresh/"
+# In place of the class that aapt makes of the sample's texts.
+{
+    echo 'package org.pairlight.sample'
+    echo 'object R { object string {'
+    sed -nE 's/.*<string name="([a-z_]+)".*/    const val \1 = 0/p' android/sample/src/main/res/values/strings.xml
+    echo '} }'
+} > "$out/fresh/R.kt"
+# The programs of the guide, as a new user would copy them.
+awk -v folder="$out/fresh" '/^```kotlin$/ { file = folder "/Guide" ++n ".kt"; printf "" > file; next }
+    /^```$/ { file = "" } file { print > file }' docs/guides/embed-android.md
+# A file that did not change keeps its age: Kotlin compiles what changed.
+for file in $(cd "$out/fresh" && ls); do
+    cmp -s "$out/fresh/$file" "$out/kotlin/$file" || cp "$out/fresh/$file" "$out/kotlin/$file"
+done
+
+rm -rf "$out/jvm/surefire-reports"
+: > "$out/planted"
+export PAIRLIGHT_PANIC_IN=$out/planted
+run=(mvn --batch-mode --quiet --file android/pom.xml
+    "-Dpairlight.out=$out/jvm" "-Dpairlight.generated=$out/kotlin"
+    "-Dpairlight.programs=$target/debug" "-Dpairlight.root=$PWD" "-Djna.library.path=$target/debug/deps")
+# What cannot be fetched is no fault of the code.
+if ! "${run[@]}" dependency:go-offline > "$out/fetch.log" 2>&1; then
+    tail -5 "$out/fetch.log"
+    skip 'its packages could not be fetched from Maven Central'
+fi
+status=0
+RUST_BACKTRACE=0 "${run[@]}" verify "$@" || status=$?
+# The counts, as cargo says them.
+cat "$out"/jvm/surefire-reports/TEST-*.xml | awk '
+    /<testsuite / {
+        for (i = 1; i <= NF; i++) {
+            split($i, pair, "=")
+            gsub(/[^0-9]/, "", pair[2])
+            if (pair[1] == "tests" || pair[1] == "errors" || pair[1] == "failures" || pair[1] == "skipped")
+                sum[pair[1]] += pair[2]
+        }
+    }
+    END {
+        failed = sum["errors"] + sum["failures"]
+        printf "test result: %s. %d passed; %d failed; %d ignored;\n", failed ? "FAILED" : "ok",
+            sum["tests"] - failed - sum["skipped"], failed, sum["skipped"]
+    }'
+exit "$status"
