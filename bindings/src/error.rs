@@ -116,9 +116,11 @@ impl From<NetError> for PairlightError {
     fn from(error: NetError) -> Self {
         let what = error.to_string();
         match error {
-            NetError::BadAddress(_) | NetError::File(_) | NetError::OtherHost(_) | NetError::UnknownDevice => {
-                Self::Misuse { what }
-            }
+            NetError::BadAddress(_)
+            | NetError::File(_)
+            | NetError::OtherHost(_)
+            | NetError::OtherRelay(_)
+            | NetError::UnknownDevice => Self::Misuse { what },
             NetError::OutOfScope(_) | NetError::Locked => Self::Refused { what },
             NetError::Unreachable(_) => Self::Offline { what },
             NetError::Protocol => Self::Offline { what },

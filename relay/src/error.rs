@@ -7,7 +7,7 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum RelayError {
     /// The address is taken or not ours. Choose another, or port 0.
-    #[error("cannot listen on {address}")]
+    #[error("cannot listen on {address}: {source}")]
     Listen {
         /// The address that was asked for.
         address: SocketAddr,
@@ -18,7 +18,7 @@ pub enum RelayError {
     #[error("the system gives no randomness: {0}")]
     Randomness(getrandom::Error),
     /// The key file cannot be read or created. Check the path and its rights.
-    #[error("cannot use the key file {path}")]
+    #[error("cannot use the key file {path}: {source}")]
     KeyFile {
         /// The file.
         path: PathBuf,
@@ -51,6 +51,6 @@ pub enum RelayError {
     #[error("the host name must have 1 to 255 bytes")]
     Host,
     /// Signals of the operating system cannot be awaited.
-    #[error("cannot wait for the signal to stop")]
+    #[error("cannot wait for the signal to stop: {0}")]
     Signal(#[source] std::io::Error),
 }

@@ -201,7 +201,7 @@ impl Slots {
                 }
                 Err(refuse(RefusalCode::Conflict, "somebody else scanned this code"))
             }
-            Phase::Over { token: Some(_), .. } => Err(refuse(RefusalCode::Conflict, "this code was used already")),
+            Phase::Over { token: Some(_), .. } => Err(refuse(RefusalCode::Gone, "this code was used already")),
             Phase::Open | Phase::Over { token: None, .. } => {
                 Err(refuse(RefusalCode::Gone, "this code is too old; ask for a new one"))
             }

@@ -141,7 +141,7 @@ async fn reasons_reach_the_other_device() {
     assert_eq!(phone.end(EndReason::TimedOut.code()).await.status, 204, "ending twice is fine");
     assert_eq!(poll(&phone, 0).await.ended, Some(EndReason::Declined), "the first reason stands");
     assert_eq!(phone.send(0, b"late").await.refusal(), RefusalCode::NotFound);
-    assert_eq!(claim(&relay, slot(1)).await.refusal(), RefusalCode::Conflict, "used codes stay used");
+    assert_eq!(claim(&relay, slot(1)).await.refusal(), RefusalCode::Gone, "used codes stay used");
     assert_eq!(phone.end(99).await.refusal(), RefusalCode::Protocol);
 
     let (mut laptop, phone) = paired(&relay, slot(2)).await;

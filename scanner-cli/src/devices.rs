@@ -76,7 +76,15 @@ enum DevicesCommand {
 
 pub(crate) fn run(args: &DevicesArgs, voice: Voice) -> Result<Exit, Failure> {
     block_on(async {
-        let (store, client) = args.profile.open(Role::Primary, voice).await?;
+        let store = args.profile.open_existing(Role::Primary)?;
+        if let Some(account) = store.run(|store| store.linked_account()).await? {
+            let own = account.device_id().to_hex();
+            let what = format!(
+                "this profile is the linked device {own}; the account's devices are managed on its primary device"
+            );
+            return Err(Failure::new(Exit::Error, what, "run this there, or name its folder with --profile"));
+        }
+        let client = args.profile.client(&store, voice).await?;
         if store.run(|store| store.account()).await?.is_none() {
             let remedy = "`pairlight link scan` makes one when it links the first device";
             return Err(Failure::new(Exit::Error, "this profile has no account", remedy));
@@ -201,6 +209,9 @@ fn role(role: DeviceRole) -> &'static str {
 }
 
 fn find<'a>(devices: &'a [DeviceInfo], id: &str) -> Result<&'a DeviceInfo, Failure> {
+    if id.is_empty() {
+        return Err(Failure::new(Exit::Usage, "the id is empty", "`pairlight devices` lists the ids"));
+    }
     let wanted = id.to_ascii_lowercase();
     let mut found = devices.iter().filter(|device| device.id.to_hex().starts_with(&wanted));
     match (found.next(), found.next()) {

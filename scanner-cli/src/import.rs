@@ -114,7 +114,7 @@ pub(crate) fn run(args: &ImportArgs, voice: Voice) -> Result<Exit, Failure> {
     }
     let mut count = Count::default();
     let done = block_on(async {
-        let store = args.profile.open_offline(args.profile.likely_role())?;
+        let store = args.profile.open_existing(args.profile.likely_role())?;
         let (_, replica) = who(&store).await?;
         let interrupt = Interrupt::listen();
         let total: usize = chats.iter().map(|chat| chat.messages.len()).sum();

@@ -1,4 +1,4 @@
-//! Ctrl-C as a flag that loops look at, so that a recording ends with whole frames and a lock is released.
+//! Ctrl-C, a closed terminal and `kill` as a flag that loops look at, so that a recording ends with whole frames and a lock is released.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,12 +24,12 @@ impl Interrupt {
         let listener = std::thread::Builder::new().name("pairlight-interrupt".into()).spawn(move || {
             let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
             runtime.block_on(async {
-                if tokio::signal::ctrl_c().await.is_err() {
+                if !asked_to_end().await {
                     return;
                 }
                 raised.store(true, Ordering::SeqCst);
                 // Either outcome means that it is time to go.
-                drop(tokio::time::timeout(GRACE, tokio::signal::ctrl_c()).await);
+                drop(tokio::time::timeout(GRACE, asked_to_end()).await);
                 std::process::exit(i32::from(Exit::Interrupted.code()));
             });
         });
@@ -42,4 +42,25 @@ impl Interrupt {
     pub(crate) fn is_raised(&self) -> bool {
         self.raised.load(Ordering::SeqCst)
     }
+}
+
+/// Waits for Ctrl-C, the end of the terminal, or `kill`; `false` when none of them can be heard.
+#[cfg(unix)]
+async fn asked_to_end() -> bool {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut interrupt), Ok(mut terminate), Ok(mut hang_up)) =
+        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()), signal(SignalKind::hangup()))
+    else {
+        return false;
+    };
+    tokio::select! {
+        heard = interrupt.recv() => heard.is_some(),
+        heard = terminate.recv() => heard.is_some(),
+        heard = hang_up.recv() => heard.is_some(),
+    }
+}
+
+#[cfg(not(unix))]
+async fn asked_to_end() -> bool {
+    tokio::signal::ctrl_c().await.is_ok()
 }

@@ -58,9 +58,10 @@ fn main() -> ExitCode {
     }
 }
 
-/// Sends the log to standard error: what a relay does, otherwise only what is wrong. `RUST_LOG` asks for more.
+/// Sends the log to standard error: what a relay does, otherwise next to nothing, because the commands say what matters in
+/// words of their own. `RUST_LOG` asks for more.
 fn log(is_relay: bool, quiet: bool) {
-    let level = if is_relay { "info" } else { "warn" };
+    let level = if is_relay { "info" } else { "error" };
     let filter =
         EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(if quiet { "error" } else { level }));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time().init();

@@ -200,7 +200,7 @@ pub(crate) async fn who(store: &SharedStore) -> Result<(Own, Replica), Failure> 
 pub(crate) fn run(args: &MessagesArgs, voice: Voice) -> Result<Exit, Failure> {
     block_on(async {
         let role = args.profile.likely_role();
-        let store = args.profile.open_offline(role)?;
+        let store = args.profile.open_existing(role)?;
         let command = args.command.as_ref().unwrap_or(&MessagesCommand::List { format: Format::Text });
         match command {
             MessagesCommand::List { format } => list(&conversations(&store).await?, *format),
@@ -396,7 +396,7 @@ async fn send(args: &MessagesArgs, own: Own, store: SharedStore, voice: Voice) -
 pub(crate) fn ended(event: ConnectionEvent) -> Result<(), Failure> {
     match event {
         ConnectionEvent::Removed(reason) => {
-            let what = format!("this device was removed from the account ({reason:?}); its data is erased");
+            let what = format!("this device was removed from the account ({}); its data is erased", reason.text());
             Err(Failure::new(Exit::Error, what, "link it again"))
         }
         ConnectionEvent::Refused(code) => {

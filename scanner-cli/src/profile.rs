@@ -34,16 +34,16 @@ pub(crate) enum Role {
 #[derive(Debug, Args)]
 pub(crate) struct ProfileArgs {
     /// Folder of this device's sealed store; made if it is missing. Each role has its own by default
-    #[arg(long, value_name = "DIR", env = "PAIRLIGHT_PROFILE")]
+    #[arg(long, value_name = "DIR", env = "PAIRLIGHT_PROFILE", global = true)]
     profile: Option<PathBuf>,
     /// The relay, as https://host or http://host:port; remembered after the first use
-    #[arg(long, value_name = "URL", env = "PAIRLIGHT_RELAY")]
+    #[arg(long, value_name = "URL", env = "PAIRLIGHT_RELAY", global = true)]
     relay: Option<String>,
     /// The relay's attestation key, 64 hexadecimal digits; without it the key of the first contact is trusted
-    #[arg(long, value_name = "HEX")]
+    #[arg(long, value_name = "HEX", global = true)]
     relay_key: Option<String>,
     /// Guard the store with a passphrase instead of a key file; asked for, or taken from PAIRLIGHT_PASSPHRASE
-    #[arg(long)]
+    #[arg(long, global = true)]
     passphrase: bool,
 }
 
@@ -86,6 +86,17 @@ impl ProfileArgs {
     /// Opens the store alone: for what needs no relay.
     pub(crate) fn open_offline(&self, role: Role) -> Result<SharedStore, Failure> {
         self.open_store(&self.folder(role)?)
+    }
+
+    /// As [`Self::open_offline`], for what makes no sense in an empty profile.
+    pub(crate) fn open_existing(&self, role: Role) -> Result<SharedStore, Failure> {
+        let folder = self.folder(role)?;
+        if folder.join("store.db").is_file() {
+            return self.open_store(&folder);
+        }
+        let what = format!("there is no profile in {}", folder.display());
+        let remedy = "link it with `pairlight link show`, or make an account with `pairlight link scan`; --profile names another";
+        Err(Failure::new(Exit::Error, what, remedy))
     }
 
     /// The role whose store is on this machine; the linked one if both are.
@@ -207,23 +218,38 @@ fn make_private(folder: &Path) -> Result<(), Failure> {
     })
 }
 
+/// The errors of the store say what happened in their first sentence, and what to do in the second.
+fn two_sentences(error: &dyn std::fmt::Display) -> Failure {
+    let words = error.to_string();
+    match words.split_once(". ") {
+        Some((what, remedy)) => Failure::new(Exit::Error, what, remedy),
+        None => Failure::new(Exit::Error, words, "check the profile's folder and the free space"),
+    }
+}
+
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
-        Failure::new(Exit::Error, error.to_string(), "check the profile's folder, its key and the free space")
+        two_sentences(&error)
     }
 }
 
 impl From<KeyWrapError> for Failure {
     fn from(error: KeyWrapError) -> Self {
-        Failure::new(Exit::Error, error.to_string(), "check the key file or the passphrase of this profile")
+        two_sentences(&error)
     }
 }
 
 impl From<NetError> for Failure {
     fn from(error: NetError) -> Self {
+        if let NetError::Store(error) = error {
+            return error.into();
+        }
         let (exit, remedy) = match &error {
             NetError::BadAddress(_) => (Exit::Usage, "write it as https://host or http://host:port"),
             NetError::File(_) => (Exit::Error, "check the file and its permissions"),
+            NetError::OtherRelay(_) => {
+                (Exit::Error, "scan it with a device that uses that relay, or update this program")
+            }
             NetError::OtherHost(_) => (Exit::Error, "use that name in --relay, or start the relay with --host"),
             NetError::Unreachable(_) => (Exit::Error, "check the network, and that the relay runs"),
             NetError::Protocol => (Exit::Error, "check the relay's address; a proxy or another server may answer"),
@@ -249,6 +275,21 @@ impl From<NetError> for Failure {
 
 impl From<pairlight_relay::RelayError> for Failure {
     fn from(error: pairlight_relay::RelayError) -> Self {
-        Failure::new(Exit::Error, error.to_string(), "choose another address with --listen, or check the key file")
+        use pairlight_relay::RelayError as E;
+        let (exit, remedy) = match &error {
+            E::Listen { .. } => (Exit::Error, "choose another address with --listen; port 0 takes a free one"),
+            E::KeyFile { .. } | E::BadKeyFile { .. } => {
+                (Exit::Error, "check the file, its owner and mode 0600, or name another")
+            }
+            E::Settings { .. } => {
+                (Exit::Usage, "correct it; --check-config tries a configuration, `relay --help` has every key")
+            }
+            E::Store { .. } => {
+                (Exit::Error, "check the folder, its permissions and the free space, or name another with --data-dir")
+            }
+            E::Host => (Exit::Usage, "give the name under which devices reach the relay with --host"),
+            E::Randomness(_) | E::Signal(_) => (Exit::Error, "restart the machine, or run the relay on another one"),
+        };
+        Failure::new(exit, error.to_string(), remedy)
     }
 }

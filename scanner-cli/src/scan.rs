@@ -426,6 +426,7 @@ fn why_nothing(looked: &Looked) -> String {
         (true, _) => format!("a code is there but cannot be read.{advice}"),
         (false, 0) => format!("no code found.{advice}"),
         (false, corners) => {
+            let corners = corners.min(3);
             format!("no code found; {corners} of 3 corner squares seen. Is the code cut off or covered?{advice}")
         }
     }

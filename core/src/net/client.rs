@@ -49,7 +49,10 @@ impl RelayEndpoint {
         };
         let host = rest.split('/').next().unwrap_or_default();
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']');
-        if host.is_empty() || !host.chars().all(plain) {
+        // What follows the last colon outside brackets is a port.
+        let port = host.rsplit_once(']').map_or(host, |(_, rest)| rest).rsplit_once(':').map(|(_, port)| port);
+        let good_port = port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port != 0));
+        if host.is_empty() || !host.chars().all(plain) || !good_port {
             return Err(bad());
         }
         Ok(Self { base: url.to_owned(), host: host.to_ascii_lowercase(), secure, attestation_pk })

@@ -19,6 +19,9 @@ pub enum NetError {
     /// name, or have its operator set `host`.
     #[error("the relay calls itself {0}; logins under another name are refused")]
     OtherHost(String),
+    /// The code belongs to another relay of the app than the one that is used here. Use that relay, or update the app.
+    #[error("the code belongs to relay number {0} of the app, and this device uses number 0")]
+    OtherRelay(u8),
     /// The relay cannot be reached, or the connection broke. Check the network; try again.
     #[error("the relay cannot be reached: {0}")]
     Unreachable(String),

@@ -221,8 +221,12 @@ impl Primary {
     /// Links the device that showed `payload`.
     ///
     /// # Errors
-    /// [`NetError`] when the account cannot be read or the relay does not know it.
+    /// [`NetError::OtherRelay`] for a code of another relay; [`NetError`] when the account cannot be read or published.
     pub async fn link(&self, payload: QrPayload, source: ScanSource) -> Result<Pairing, NetError> {
+        // One relay is used here; its number in the app's list is 0 (protocol, section 3).
+        if payload.relay_index() != 0 {
+            return Err(NetError::OtherRelay(payload.relay_index()));
+        }
         self.register().await?;
         let account = self.account().await?;
         let config = self.config(account.clone(), source);

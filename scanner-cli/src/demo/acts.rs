@@ -100,8 +100,11 @@ impl Stage {
         let laptop = LinkedDevice::open(open_store(folder.path(), LAPTOP)?, client.clone()).await?;
         let screen = Screen::default();
         let eye = match &args.camera {
-            Some(selector) => Eye::Webcam { selector: selector.clone() },
-            None => Eye::Lens { screen: screen.clone(), seed: args.seed, folder: args.out.clone() },
+            Some(selector) => Eye::Webcam { selector: selector.clone(), timeline: timeline.clone() },
+            None => {
+                let (screen, folder) = (screen.clone(), args.out.clone());
+                Eye::Lens { screen, seed: args.seed, folder, timeline: timeline.clone() }
+            }
         };
         Ok(Self {
             timeline,
@@ -118,6 +121,7 @@ impl Stage {
 
     /// The whole story.
     pub(crate) async fn play(&mut self) -> Result<(), Failure> {
+        self.fill().await?;
         let account = self.link().await?;
         drop(self.talk(&account).await?);
         self.records().await?;
@@ -221,8 +225,11 @@ impl Stage {
                         let place = review.place.unwrap_or_else(|| "an unknown place".into());
                         let origin = review.origin.unwrap_or_else(|| "a program, not a web page".into());
                         timeline.step(PHONE, format!(
-                            "review: \"{}\", {} on {}, {origin}, {place}, same network: {}",
-                            review.device_name, review.app, review.os, review.same_place
+                            "review: \"{}\", {} on {}, {origin}, {place}{}",
+                            review.device_name,
+                            review.app,
+                            review.os,
+                            if review.same_place { ", in the same network" } else { "" }
                         ))?;
                         pairing.approve().await?;
                         timeline.step(PHONE, "approved by its owner")?;
@@ -232,7 +239,7 @@ impl Stage {
                         digits = Some(code.to_display());
                     }
                     PrimaryEvent::CheckCodeConfirmed { grade } => {
-                        timeline.step(PHONE, format!("the code was typed right; evidence so far: {grade:?}"))?;
+                        timeline.step(PHONE, format!("the code was typed right; evidence so far: {}", format!("{grade:?}").to_lowercase()))?;
                     }
                     PrimaryEvent::EvidenceChecked { bit, finding } => {
                         timeline.step(PHONE, found(bit, &finding))?;
@@ -355,7 +362,8 @@ impl Stage {
             match next(laptop.next_event()).await? {
                 ConnectionEvent::Removed(reason) => {
                     let gone = self.laptop.account().await?.is_none();
-                    self.timeline.step(LAPTOP, format!("session ended ({reason:?}), keys and data erased: {gone}"))?;
+                    self.timeline
+                        .step(LAPTOP, format!("session ended ({}), keys and data erased: {gone}", reason.text()))?;
                     break;
                 }
                 ConnectionEvent::Failed(error) => return Err(error.into()),

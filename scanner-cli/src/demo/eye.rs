@@ -1,6 +1,6 @@
 //! The primary device's camera: the lens pointed at the code, or a webcam pointed at the screen.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -10,8 +10,11 @@ use pairlight_core::pairing::CodeMatrix;
 use pairlight_core::scan::{Event, ScanEffort, ScanOptions, Scanner, Symbol};
 use pairlight_lens::{Condition, Lens, Matrix, View};
 
+use super::timeline::Timeline;
 use crate::camera::{Frame, FrameSource, Selector, Webcam};
 use crate::exit::{Exit, Failure};
+
+const PHONE: &str = "phone";
 
 /// How long a person may take to point a webcam at the screen.
 const WEBCAM_PATIENCE: Duration = Duration::from_secs(90);
@@ -47,17 +50,17 @@ pub(crate) struct Sighting {
 #[derive(Debug, Clone)]
 pub(crate) enum Eye {
     /// Draws what a phone would see of the screen; the frames are left in a folder.
-    Lens { screen: Screen, seed: u64, folder: PathBuf },
+    Lens { screen: Screen, seed: u64, folder: PathBuf, timeline: Timeline },
     /// A webcam.
-    Webcam { selector: String },
+    Webcam { selector: String, timeline: Timeline },
 }
 
 impl Eye {
     /// Looks until a code is read. Blocks: run it where that is allowed.
     pub(crate) fn look(&self, scene: &str) -> Result<Sighting, Failure> {
         match self {
-            Self::Lens { screen, seed, folder } => look_through_lens(screen, *seed, folder, scene),
-            Self::Webcam { selector } => look_through_webcam(selector),
+            Self::Lens { screen, seed, folder, timeline } => look_through_lens(screen, *seed, folder, scene, timeline),
+            Self::Webcam { selector, timeline } => look_through_webcam(selector, timeline),
         }
     }
 }
@@ -67,14 +70,23 @@ fn now() -> Timestamp {
     Timestamp::from_unix_ms(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
-/// Scans one frame; `Some` when it has a code.
-fn read(scanner: &mut Scanner, luma: &[u8], width: u32, height: u32) -> Option<Symbol> {
-    let frame = LumaFrame::luma8(luma, width, height, width as usize).ok()?;
-    let found = scanner.scan(&frame, now()).events.into_iter().next();
-    found.map(|Event::Found(symbol)| symbol)
+/// Scans one frame; the code in it, or what the scanner would tell the person.
+fn read(scanner: &mut Scanner, luma: &[u8], width: u32, height: u32) -> Result<Symbol, &'static str> {
+    let Ok(frame) = LumaFrame::luma8(luma, width, height, width as usize) else { return Err("not a frame") };
+    let outcome = scanner.scan(&frame, now());
+    match outcome.events.into_iter().next() {
+        Some(Event::Found(symbol)) => Ok(symbol),
+        None => Err(outcome.hints.first().map_or("hold the camera still", |hint| hint.text())),
+    }
 }
 
-fn look_through_lens(screen: &Screen, seed: u64, folder: &std::path::Path, scene: &str) -> Result<Sighting, Failure> {
+fn look_through_lens(
+    screen: &Screen,
+    seed: u64,
+    folder: &Path,
+    scene: &str,
+    timeline: &Timeline,
+) -> Result<Sighting, Failure> {
     let broken = |error: &dyn std::fmt::Display| {
         Failure::new(Exit::Error, format!("the lens fails: {error}"), "report this with the seed that was used")
     };
@@ -94,8 +106,9 @@ fn look_through_lens(screen: &Screen, seed: u64, folder: &std::path::Path, scene
         let start = Instant::now();
         let symbol = read(&mut scanner, &luma, width, height);
         scanning += start.elapsed();
-        if let Some(symbol) = symbol {
-            return Ok(Sighting { symbol, frames: index + 1, scanning });
+        match symbol {
+            Ok(symbol) => return Ok(Sighting { symbol, frames: index + 1, scanning }),
+            Err(hint) => timeline.step(PHONE, format!("frame {} seen, no code in it yet: {hint}", index + 1))?,
         }
     }
     Err(broken(&format!("no code was read in {LENS_FRAMES} frames")))
@@ -117,7 +130,7 @@ fn approach(index: u32, seed: u64) -> View {
     }
 }
 
-fn look_through_webcam(selector: &str) -> Result<Sighting, Failure> {
+fn look_through_webcam(selector: &str, timeline: &Timeline) -> Result<Sighting, Failure> {
     let mut camera = Webcam::open(&Selector::parse(selector))?;
     let mut scanner = Scanner::new(ScanOptions { effort: ScanEffort::Live, all_symbols: false });
     let (start, mut scanning) = (Instant::now(), Duration::ZERO);
@@ -130,8 +143,14 @@ fn look_through_webcam(selector: &str) -> Result<Sighting, Failure> {
         let looked = Instant::now();
         let symbol = read(&mut scanner, &frame.luma, frame.width, frame.height);
         scanning += looked.elapsed();
-        if let Some(symbol) = symbol {
-            return Ok(Sighting { symbol, frames, scanning });
+        match symbol {
+            Ok(symbol) => return Ok(Sighting { symbol, frames, scanning }),
+            // The first one, and then about one in two seconds.
+            Err(hint) if frames % 60 == 1 => {
+                let (width, height) = (frame.width, frame.height);
+                timeline.step(PHONE, format!("frame {frames} seen ({width} x {height}), no code in it yet: {hint}"))?;
+            }
+            Err(_) => {}
         }
     }
     let what = format!("no code was read in {} s", WEBCAM_PATIENCE.as_secs());

@@ -19,14 +19,19 @@ const LAPTOP: &str = "laptop";
 const PHONE: &str = "phone";
 
 impl Stage {
-    /// History, then one message each way.
-    pub(super) async fn records(&self) -> Result<(), Failure> {
-        self.timeline.act("The history, and messages as they are written")?;
+    /// What was on the phone before it links anything.
+    pub(super) async fn fill(&self) -> Result<(), Failure> {
         let phone = self.phone.sync().await?;
         for changes in made_up(OLD_MESSAGES, now_ms()) {
             phone.write(changes).await?;
         }
-        self.timeline.step(PHONE, format!("has {OLD_MESSAGES} messages, sealed in its store"))?;
+        self.timeline.step(PHONE, format!("has {OLD_MESSAGES} messages, sealed in its store"))
+    }
+
+    /// History, then one message each way.
+    pub(super) async fn records(&self) -> Result<(), Failure> {
+        self.timeline.act("The history, and messages as they are written")?;
+        let phone = self.phone.sync().await?;
         let laptop = self.laptop.sync().await?;
         self.timeline.step(LAPTOP, "linked, and not yet in step: the two are shown apart")?;
         let started = Instant::now();

@@ -1,5 +1,6 @@
 //! A code on a terminal and in a picture: always dark on light, always with its quiet zone.
 
+use std::io::Write;
 use std::path::Path;
 
 use pairlight_core::pairing::{CodeMatrix, QUIET_ZONE};
@@ -51,18 +52,13 @@ pub(crate) fn write_png(code: &CodeMatrix, path: &Path) -> Result<(), String> {
         let dark = is_dark(code, x as usize / SCALE, y as usize / SCALE);
         image::Luma([if dark { 0 } else { 255 }])
     });
-    let unfinished = path.with_extension("part");
     let mut bytes = std::io::Cursor::new(Vec::new());
     picture.write_to(&mut bytes, image::ImageFormat::Png).map_err(|error| error.to_string())?;
-    write_private(&unfinished, bytes.get_ref()).map_err(|error| error.to_string())?;
-    std::fs::rename(&unfinished, path).map_err(|error| error.to_string())
-}
-
-fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    use std::io::Write;
-    use std::os::unix::fs::OpenOptionsExt;
-    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
-    file.write_all(bytes)
+    // A fresh file under a name that nobody can guess, readable by its owner alone, and gone if anything fails.
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut unfinished = tempfile::NamedTempFile::new_in(folder).map_err(|error| error.to_string())?;
+    unfinished.write_all(bytes.get_ref()).map_err(|error| error.to_string())?;
+    unfinished.persist(path).map(drop).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]

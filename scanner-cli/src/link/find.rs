@@ -28,7 +28,10 @@ fn offer(bytes: &[u8], voice: Voice) -> Result<QrPayload, Failure> {
     match Payload::classify(bytes) {
         Payload::PairingOffer(offer) => Ok(offer),
         other => {
-            let what = format!("this is not a linking code of this app: {}", other.title());
+            let what = match other {
+                Payload::OfferOfOtherVersion { .. } | Payload::DamagedOffer => other.title(),
+                _ => format!("this is not a linking code of this app: {}", other.title()),
+            };
             if other.severity() == Severity::Danger {
                 voice.warn(other.explain());
             }

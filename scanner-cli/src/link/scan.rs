@@ -44,7 +44,7 @@ pub(crate) struct ScanArgs {
     #[arg(long)]
     yes: bool,
     /// How this device is called in the account, when it is made
-    #[arg(long, value_name = "NAME", default_value = "this terminal")]
+    #[arg(long, value_name = "NAME", default_value = "this terminal", value_parser = crate::args::device_name)]
     name: String,
     /// Print the result as JSON
     #[arg(long)]
@@ -99,9 +99,12 @@ pub(super) async fn run(args: &ScanArgs, voice: Voice) -> Result<Exit, Failure> 
         return Err(Failure::new(Exit::Usage, what, "leave it out, or add --policy development for a test"));
     }
     let (store, client) = args.profile.open(Role::Primary, voice).await?;
-    let primary = Primary::open(store, client, args.policy.policy(), &args.name).await?;
     let mut lines = if args.source.paste { Lines::listen_then_terminal() } else { Lines::listen() };
     let interrupt = Interrupt::listen();
+    // An account is made for a code, not for a picture without one.
+    let is_new = store.run(|store| store.account()).await?.is_none();
+    let early = if is_new { Some(find(args, &mut lines, &interrupt, voice).await?) } else { None };
+    let primary = Primary::open(store, client, args.policy.policy(), &args.name).await?;
     for mut unfinished in primary.resume().await? {
         voice.note("finishing a link that was interrupted");
         let mut person = Person { args, voice, lines: &mut lines, interrupt: &interrupt };
@@ -110,7 +113,10 @@ pub(super) async fn run(args: &ScanArgs, voice: Voice) -> Result<Exit, Failure> 
             Err(_) => voice.note("it was given up; nothing of it is linked"),
         }
     }
-    let (payload, source) = find(args, &mut lines, &interrupt, voice).await?;
+    let (payload, source) = match early {
+        Some(found) => found,
+        None => find(args, &mut lines, &interrupt, voice).await?,
+    };
     let mut pairing = primary.link(payload, source).await?;
     let mut person = Person { args, voice, lines: &mut lines, interrupt: &interrupt };
     let device = person.follow(&mut pairing).await?;
@@ -287,12 +293,12 @@ impl Person<'_> {
     fn review(&self, model: &ReviewModel) {
         let origin = model.origin.as_deref().unwrap_or(if model.in_browser { "a web page" } else { "a program" });
         self.say(&format!(
-            "\nA device wants to be linked\n  name     {}\n  program  {} on {}\n  shown by {origin}\n  place    {}\n  evidence {:?} so far",
+            "\nA device wants to be linked\n  name     {}\n  program  {} on {}\n  shown by {origin}\n  place    {}\n  evidence {} so far",
             model.device_name,
             model.app,
             model.os,
             model.place.as_deref().unwrap_or("not known"),
-            model.grade_so_far,
+            format!("{:?}", model.grade_so_far).to_lowercase(),
         ));
         if let Some(name) = &model.returning {
             self.say(&format!("  returns  as \"{name}\", whose lease has lapsed"));

@@ -17,6 +17,9 @@ use crate::interrupt::Interrupt;
 use crate::profile::{ProfileArgs, Role};
 use crate::style::Voice;
 
+/// The phone has this long before the person here hears that it is still waited for.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 const EXAMPLES: &str = "\
 Examples:
   pairlight link show --relay https://relay.example     the first time
@@ -35,6 +38,12 @@ pub(crate) struct ShowArgs {
     /// Also write the current code as a picture that only you can read, for another screen; removed at the end
     #[arg(long, value_name = "FILE.png")]
     qr_out: Option<PathBuf>,
+    /// Overwrite the file of --qr-out if it exists
+    #[arg(long, requires = "qr_out")]
+    force: bool,
+    /// Link this profile anew although it is linked: the new link takes the place of the old one
+    #[arg(long)]
+    replace: bool,
     /// Also print the text of each code on standard output. It is a secret: whoever has it can answer the code
     #[arg(long)]
     text: bool,
@@ -44,14 +53,19 @@ pub(crate) struct ShowArgs {
 }
 
 pub(super) async fn run(args: &ShowArgs, voice: Voice) -> Result<Exit, Failure> {
+    if let Some(path) = args.qr_out.as_ref().filter(|path| path.exists() && !args.force) {
+        let what = format!("{} exists", path.display());
+        return Err(Failure::new(Exit::Error, what, "name another file with --qr-out, or add --force"));
+    }
     let interrupt = Interrupt::listen();
     let (store, client) = args.profile.open_patiently(Role::Linked, voice, &interrupt).await?;
     let device = LinkedDevice::open(store, client).await?;
-    if let Some(account) = device.account().await? {
-        voice.note("this profile is already linked; a new link replaces it");
-        drop(account);
+    if device.account().await?.is_some() && !args.replace {
+        let remedy = "add --replace to link it anew, or name another folder with --profile";
+        return Err(Failure::new(Exit::Error, "this profile is linked already", remedy));
     }
-    let mut screen = Screen { args, voice, on_terminal: std::io::stderr().is_terminal(), expires: None };
+    let on_terminal = std::io::stderr().is_terminal();
+    let mut screen = Screen { args, voice, on_terminal, expires: None, drew: false, waits_since: None };
     let mut lines = Lines::listen();
     if let Some(mut unfinished) = device.resume().await? {
         voice.note("finishing a link that was interrupted");
@@ -83,7 +97,8 @@ fn host_name() -> String {
 impl Drop for Screen<'_> {
     /// A code is a secret while it lives, and litter afterwards.
     fn drop(&mut self) {
-        if let Some(path) = &self.args.qr_out {
+        self.end_count_down();
+        if let Some(path) = self.args.qr_out.as_ref().filter(|_| self.drew) {
             drop(std::fs::remove_file(path));
         }
     }
@@ -94,6 +109,10 @@ struct Screen<'a> {
     voice: Voice,
     on_terminal: bool,
     expires: Option<Instant>,
+    /// Whether the file of `--qr-out` is ours.
+    drew: bool,
+    /// The last word about a phone that lets us wait.
+    waits_since: Option<Instant>,
 }
 
 impl Screen<'_> {
@@ -142,6 +161,10 @@ impl Screen<'_> {
                         linking.cancel().await?;
                     }
                     self.count_down();
+                    if self.waits_since.is_some_and(|since| since.elapsed() > PATIENCE) {
+                        self.waits_since = Some(Instant::now());
+                        self.voice.note("the phone has not finished yet; this ends by itself, after ten minutes at the latest");
+                    }
                 }
             }
             if paused && !input_open {
@@ -172,7 +195,13 @@ impl Screen<'_> {
                 return Ok(true);
             }
             LinkedEvent::WrongCheckCode { tries_left } => {
-                self.voice.warn(format_args!("these are not the digits that the phone shows; {tries_left} tries left"));
+                let left = match tries_left {
+                    0 => "that was the last try",
+                    1 => "one try left",
+                    2 => "two tries left",
+                    _ => "three tries left",
+                };
+                self.voice.warn(format_args!("these are not the digits that the phone shows; {left}"));
                 if tries_left > 0 {
                     self.ask("Type the six digits that the phone shows: ");
                 }
@@ -180,6 +209,7 @@ impl Screen<'_> {
             }
             LinkedEvent::CheckCodeAccepted => {
                 self.voice.note("right; the phone decides now");
+                self.waits_since = Some(Instant::now());
                 return Ok(false);
             }
             LinkedEvent::SecondScanner => self.voice.warn("somebody else tried to scan the code and was refused"),
@@ -197,6 +227,7 @@ impl Screen<'_> {
                 let what = format!("cannot write {}: {error}", path.display());
                 Failure::new(Exit::Error, what, "choose another file for --qr-out")
             })?;
+            self.drew = true;
         }
         if self.args.text {
             writeln!(std::io::stdout(), "{text}").map_err(|error| Failure::from_stdout(&error))?;
@@ -205,15 +236,20 @@ impl Screen<'_> {
         if self.on_terminal {
             let color = self.voice.has_color();
             let home = if color { "\x1b[2J\x1b[H" } else { "" };
+            let needed = code.size() + 2 * QUIET_ZONE;
+            if let Some(columns) = columns().filter(|&columns| columns < needed) {
+                // Wrapped lines are no code: nothing could read them.
+                self.voice.warn(format_args!(
+                    "the window has {columns} columns and the code needs {needed}: widen it and wait for the next code, \
+                     or write it to a picture with --qr-out"
+                ));
+                return Ok(());
+            }
             let drawing = draw(&code, color);
             drop(writeln!(
                 std::io::stderr(),
                 "{home}{drawing}Scan this code with the phone: its app, \"Link a device\"."
             ));
-            if let Some(columns) = columns().filter(|&columns| columns < code.size() + 2 * QUIET_ZONE) {
-                let needed = code.size() + 2 * QUIET_ZONE;
-                self.voice.warn(format_args!("the window has {columns} columns and the code needs {needed}: widen it"));
-            }
             if !color {
                 self.voice.note("without colours this code is right on a dark terminal only");
             }

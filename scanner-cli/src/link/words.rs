@@ -21,7 +21,7 @@ pub(crate) fn words(reason: EndReason) -> &'static str {
         EndReason::Superseded => "a newer code replaced this one",
         EndReason::NotPublished => "the account's device list could not be published",
         EndReason::RateLimited => "too many attempts",
-        EndReason::Unreachable => "the relay could not be reached",
+        EndReason::Unreachable => "the other device or the relay could not be reached any more",
     }
 }
 
@@ -65,7 +65,7 @@ fn remedy(reason: EndReason) -> &'static str {
         EndReason::Outdated => "update both programs",
         EndReason::NotPublished => "nothing was linked; check the network and start again",
         EndReason::RateLimited => "wait ten minutes, then start again",
-        EndReason::Unreachable => "check the network, and that the relay runs",
+        EndReason::Unreachable => "check that the other device still waits, and the network of both; then start again",
     }
 }
 

@@ -22,7 +22,7 @@ pub(crate) fn progress_words(progress: &HistoryProgress) -> String {
         HistoryStanding::Waiting => "waiting".to_owned(),
         HistoryStanding::Running => phase.to_owned(),
         HistoryStanding::Held(u64::MAX) => "held back by the policy".to_owned(),
-        HistoryStanding::Held(until) => format!("held back by the policy until {until} ms since 1970"),
+        HistoryStanding::Held(until) => format!("held back by the policy until {} UTC", clock(until)),
         HistoryStanding::Cancelled => "cancelled".to_owned(),
         HistoryStanding::Done => "complete".to_owned(),
     };

@@ -74,8 +74,12 @@ impl Program {
     }
 
     pub(crate) fn interrupt(&self) {
+        self.signal("-INT");
+    }
+
+    fn signal(&self, name: &str) {
         let id = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
+        assert!(Command::new("kill").args([name, &id]).status().unwrap().success());
     }
 
     /// Waits for the end; gives the exit code and everything said.
@@ -127,20 +131,15 @@ impl World {
 
     /// A terminal that shows a code and writes it to `code.png`.
     fn show(&self) -> Program {
+        self.show_with(&[])
+    }
+
+    fn show_with(&self, more: &[&str]) -> Program {
         let _ = std::fs::remove_file(self.path("code.png"));
         let (profile, url, code) = (self.text("laptop"), self.relay.url(), self.text("code.png"));
-        let mut show = Program::start(&[
-            "link",
-            "show",
-            "--profile",
-            &profile,
-            "--relay",
-            &url,
-            "--qr-out",
-            &code,
-            "--name",
-            "Kim's terminal",
-        ]);
+        let line =
+            ["link", "show", "--profile", &profile, "--relay", &url, "--qr-out", &code, "--name", "Kim's terminal"];
+        let mut show = Program::start(&[&line, more].concat());
         show.hear("a code is shown");
         assert!(self.path("code.png").exists());
         show
@@ -191,7 +190,7 @@ fn two_terminals_link_and_the_account_lists_renames_and_revokes() {
     show.hear("phone connected");
     show.hear("six digits");
     show.type_line("12");
-    show.hear("3 tries left");
+    show.hear("three tries left");
     show.type_line(&code);
     let (exit, said) = scan.end();
     assert_eq!(exit, 0, "{said}");
@@ -279,7 +278,7 @@ fn three_wrong_codes_end_both_terminals() {
     let code = digits(&mut scan);
     let wrong = if code == "000 000" { "111111" } else { "000000" };
     show.hear("six digits");
-    for left in ["2 tries left", "1 tries left", "0 tries left"] {
+    for left in ["two tries left", "one try left", "the last try"] {
         show.type_line(wrong);
         show.hear(left);
     }
@@ -450,6 +449,65 @@ fn a_relay_that_goes_by_another_name_and_names_that_say_nothing_are_refused_at_o
         assert_eq!(exit, 2, "{name:?}");
         assert!(said.contains("1 to 64 bytes"), "{said}");
     }
+    world.stop();
+}
+
+#[test]
+fn a_code_of_another_relay_and_a_used_one_are_told_apart() {
+    let world = World::new();
+    let scan = |text: &str| {
+        let (profile, url) = (world.text("phone"), world.relay.url());
+        let mut scan = Program::start(&["link", "scan", "--profile", &profile, "--relay", &url, "--paste"]);
+        scan.type_line(text);
+        scan.end()
+    };
+    let other = pairlight_wire::qr::QrPayload::new(7, [1; 32], [2; 16]).to_text();
+    let (exit, said) = scan(&other);
+    assert_eq!(exit, 1);
+    assert!(said.contains("relay number 7"), "{said}");
+    let mut show = world.show_with(&["--text"]);
+    let text = show.hear("PAIRLIGHT:/");
+    let mut first =
+        Program::start(&["link", "scan", "--profile", &world.text("other"), "--relay", &world.relay.url(), "--paste"]);
+    first.type_line(&text);
+    first.hear("[y/N]");
+    first.interrupt();
+    assert_eq!(first.end().0, 130);
+    show.hear("cancelled");
+    let (exit, said) = scan(&text);
+    assert_eq!(exit, 7, "{said}");
+    assert!(said.contains("used before"), "no alarm about a second scanner: {said}");
+    world.stop();
+}
+
+#[test]
+fn a_picture_of_a_code_replaces_nothing_unasked_and_a_linked_profile_is_not_linked_again_unasked() {
+    let world = World::new();
+    let kept = world.path("kept.png");
+    std::fs::write(&kept, "precious").unwrap();
+    std::fs::write(world.path("code.part"), "old").unwrap();
+    let (profile, url) = (world.text("laptop"), world.relay.url());
+    let show = ["link", "show", "--profile", &profile, "--relay", &url, "--qr-out", kept.to_str().unwrap()];
+    let (exit, said) = Program::start(&show).end();
+    assert_eq!(exit, 1, "{said}");
+    assert_eq!(std::fs::read(&kept).unwrap(), b"precious");
+
+    let ended = world.show();
+    ended.signal("-TERM");
+    assert_eq!(ended.end().0, 130);
+    assert!(!world.path("code.png").exists(), "the picture is gone after kill, too");
+    assert_eq!(std::fs::read(world.path("code.part")).unwrap(), b"old");
+
+    world.link();
+    let (exit, said) = Program::start(&["link", "show", "--profile", &profile]).end();
+    assert_eq!(exit, 1);
+    assert!(said.contains("--replace"), "{said}");
+    let (exit, said) = Program::start(&["devices", "list", "--profile", &profile]).end();
+    assert_eq!(exit, 1);
+    assert!(said.contains("primary device"), "{said}");
+    let nothing = world.path("nothing");
+    let (exit, _) = Program::start(&["devices", "--profile", nothing.to_str().unwrap()]).end();
+    assert!(exit == 1 && !nothing.exists(), "looking makes no profile");
     world.stop();
 }
 
