@@ -50,6 +50,8 @@ check() {
     local target=$1 name
     name=${target//-/_}
     export "CC_$name=$folder/no-c/cc" "AR_$name=$folder/no-c/ar" CARGO_TARGET_DIR=$folder
+    # Nobody is asked where Apple's headers are: nothing reads them.
+    case $target in *-apple-*) export SDKROOT=$folder/no-c ;; *) unset SDKROOT ;; esac
     # shellcheck disable=SC2046
     if rustup target list --installed 2> /dev/null | grep -qx "$target"; then
         cargo check --locked --lib --target "$target" $(what "$target")

@@ -68,7 +68,12 @@ public class LinkFlow internal constructor(private val bridge: PairingFlow, scop
             }
         } catch (e: PairlightException) {
             states.value = LinkState.Broken(e)
-        } finally {
+        }
+    }
+
+    init {
+        // Not in the coroutine: one that is cancelled before it begins never runs.
+        job.invokeOnCompletion {
             if (!states.value.isFinal) states.value = LinkState.Failed(EndedReason.CANCELLED, emptyList())
             bridge.close()
         }

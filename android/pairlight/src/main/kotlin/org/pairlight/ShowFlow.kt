@@ -64,7 +64,12 @@ public class ShowFlow internal constructor(private val bridge: LinkingFlow, scop
             }
         } catch (e: PairlightException) {
             states.value = ShowState.Broken(e)
-        } finally {
+        }
+    }
+
+    init {
+        // Not in the coroutine: one that is cancelled before it begins never runs.
+        job.invokeOnCompletion {
             if (!states.value.isFinal) states.value = ShowState.Failed(EndedReason.CANCELLED)
             bridge.close()
         }

@@ -169,7 +169,12 @@ public class Sync internal constructor(private val bridge: BridgeSync, scope: Co
             if (!lines.value.isFinal) lines.value = LineState.Broken(PairlightException.Ended())
         } catch (e: PairlightException) {
             lines.value = LineState.Broken(e)
-        } finally {
+        }
+    }
+
+    init {
+        // Not in the coroutine: one that is cancelled before it begins never runs.
+        job.invokeOnCompletion {
             if (!lines.value.isFinal) lines.value = LineState.Closed
             bridge.close()
         }

@@ -152,8 +152,8 @@ class ScannerTest {
             val empty = median { scanner.rearm() }
             println(
                 "1080p luma, median of 60: in place ${inPlace / 1_000} us (0 bytes copied at the border, one copy kept " +
-                    "behind it), array put into a direct buffer first ${asArray / 1_000} us, array through the bridge " +
-                    "${throughTheBridge / 1_000} us, empty call ${empty / 1_000} us",
+                    "behind it), array put into a direct buffer first ${asArray / 1_000} us, array through the bridge, " +
+                    "which looks at it, ${throughTheBridge / 1_000} us, empty call ${empty / 1_000} us",
             )
         }
     }
