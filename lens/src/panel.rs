@@ -367,10 +367,10 @@ impl Page {
             self.text((width.saturating_sub(font::width(title, 4))) / 2, card_top - 52, 4, title, TEXT);
         }
         if card_bottom + 60 < height {
-            let note = "This code changes every 20 seconds";
+            let note = "This code changes every 30 seconds";
             self.text((width.saturating_sub(font::width(note, 2))) / 2, card_bottom + 24, 2, note, FAINT);
         }
-        let note_end = (width + font::width("This code changes every 20 seconds", 2)) / 2;
+        let note_end = (width + font::width("This code changes every 30 seconds", 2)) / 2;
         if card_left > 330 {
             let steps = ["1  Open the app", "2  Linked devices", "3  Link a device", "4  Point here"];
             for (index, step) in steps.into_iter().enumerate() {

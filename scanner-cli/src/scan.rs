@@ -156,6 +156,9 @@ impl<W: Write> Session<'_, W> {
             Ok(frame) => frame,
             Err(error) => return Ok(error.into()),
         };
+        if picture::is_cut_off(bytes) {
+            self.voice.warn(format_args!("{source}: the picture is cut off; copy or download it again"));
+        }
         let options = ScanOptions { effort: ScanEffort::Thorough, all_symbols: self.args.all };
         let started = Instant::now();
         let mut scanner = Scanner::new(options);

@@ -43,6 +43,11 @@ pub(crate) fn decode<'a>(bytes: &[u8], buffer: &'a mut LumaBuffer) -> Result<Lum
     Ok(frame?)
 }
 
+/// Whether the end of a JPEG is missing: a download that broke off. It is shown all the same, grey where nothing came.
+pub(crate) fn is_cut_off(bytes: &[u8]) -> bool {
+    bytes.starts_with(&[0xff, 0xd8]) && !bytes.windows(2).any(|pair| pair == [0xff, 0xd9])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -80,6 +85,16 @@ mod tests {
         assert_eq!((frame.upright_width(), frame.upright_height()), (8, 16));
         assert!(luma[..8].iter().all(|&value| value < 40), "{luma:?}");
         assert!(luma[120..].iter().all(|&value| value > 215), "{luma:?}");
+    }
+
+    #[test]
+    fn a_jpeg_without_its_end_is_noticed() {
+        let mut jpeg = Vec::new();
+        let mut encoder = image::codecs::jpeg::JpegEncoder::new(&mut jpeg);
+        encoder.encode(&[200; 64 * 64], 64, 64, image::ExtendedColorType::L8).unwrap();
+        assert!(!is_cut_off(&jpeg));
+        assert!(is_cut_off(&jpeg[..jpeg.len() - 2]));
+        assert!(!is_cut_off(&png(&RgbaImage::new(1, 1))));
     }
 
     #[test]
