@@ -20,6 +20,13 @@ needs() {
     esac
 }
 
+# What a make target uses where the system has it, and says it skips elsewhere.
+likes() {
+    case $target in
+        test) echo rustc-web cargo-web rust-web-src ;;
+    esac
+}
+
 why() {
     case $1 in
         gcc) echo "the linker, and the compiler for SQLite and ring" ;;
@@ -48,6 +55,9 @@ present() {
         default-jdk-headless) command -v javac ;;
         maven) command -v mvn ;;
         python3-venv) python3 -c 'import ensurepip' ;;
+        rustc-web) test -x /usr/bin/rustc ;;
+        cargo-web) test -x /usr/bin/cargo ;;
+        rust-web-src) test -e /usr/lib/rustlib/src/rust/library ;;
         libc6-dev) test -e /usr/include/stdio.h ;;
         linux-libc-dev) test -e /usr/include/linux/videodev2.h ;;
         libclang-dev)
@@ -90,29 +100,40 @@ install_on_macos() {
     fi
 }
 
-install_on_linux() {
-    local package wanted missing=()
-    wanted=$(needs)
-    for package in $wanted; do
-        present "$package" || missing+=("$package")
-    done
-    [ "${#missing[@]}" -gt 0 ] || return 0
-
-    echo "make $target needs system packages that are missing here:"
-    for package in "${missing[@]}"; do
-        printf '    %-16s %s\n' "$package" "$(why "$package")"
+# Names what is missing, and why, and installs it.
+install_missing() {
+    local package
+    echo "make $target $1 system packages that are missing here:"
+    shift
+    for package; do
+        printf '    %-22s %s\n' "$package" "$(why "$package")"
     done
     if ! command -v apt-get > /dev/null; then
         echo "They are named as on Debian; install what your system calls them. Going on without." >&2
         return 0
     fi
     if [ "$(id -u)" -ne 0 ] && ! command -v sudo > /dev/null; then
-        echo "There is no sudo here. As root: apt-get install --no-install-recommends ${missing[*]}" >&2
+        echo "There is no sudo here. As root: apt-get install --no-install-recommends $*" >&2
         exit 1
     fi
     echo "Installing them with apt-get$([ "$(id -u)" -eq 0 ] || echo ' (through sudo)')."
     as_root apt-get update -qq
-    as_root apt-get install -qq -y --no-install-recommends "${missing[@]}"
+    as_root apt-get install -qq -y --no-install-recommends "$@"
+}
+
+install_on_linux() {
+    local package missing=()
+    for package in $(needs); do
+        present "$package" || missing+=("$package")
+    done
+    [ "${#missing[@]}" -eq 0 ] || install_missing needs "${missing[@]}"
+
+    missing=()
+    for package in $(likes); do
+        # Only what this system's archive has.
+        present "$package" || [ -z "$(apt-cache madison "$package" 2> /dev/null)" ] || missing+=("$package")
+    done
+    [ "${#missing[@]}" -eq 0 ] || install_missing uses "${missing[@]}"
 }
 
 check_rust
