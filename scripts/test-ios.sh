@@ -29,4 +29,9 @@ fi
 "$python" -c 'import tree_sitter_swift' 2> /dev/null ||
     "$python" -m pip install --quiet --disable-pip-version-check tree-sitter==0.26.1 tree-sitter-swift==0.7.4 ||
     { echo 'skipped: the Swift package: there is no swift, and its grammar could not be fetched'; exit 3; }
-exec "$python" scripts/parse-swift.py
+# What `cargo test --workspace` generated, if it ran.
+generated=()
+for file in "$target"/tmp/bindings/swift/*.swift; do
+    [ ! -e "$file" ] || generated+=("$file")
+done
+exec "$python" scripts/parse-swift.py "${generated[@]}"
