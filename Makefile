@@ -7,7 +7,7 @@ export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
 PROFILE ?= release
 pairlight = cargo run --locked --profile $(PROFILE) -p pairlight-cli --
 
-.PHONY: help demo test android ios bench bench-scan bench-sync build fmt lint docs clean
+.PHONY: help demo test android ios bench bench-link bench-scan bench-sync build fmt lint docs clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -30,6 +30,9 @@ bench: ## read rate and milliseconds on a set of pictures: MANIFEST=path/to/mani
 	@test -n "$(MANIFEST)" || { echo 'usage: make bench MANIFEST=path/to/manifest.jsonl [BENCH_ARGS=--json]'; exit 2; }
 	@scripts/install-packages.sh bench
 	@$(pairlight) bench "$(MANIFEST)" $(BENCH_ARGS)
+
+bench-link: ## one link: time of each step, bytes and round trips, p50 and p95 of fifty links over loopback
+	@cargo run --locked --profile $(PROFILE) -p pairlight-tests --example bench_link
 
 bench-sync: ## history and live updates between two sealed stores: COUNT=100000 messages, beside SQLite and Yjs
 	@cargo run --locked --profile $(PROFILE) -p pairlight-tests --features bench --example bench_sync -- $(or $(COUNT),100000)

@@ -116,11 +116,13 @@ impl From<NetError> for PairlightError {
     fn from(error: NetError) -> Self {
         let what = error.to_string();
         match error {
+            // The last: the app let the person approve sooner than the screen says.
             NetError::BadAddress(_)
             | NetError::File(_)
             | NetError::OtherHost(_)
             | NetError::OtherRelay(_)
-            | NetError::UnknownDevice => Self::Misuse { what },
+            | NetError::UnknownDevice
+            | NetError::TooEarly(_) => Self::Misuse { what },
             NetError::OutOfScope(_) | NetError::Locked => Self::Refused { what },
             NetError::Unreachable(_) => Self::Offline { what },
             NetError::Protocol => Self::Offline { what },

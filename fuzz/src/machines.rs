@@ -1,10 +1,9 @@
 //! Two pairing machines and an honest relay between them; the input is the adversary, the network, the disks, the clocks
 //! and the people, one step after the other.
 
-mod input;
 mod world;
 
-use input::Input;
+use super::input::Input;
 use world::{Side, World};
 
 /// Target: everything happens to the linked device.

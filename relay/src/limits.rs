@@ -72,7 +72,7 @@ pub struct Limits {
     pub nonce_lifetime: Duration,
     /// Nonces that are kept; beyond, the oldest is forgotten.
     pub nonces: usize,
-    /// Signed lists kept for one account.
+    /// Signed lists kept for one account, the newest; a device that is further behind must be linked anew.
     pub lists_per_account: u64,
     /// Bytes of one mailbox.
     pub mailbox_bytes: usize,

@@ -196,13 +196,27 @@ async fn a_full_store_is_unavailable_not_broken() {
 }
 
 #[tokio::test]
-async fn an_account_that_changes_too_often_is_told_so() {
-    let relay = relay_with(|config| config.limits.lists_per_account = 1).await;
+async fn the_newest_lists_stay_and_the_chain_never_ends() {
+    let relay = relay_with(|config| config.limits.lists_per_account = 3).await;
     let account = Account::new(10);
-    let first = account.first_list();
-    account.put(&relay, &first).await;
-    let second = account.list(Some(&first), &[&account.phone], &[], &account.root);
-    assert_eq!(account.put(&relay, &second).await.refusal(), RefusalCode::Overflow);
+    let mut lists = vec![account.first_list()];
+    account.put(&relay, &lists[0]).await;
+    for _ in 0..5 {
+        let next = account.list(lists.last(), &[&account.phone], &[], &account.root);
+        assert_eq!(account.put(&relay, &next).await.status, 200, "an account is never too old to change its list");
+        lists.push(next);
+    }
+    for (from, first) in [(1, 3), (3, 3), (4, 3), (5, 4), (6, 5)] {
+        let chain = account.chain(&relay, &account.phone, from).await.read::<ListChain>();
+        assert_eq!(chain.lists.as_slice(), &lists[first..], "from {from}");
+    }
+    let far = bend(&account, &lists[0], |list| (list.epoch, list.prev) = (1 << 33, [7; 32]));
+    let other = relay_with(|config| config.limits.lists_per_account = 3).await;
+    assert_eq!(account.put(&other, &far).await.refusal(), RefusalCode::Overflow, "nobody changes a list that often");
+    // Who puts an old list again hears that it is late, whether it is still stored or not.
+    for old in &lists[..2] {
+        assert_eq!(account.put(&relay, old).await.refusal(), RefusalCode::Conflict);
+    }
 }
 
 #[tokio::test]

@@ -39,7 +39,7 @@ fn signed(number: u8) -> Signed {
 
 fn list(epoch: u64, after: Option<u64>, ops: u8) -> NewList {
     let stored = StoredList { list: signed(epoch as u8), ops: signed(ops) };
-    NewList { account: ACCOUNT, epoch, after, stored, renews_ops: true, recovery: None }
+    NewList { account: ACCOUNT, epoch, after, stored, renews_ops: true, recovery: None, kept: 1_024 }
 }
 
 fn blob(number: u8) -> BlobKey {
@@ -72,6 +72,8 @@ async fn lists_are_swapped_only_when_they_follow_the_newest() {
         assert_eq!(lists(0, 2).await.unwrap(), [3, 4].map(signed));
         assert_eq!(lists(9, 9).await.unwrap(), [9, 10].map(signed));
         assert_eq!(lists(u64::MAX, 9).await.unwrap(), []);
+        assert!(store.append(NewList { kept: 2, ..list(11, Some(10), 54) }).await.unwrap());
+        assert_eq!(lists(0, 9).await.unwrap(), [10, 11].map(signed), "the oldest make room");
         assert_eq!(store.lists(AccountId([9; 16]), 0, 9).await.unwrap(), []);
     })
     .await;

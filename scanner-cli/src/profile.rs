@@ -266,6 +266,7 @@ impl From<NetError> for Failure {
                 (Exit::Usage, "check the words, their order and spelling; `account recover` takes the newest ones")
             }
             NetError::UnknownDevice => (Exit::Error, "`pairlight devices` lists the account's devices"),
+            NetError::TooEarly(_) => (Exit::Error, "take the time to think, then answer again"),
             NetError::Session(_) | NetError::Account(_) | NetError::Ended => (Exit::Error, "start again"),
         };
         let failure = Failure::new(exit, error.to_string(), remedy);

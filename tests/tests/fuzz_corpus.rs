@@ -109,6 +109,19 @@ fn seeds() -> BTreeMap<&'static str, Vec<(String, Vec<u8>)>> {
     add("device_list", "mended", [&[3], account.list().list().encode().as_slice()].concat());
     add("envelope", "layout", layout("Envelope").unwrap());
 
+    for (number, bytes) in targets::sync_seeds().into_iter().enumerate() {
+        add("sync", &format!("said-{number}"), bytes);
+    }
+    let words = "abandon ".repeat(23) + "art";
+    add("lifetime_row", "words", [&[4], words.as_bytes()].concat());
+    let book = pairlight_core::devices::Supervision::new(other);
+    add("lifetime_row", "book", [&[0], book.encode().as_slice()].concat());
+    let tenancy = pairlight_core::devices::Tenancy::new(later);
+    add("lifetime_row", "tenancy", [&[1], tenancy.encode().as_slice()].concat());
+    // Honest reports, then a copy, then everything that the relay may say.
+    add("reports", "honest", [0, 1, 1, 0, 1, 1, 1, 1, 1, 1, 0, 0].repeat(4));
+    add("reports", "all", (0..=255).collect());
+
     // Steps of the machines, see `fuzz/src/machines/world.rs`: scan, then deliver and let the person act to the end.
     let honest = [1u8, 0, 1, 0, 0, 1, 0, 1, 0, 0, 2, 0];
     for target in ["linked_machine", "primary_machine", "pairing"] {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use pairlight_core::Timestamp;
 use pairlight_core::devices::{Action, ListFork, RecoveryWords, Supervision, Tenancy};
 use pairlight_core::net::{Connection, ConnectionEvent, LinkedDevice, NetError, Primary, SharedStore};
 use pairlight_core::pairing::LinkedAccount;
@@ -356,6 +357,57 @@ async fn d8_a_session_that_broke_is_made_anew_and_noted_in_the_list() {
     leased(&line).await;
     line.send(to, EnvelopeKind::Application, b"heard again").await.unwrap();
     assert_eq!(message(&phone_line).await, b"heard again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_does_not_open_is_counted_over_a_restart() {
+    let pair = Pair::new(Policy::BALANCED).await;
+    let (device, start) = (pair.device(), Timestamp::from_unix_ms(1_800_000_000_000));
+    let Pair { world, phone, .. } = pair;
+    drop(phone);
+    let count = async |from: DeviceId, now: Timestamp| {
+        // Each time another start of the program.
+        let store = open_store(world.folder.path(), "phone");
+        store.run(move |store| store.count_unreadable(&from, now)).await.unwrap()
+    };
+    for number in 1..=6 {
+        let counted = count(device, start.plus_ms(number)).await;
+        assert_eq!((counted.count, counted.since), (number, start.plus_ms(1).unix_ms()), "since the first of them");
+    }
+    assert_eq!(count(DeviceId([9; 16]), start).await.count, 0, "nothing is counted of who is not on the list");
+    let store = open_store(world.folder.path(), "phone");
+    store.run(move |store| store.forget_unreadable(&device)).await.unwrap();
+    drop(store);
+    assert_eq!(count(device, start).await.count, 1, "after one that opens it starts again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_that_was_linked_and_never_came_is_taken_off_the_list() {
+    let pair = Pair::new(Policy::BALANCED).await;
+    let line = pair.phone.connect().await.unwrap();
+    until(&line, "the relay", |event| matches!(event, ConnectionEvent::Online).then_some(())).await;
+    pair.world.time.pass(71 * HOUR_MS);
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    assert_eq!(pair.phone.devices().await.unwrap().len(), 2, "three days are not over");
+    pair.world.time.pass(HOUR_MS + 1);
+    // The device itself hears of it, signed, at its next contact, and erases itself.
+    let gone = async {
+        while pair.phone.devices().await.unwrap().len() > 1 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, gone).await.expect("taken off the list");
+    let late = pair.laptop.connect().await.unwrap();
+    assert_eq!(removed(&late).await, RemovalReason::Abandoned);
+
+    // One that came once may stay away for as long as its lease lasts.
+    let pair = Pair::new(Policy::BALANCED).await;
+    let (line, laptop) = pair.online().await;
+    drop(laptop);
+    pair.world.time.pass(20 * DAY_MS);
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    assert_eq!(pair.phone.devices().await.unwrap().len(), 2);
+    drop(line);
 }
 
 #[tokio::test(flavor = "multi_thread")]

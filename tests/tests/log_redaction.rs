@@ -1,13 +1,17 @@
-//! A whole link, a message each way and a removal, over the real relay, with every log line of every crate at its finest:
-//! no key, code, digit, token or content in any of them. A program of its own, because a log is global.
+//! A whole link, check-ins, a message each way, records in step, recovery by words and a removal, over the real relay, with
+//! every log line of every crate at its finest: no key, code, digit, word, token or content in any of them. A program of
+//! its own, because a log is global.
 
 use std::io::Write;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
-use pairlight_core::net::ConnectionEvent;
+use pairlight_core::net::{ConnectionEvent, Primary};
 use pairlight_core::pairing::{LinkedEvent, PrimaryEvent};
+use pairlight_core::store::Cursor;
+use pairlight_core::sync::messages::{self, Message};
 use pairlight_core::trust::{Policy, ScanSource};
-use pairlight_tests::world::{World, description};
+use pairlight_tests::world::{World, description, open_store};
 use pairlight_wire::envelope::EnvelopeKind;
 use pairlight_wire::list::RemovalReason;
 use pairlight_wire::qr::QrPayload;
@@ -40,6 +44,8 @@ impl log::Log for Sink {
 
 const THERE: &str = "the garden gate is open";
 const BACK: &str = "and the key is under the mat";
+const RECORD: &str = "dinner is at seven";
+const TALK: &[u8; 16] = b"the conversation";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_log_line_at_any_level_holds_a_secret() {
@@ -92,12 +98,47 @@ async fn no_log_line_at_any_level_holds_a_secret() {
     while !matches!(other.next_event().await.unwrap(), ConnectionEvent::Message { .. }) {}
     other.send(account.primary().unwrap(), EnvelopeKind::Application, BACK.as_bytes()).await.unwrap();
     while !matches!(line.next_event().await.unwrap(), ConnectionEvent::Message { .. }) {}
-    primary.revoke(device, RemovalReason::Revoked).await.unwrap();
+    drop((line, other, linking, pairing));
+
+    let (sync, other) = (primary.sync().await.unwrap(), laptop.sync().await.unwrap());
+    sync.write(vec![messages::put_message(TALK, &[7; 16], 1_000, &Message::text("Kim", RECORD)).unwrap()])
+        .await
+        .unwrap();
+    let in_step = async {
+        loop {
+            tokio::select! {
+                _ = sync.next_event() => {}
+                _ = other.next_event() => {}
+                () = tokio::time::sleep(Duration::from_millis(50)) => {}
+            }
+            let page = other.messages(TALK.to_vec(), Cursor::NEWEST, 10).await.unwrap();
+            if page.iter().any(|entry| entry.value.text.as_str() == RECORD) {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), in_step).await.expect("the record arrives");
+    drop((sync, other));
+
+    let words = primary.create_recovery().await.unwrap();
+    let store = open_store(world.folder.path(), "new");
+    let clock = world.time.clock();
+    let found = Primary::recover_at(store, world.client.clone(), Policy::DEVELOPMENT, "new phone", &words, clock);
+    let (found, fresh) = found.await.unwrap();
+    for words in [&words, &fresh] {
+        let text = words.to_text().unwrap();
+        let first: Vec<_> = text.split(' ').take(3).collect();
+        secrets.push(("recovery words", first.join(" ").into_bytes()));
+    }
+    let (line, other) = (found.connect().await.unwrap(), laptop.connect().await.unwrap());
+    while !matches!(other.next_event().await.unwrap(), ConnectionEvent::Leased { .. }) {}
+    found.revoke(device, RemovalReason::Revoked).await.unwrap();
     while other.next_event().await.is_some() {}
-    drop((line, other, linking, pairing, world));
+    drop((line, other, found, world));
 
     secrets.push(("a message", THERE.as_bytes().to_vec()));
     secrets.push(("a message", BACK.as_bytes().to_vec()));
+    secrets.push(("a record", RECORD.as_bytes().to_vec()));
     secrets.push(("the name of the laptop", b"the name of the laptop".to_vec()));
     let lines = LINES.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let text = String::from_utf8_lossy(&lines).to_lowercase();

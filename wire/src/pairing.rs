@@ -2,6 +2,7 @@
 
 use crate::codec::{Bytes, List, Text, coded, record};
 use crate::sign::Signed;
+use zeroize::{Zeroize, ZeroizeOnDrop};
 
 /// Length of the X-Wing encapsulation in bytes.
 pub const ENC_BYTES: usize = 1120;
@@ -174,8 +175,8 @@ record! {
     }
 }
 record! {
-    /// Inside M3.
-    #[derive(Debug, Clone, PartialEq, Eq)]
+    /// Inside M3. Holds the key of the device names: zeroized on drop, redacted in `Debug`.
+    #[derive(Clone, PartialEq, Eq)]
     pub struct M3Body [1] {
         /// The account's root public key.
         pub root_pk: [u8; 32],
@@ -195,6 +196,21 @@ record! {
         pub olm_prekey: Bytes<1024>,
     }
 }
+
+impl ZeroizeOnDrop for M3Body {}
+
+impl Drop for M3Body {
+    fn drop(&mut self) {
+        self.label_key.zeroize();
+    }
+}
+
+impl core::fmt::Debug for M3Body {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("M3Body").finish_non_exhaustive()
+    }
+}
+
 record! {
     /// Inside M4.
     #[derive(Debug, Clone, PartialEq, Eq)]

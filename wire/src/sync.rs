@@ -10,6 +10,7 @@
 
 use crate::codec::{Bytes, List, Text, choice, record};
 use crate::id::DeviceId;
+use zeroize::{Zeroize, ZeroizeOnDrop};
 
 /// Longest name of a collection, in bytes.
 pub const COLLECTION_BYTES: usize = 32;
@@ -110,8 +111,8 @@ record! {
 }
 
 record! {
-    /// A history begins, or begins anew.
-    #[derive(Debug, Clone, PartialEq, Eq)]
+    /// A history begins, or begins anew. Holds the key of its chunks: zeroized on drop, redacted in `Debug`.
+    #[derive(Clone, PartialEq, Eq)]
     pub struct HistoryStart [1] {
         /// Names this history.
         pub history: [u8; 16],
@@ -127,6 +128,21 @@ record! {
         pub supersedes: Option<[u8; 16]>,
     }
 }
+
+impl ZeroizeOnDrop for HistoryStart {}
+
+impl Drop for HistoryStart {
+    fn drop(&mut self) {
+        self.key.zeroize();
+    }
+}
+
+impl core::fmt::Debug for HistoryStart {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("HistoryStart").field("total", &self.total).finish_non_exhaustive()
+    }
+}
+
 record! {
     /// Phase 0: what the first screen needs, in the message itself.
     #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,12 +4,12 @@ use ed25519_dalek::{Signature, Signer, SigningKey as DalekKey, VerifyingKey};
 use pairlight_wire::Bytes;
 use pairlight_wire::sign::{Signed, SigningContext, key_id};
 use rand_core::CryptoRng;
-use zeroize::Zeroizing;
+use zeroize::{ZeroizeOnDrop, Zeroizing};
 
 use super::{CryptoError, random};
 
 /// An Ed25519 signing key; zeroized on drop, redacted in `Debug`.
-#[derive(Clone)]
+#[derive(Clone, ZeroizeOnDrop)]
 pub struct SigningKey(DalekKey);
 
 impl SigningKey {

@@ -9,7 +9,7 @@ use pairlight_wire::list::{DeviceList, Entry, ListError, RemovalReason, ResetMar
 use pairlight_wire::sign::{Signed, SigningContext, key_id, verify};
 use pairlight_wire::{List, Wire, record};
 use rand_core::CryptoRng;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use super::label::{LabelKey, is_name, open_label, seal_label};
 use crate::Timestamp;
@@ -74,6 +74,8 @@ record! {
         pub list: Signed,
     }
 }
+
+impl ZeroizeOnDrop for StoredAccount {}
 
 impl Drop for StoredAccount {
     fn drop(&mut self) {
@@ -159,19 +161,8 @@ impl Account {
         let label_key = Zeroizing::new(random(rng));
         let account = AccountId::of(&root.public());
         let ops_cert = certify_ops(&root, &ops, account, now)?;
-        let own = NewDevice {
-            device_pk: device.public(),
-            name: name.to_owned(),
-            scope: SCOPE_ALL,
-            evidence: Evidence::NONE,
-            grade: Grade::Strong,
-            preset: Preset::Custom,
-            link_th: [0; 32],
-        };
         let place = ListPlace { account, epoch: 1, prev: [0; 32] };
-        let certified = certify(&root, &own, Role::Primary, place, &label_key, now, rng)?;
-        let accept_sig = device.sign(SigningContext::DeviceAccept, &certified.entry.cert_digest);
-        let entry = certified.accept(accept_sig)?;
+        let entry = enter_primary(&root, &device, name, place, &label_key, now, rng)?;
         let list = DeviceList {
             account,
             epoch: 1,
@@ -519,7 +510,31 @@ pub(super) fn certify_ops(
     root.sign_payload(SigningContext::OpsCert, certificate.encode())
 }
 
-pub(super) fn certify(
+/// The entry of a primary device, certified by the root key that it holds and accepted by itself.
+pub(super) fn enter_primary(
+    root: &SigningKey,
+    device: &SigningKey,
+    name: &str,
+    place: ListPlace,
+    label_key: &LabelKey,
+    now: Timestamp,
+    rng: &mut impl CryptoRng,
+) -> Result<Entry, AccountError> {
+    let own = NewDevice {
+        device_pk: device.public(),
+        name: name.to_owned(),
+        scope: SCOPE_ALL,
+        evidence: Evidence::NONE,
+        grade: Grade::Strong,
+        preset: Preset::Custom,
+        link_th: [0; 32],
+    };
+    let certified = certify(root, &own, Role::Primary, place, label_key, now, rng)?;
+    let accept_sig = device.sign(SigningContext::DeviceAccept, &certified.entry.cert_digest);
+    Ok(certified.accept(accept_sig)?)
+}
+
+fn certify(
     root: &SigningKey,
     new: &NewDevice,
     role: Role,

@@ -39,3 +39,22 @@ pub fn open_label(key: &LabelKey, device: &DeviceId, label: &LabelCt) -> Result<
     let name = RecordKey::new(*key).open(device.as_bytes(), label.as_slice())?;
     String::from_utf8(name).map_err(|_| CryptoError)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand_chacha::ChaCha20Rng;
+    use rand_core::SeedableRng;
+
+    #[test]
+    fn a_name_is_sealed_and_opens_under_its_key_and_for_its_device_only() {
+        let mut rng = ChaCha20Rng::from_seed([8; 32]);
+        let (key, device) = ([3; 32], DeviceId([1; 16]));
+        let label = seal_label(&key, &device, "Kim's laptop", &mut rng).unwrap();
+        assert!(!label.as_slice().windows(6).any(|part| part == b"laptop"));
+        assert_ne!(label, seal_label(&key, &device, "Kim's laptop", &mut rng).unwrap(), "equal names look different");
+        assert_eq!(open_label(&key, &device, &label).unwrap(), "Kim's laptop");
+        assert!(open_label(&[4; 32], &device, &label).is_err());
+        assert!(open_label(&key, &DeviceId([2; 16]), &label).is_err());
+    }
+}

@@ -2,7 +2,7 @@
 //! root key.
 
 use bip39::Mnemonic;
-use pairlight_wire::device::{Preset, Role, SCOPE_ALL};
+use pairlight_wire::device::Role;
 use pairlight_wire::id::AccountId;
 use pairlight_wire::list::{ListError, RemovalReason, Tombstone, VerifiedList};
 use pairlight_wire::relay::{RecoveryClaim, recovery_message};
@@ -10,18 +10,17 @@ use pairlight_wire::root::{RecoveryRecord, RootRotation, open_recovery};
 use pairlight_wire::sign::{Signed, SigningContext};
 use pairlight_wire::{Bytes, Wire};
 use rand_core::CryptoRng;
-use zeroize::Zeroizing;
+use zeroize::{ZeroizeOnDrop, Zeroizing};
 
-use super::account::{Account, AccountError, ListDraft, ListPlace, NewDevice, certify, certify_ops};
+use super::account::{Account, AccountError, ListDraft, ListPlace, certify_ops, enter_primary};
 use crate::Timestamp;
 use crate::crypto::aead::RecordKey;
 use crate::crypto::kdf::{KdfLabel, derive};
 use crate::crypto::sign::SigningKey;
 use crate::crypto::{CryptoError, random};
-use crate::trust::{Evidence, Grade};
 
 /// The words of a recovery key: shown once, kept nowhere. Redacted in `Debug`, zeroized on drop.
-#[derive(Clone)]
+#[derive(Clone, ZeroizeOnDrop)]
 pub struct RecoveryWords(Zeroizing<[u8; 32]>);
 
 impl RecoveryWords {
@@ -152,7 +151,8 @@ impl Account {
         }
         let label_key = words.label_sealer().open(account.as_bytes(), record.label_key_ct.as_slice());
         let label_key = Zeroizing::new(label_key.map_err(|_| AccountError::WrongWords)?);
-        let label_key: [u8; 32] = label_key.as_slice().try_into().map_err(|_| AccountError::WrongWords)?;
+        let label_key = label_key.as_slice().try_into().map_err(|_| AccountError::WrongWords)?;
+        let label_key: Zeroizing<[u8; 32]> = Zeroizing::new(label_key);
         let (root, device) = (SigningKey::generate(rng), SigningKey::generate(rng));
         let rotation = RootRotation {
             account,
@@ -163,18 +163,7 @@ impl Account {
         };
         let rotation = words.key().sign_payload(SigningContext::RootRotate, rotation.encode())?;
         let place = ListPlace { account, epoch: list.epoch.saturating_add(1), prev: *newest.hash() };
-        let own = NewDevice {
-            device_pk: device.public(),
-            name: name.to_owned(),
-            scope: SCOPE_ALL,
-            evidence: Evidence::NONE,
-            grade: Grade::Strong,
-            preset: Preset::Custom,
-            link_th: [0; 32],
-        };
-        let certified = certify(&root, &own, Role::Primary, place, &label_key, now, rng)?;
-        let accept_sig = device.sign(SigningContext::DeviceAccept, &certified.entry.cert_digest);
-        let entry = certified.accept(accept_sig)?;
+        let entry = enter_primary(&root, &device, name, place, &label_key, now, rng)?;
         let (lost, mut entries): (Vec<_>, Vec<_>) =
             list.entries.as_slice().iter().cloned().partition(|entry| entry.role == Role::Primary);
         entries.push(entry);
@@ -193,7 +182,7 @@ impl Account {
             root: root.clone(),
             ops: root.clone(),
             device,
-            label_key: Zeroizing::new(label_key),
+            label_key,
             ops_cert: signed.clone(),
             list: newest.clone(),
         };

@@ -13,6 +13,8 @@ use crate::Timestamp;
 
 /// A device that is this long behind by more than one epoch is shown the chain, and the second time quarantined, ms.
 const BEHIND_MS: u64 = 48 * 3_600_000;
+/// A device that has not reported once after this long was never linked on its side, ms.
+const NEVER_CAME_MS: u64 = 72 * 3_600_000;
 const DAY_MS: u64 = 24 * 3_600_000;
 /// Events of a day that are remembered.
 const REMEMBERED: usize = 8;
@@ -169,6 +171,12 @@ impl Supervision {
             seen.push(Observation::PlatformChanged);
         }
         seen
+    }
+
+    /// Whether a device that was linked at `linked` has not reported once in 72 hours: its link was never completed there.
+    #[must_use]
+    pub fn never_came(&self, linked: Timestamp, now: Timestamp) -> bool {
+        self.seen == 0 && now.ms_since(linked) >= NEVER_CAME_MS
     }
 
     /// The session with the device was made anew: its counters start again.

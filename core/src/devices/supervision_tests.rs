@@ -259,3 +259,14 @@ fn the_record_reads_back() {
     pair.book.on_country("NL");
     assert_eq!(Supervision::decode(&pair.book.encode()).unwrap(), pair.book);
 }
+
+#[test]
+fn a_device_that_never_came_is_missed_after_three_days() {
+    let mut pair = Pair::new();
+    let three_days = 72 * HOUR_MS;
+    assert!(!pair.book.never_came(START, START.plus_ms(three_days - 1)));
+    assert!(pair.book.never_came(START, START.plus_ms(three_days)));
+    assert!(!pair.book.never_came(START.plus_ms(1), START.plus_ms(three_days)));
+    pair.checks_in();
+    assert!(!pair.book.never_came(START, START.plus_ms(300 * HOUR_MS)), "it came once");
+}

@@ -1,7 +1,7 @@
 //! The live connection of a device: logs in, delivers sealed messages both ways, follows the device list, and learns at
 //! once when it was removed.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,12 +9,10 @@ use pairlight_wire::device::Role;
 use pairlight_wire::envelope::{Envelope, EnvelopeKind};
 use pairlight_wire::id::DeviceId;
 use pairlight_wire::limits::CHAIN_LISTS;
-use pairlight_wire::list::RemovalReason;
 use pairlight_wire::relay::{
     AckEnvelopes, AskBlobToken, BlobToken, Deliver, Login, PostEnvelope, PublishList, RefusalCode, Refused,
     StreamEvent, StreamRequest,
 };
-use pairlight_wire::standing::{Discrepancy, Notice, Standing};
 use pairlight_wire::{Bytes, Wire};
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -23,6 +21,7 @@ use super::blobs::Blobs;
 use super::client::{Received, RelayClient, Socket, next_frame, send_frame};
 use super::clock::{Clock, pause, system_rng};
 use super::error::NetError;
+pub(super) use super::event::ConnectionEvent;
 pub(super) use super::membership::{Membership, Surroundings};
 use super::records::{sealed, until};
 use super::shared::SharedStore;
@@ -30,7 +29,6 @@ use super::syncing::{CONFIRM_AFTER, Syncing};
 use super::turn::check_scope;
 use crate::Timestamp;
 use crate::crypto::random;
-use crate::devices::{Action, ListFork};
 use crate::session::{ResetDesk, SessionError};
 use crate::trust::Policy;
 
@@ -39,93 +37,7 @@ const BACKOFF_S: [u64; 5] = [1, 2, 4, 8, 16];
 /// The longest of them.
 const LONGEST_BACKOFF_S: u64 = 30;
 
-/// What happens on a connection.
-#[derive(Debug)]
-pub enum ConnectionEvent {
-    /// Logged in.
-    Online,
-    /// The relay is out of reach; tried again by itself.
-    Offline {
-        /// Pause before the next try.
-        retry_in: Duration,
-    },
-    /// A message from another device of the account.
-    Message {
-        /// Sender.
-        from: DeviceId,
-        /// What it is for.
-        kind: EnvelopeKind,
-        /// The content.
-        body: Vec<u8>,
-    },
-    /// A message arrived that cannot be opened; it was dropped.
-    Unreadable {
-        /// Claimed sender.
-        from: DeviceId,
-    },
-    /// The account has a new device list.
-    ListChanged {
-        /// Its epoch.
-        epoch: u64,
-    },
-    /// A message arrived from a device that may not send now; it was dropped.
-    Withheld {
-        /// Sender.
-        from: DeviceId,
-    },
-    /// A new lease came: this device may stay.
-    Leased {
-        /// Until when.
-        until: Timestamp,
-        /// What it may do.
-        standing: Standing,
-        /// Why not all.
-        because: Option<Discrepancy>,
-    },
-    /// The primary device has been silent for long; the lease will end.
-    Silent {
-        /// For how long, ms.
-        for_ms: u64,
-    },
-    /// The permission has ended: the store is sealed and its key dropped. Link the device again, after opening the store
-    /// anew. Followed by `Removed` when nobody does.
-    Locked(Discrepancy),
-    /// Somebody shows different devices different lists. This device keeps its own and takes no other until the person
-    /// decides; sessions go on.
-    Forked(ListFork),
-    /// The relay shows an older list than one that it showed before.
-    RolledBack {
-        /// The epoch that this device knows.
-        known: u64,
-        /// The epoch that the relay says is the newest.
-        offered: u64,
-    },
-    /// On a primary device: something about a device does not add up.
-    Discrepancy {
-        /// The device.
-        device: DeviceId,
-        /// What.
-        row: Discrepancy,
-        /// What follows.
-        follows: Action,
-    },
-    /// Something happened to a device of the account: on the other devices at once, on the primary device again later.
-    Notice(Notice),
-    /// The session with a device was made anew under the pinned keys.
-    SessionReset {
-        /// The device.
-        peer: DeviceId,
-    },
-    /// A signed list proves that this device was removed; its keys and data are erased. The last event.
-    Removed(RemovalReason),
-    /// The relay refuses this device, without proof that it was removed: nothing is erased. The last event.
-    Refused(RefusalCode),
-    /// The store failed. The last event.
-    Failed(NetError),
-}
-
 /// What a [`Connection`] and its [`Blobs`] ask of the task.
-#[derive(Debug)]
 pub(super) enum Command {
     Send(Outgoing),
     /// Wants a token for blobs.
@@ -134,7 +46,6 @@ pub(super) enum Command {
 
 type WantsToken = oneshot::Sender<Result<BlobToken, NetError>>;
 
-#[derive(Debug)]
 pub(super) struct Outgoing {
     to: DeviceId,
     kind: EnvelopeKind,
@@ -178,8 +89,8 @@ impl Connection {
             tokens: TokensWanted::default(),
             next_reference,
             desk: ResetDesk::default(),
-            unreadable: HashMap::new(),
             reported: false,
+            online_since: None,
             socket_nonce: None,
             sync,
         };
@@ -267,10 +178,10 @@ pub(super) struct Driver {
     pub(super) next_reference: u64,
     /// Sessions that are being made anew.
     pub(super) desk: ResetDesk,
-    /// Messages in a row that did not open, and since when.
-    pub(super) unreadable: HashMap<DeviceId, (u64, Timestamp)>,
     /// Whether this program has reported since its start.
     pub(super) reported: bool,
+    /// Since when this socket has been open: what waited at the relay has come some time after.
+    pub(super) online_since: Option<Timestamp>,
     /// Nonce of the socket before: never stored, so a copy of the profile does not have it.
     socket_nonce: Option<[u8; 32]>,
     /// Set on a device that keeps records in step.
@@ -346,6 +257,7 @@ impl Driver {
             return Over::Lost;
         }
         self.socket_nonce = Some(challenge.nonce);
+        self.online_since = None;
         let mut online = false;
         let mut confirm_at = None;
         loop {
@@ -406,6 +318,7 @@ impl Driver {
     async fn on_frame(&mut self, socket: &mut Socket, frame: StreamEvent) -> Result<(), Over> {
         match frame {
             StreamEvent::Welcome(welcome) => {
+                self.online_since = Some(self.now());
                 self.tell(ConnectionEvent::Online).await?;
                 let known = self.membership.list().list().epoch;
                 if welcome.epoch > known {

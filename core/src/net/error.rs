@@ -5,6 +5,7 @@ use pairlight_wire::standing::Discrepancy;
 
 use crate::crypto::CryptoError;
 use crate::devices::AccountError;
+use crate::pairing::TooEarly;
 use crate::session::SessionError;
 use crate::store::StoreError;
 use crate::sync::SyncError;
@@ -61,6 +62,9 @@ pub enum NetError {
     /// The permission of this device has ended; its store is sealed. Link it again.
     #[error("this device is locked: its permission was not renewed in time; link it again")]
     Locked,
+    /// The person approved before the time to think was over. Ask again when it has passed.
+    #[error(transparent)]
+    TooEarly(#[from] TooEarly),
     /// The device is not one of the account's devices.
     #[error("there is no such device on this account")]
     UnknownDevice,

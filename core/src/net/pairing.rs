@@ -6,7 +6,7 @@ use std::time::Duration;
 use pairlight_wire::Bytes;
 use pairlight_wire::id::SlotId;
 use pairlight_wire::relay::{RefusalCode, SlotMessage, SlotMessages};
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use super::client::{Credentials, RelayClient};
@@ -15,7 +15,7 @@ use super::error::NetError;
 use super::lan::run_probe;
 use super::shared::SharedStore;
 use crate::devices::Account;
-use crate::pairing::{PrimaryEvent, PrimaryMachine, PrimaryOutput, PrimaryState};
+use crate::pairing::{PrimaryEvent, PrimaryMachine, PrimaryOutput, PrimaryState, TooEarly};
 use crate::trust::{LanVerdict, ManagedVerdict, Radio, TapMedium};
 
 /// Events that may wait for the app.
@@ -26,8 +26,8 @@ const SEND_TRIES: u32 = 4;
 type Machine = PrimaryMachine<SystemRng>;
 
 enum Command {
-    Approve,
-    ApproveAgain,
+    Approve(oneshot::Sender<Result<(), TooEarly>>),
+    ApproveAgain(oneshot::Sender<Result<(), TooEarly>>),
     Decline,
     Cancel,
     Tap(TapMedium, Vec<u8>),
@@ -81,17 +81,21 @@ impl Pairing {
     /// The person approved, after unlocking the device.
     ///
     /// # Errors
-    /// [`NetError::Ended`].
+    /// [`NetError::TooEarly`] before the time that the approval screen asks for: ask again then. [`NetError::Ended`].
     pub async fn approve(&self) -> Result<(), NetError> {
-        self.command(Command::Approve).await
+        let (answer, answered) = oneshot::channel();
+        self.command(Command::Approve(answer)).await?;
+        Ok(answered.await.map_err(|_| NetError::Ended)??)
     }
 
     /// The person approved again, on the warning screen.
     ///
     /// # Errors
-    /// [`NetError::Ended`].
+    /// [`NetError::TooEarly`] before the time to think is over; the event comes again. [`NetError::Ended`].
     pub async fn approve_again(&self) -> Result<(), NetError> {
-        self.command(Command::ApproveAgain).await
+        let (answer, answered) = oneshot::channel();
+        self.command(Command::ApproveAgain(answer)).await?;
+        Ok(answered.await.map_err(|_| NetError::Ended)??)
     }
 
     /// The person said no.
@@ -228,8 +232,9 @@ impl Driver {
                 }
                 Woken::Command(Command::Tap(medium, arrived)) => self.machine.handle_tap(medium, &arrived, now),
                 Woken::Command(Command::Judge(verdict)) => self.machine.judge_managed(verdict, now),
-                Woken::Command(Command::Approve) => self.machine.approve(now),
-                Woken::Command(Command::ApproveAgain) => self.machine.approve_again(now),
+                // Who asked may have gone.
+                Woken::Command(Command::Approve(answer)) => drop(answer.send(self.machine.approve(now))),
+                Woken::Command(Command::ApproveAgain(answer)) => drop(answer.send(self.machine.approve_again(now))),
                 Woken::Command(Command::Decline) => self.machine.decline(now),
                 Woken::Command(Command::Cancel) => self.machine.cancel(now),
                 Woken::Time => self.machine.handle_timeout(now),

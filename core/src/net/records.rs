@@ -9,6 +9,7 @@ use super::connection::{ConnectionEvent, Driver, Over};
 use super::error::NetError;
 use super::syncing::{Delivered, Syncing};
 use super::turn::{Receipt, may_send};
+use crate::Timestamp;
 use crate::store::{Store, StoreError};
 use crate::sync::SyncError;
 
@@ -33,14 +34,18 @@ pub(super) fn receive_records(
     store: &mut Store,
     envelope: &Envelope,
     from: &DeviceId,
+    now: Timestamp,
 ) -> Result<Result<Receipt, SyncError>, StoreError> {
     if !may_send(store, from)? {
         return Ok(Ok(Receipt::Withheld));
     }
-    Ok(sync.deliver(store, envelope).map(|delivered| match delivered {
-        Delivered::Taken => Receipt::Nothing,
-        Delivered::Unreadable => Receipt::Unreadable,
-    }))
+    match sync.deliver(store, envelope) {
+        Err(error) => Ok(Err(error)),
+        Ok(Delivered::Taken) => store.forget_unreadable(from).map(|()| Ok(Receipt::Nothing)),
+        Ok(Delivered::Unreadable) => {
+            store.count_unreadable(from, now).map(|unreadable| Ok(Receipt::Unreadable(unreadable)))
+        }
+    }
 }
 
 impl Driver {

@@ -32,7 +32,7 @@ const HISTORY_PAUSE: Duration = Duration::from_secs(2);
 const FETCHES: usize = 3;
 
 /// What other devices did.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub enum SyncUpdate {
     /// These records changed here.
     Changed(Vec<ChangedRecord>),
@@ -51,6 +51,18 @@ pub enum SyncUpdate {
     File([u8; 32]),
     /// Updates were too many to keep: read what is on the screen anew.
     Missed,
+}
+
+/// A signal is shown without its content.
+impl std::fmt::Debug for SyncUpdate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Changed(records) => f.debug_tuple("Changed").field(records).finish(),
+            Self::Signal { from, .. } => f.debug_struct("Signal").field("from", from).finish_non_exhaustive(),
+            Self::History => f.write_str("History"),
+            Self::Missed => f.write_str("Missed"),
+        }
+    }
 }
 
 /// What the connection's task, the transfers and the facade share.

@@ -14,7 +14,7 @@ use super::error::NetError;
 use crate::Timestamp;
 use crate::devices::{Action, Circumstances, LeaseTerms, ListFork, Observation, SessionCounts, Tenancy};
 use crate::session::Session;
-use crate::store::{Batch, Store, StoreError};
+use crate::store::{Batch, Store, StoreError, Unreadable};
 use crate::trust::{Evidence, Policy};
 
 /// A lease of a device whose grade the policy no longer grants, ms.
@@ -26,8 +26,8 @@ const GRANT_BYTES: usize = 40 * 1024;
 pub(super) enum Receipt {
     /// For the app.
     Message { kind: EnvelopeKind, body: Vec<u8> },
-    /// It does not open.
-    Unreadable,
+    /// It does not open; with those before it.
+    Unreadable(Unreadable),
     /// It opens, but the sender may not send.
     Withheld,
     /// A check-in, with what follows and the envelope that answers it.
@@ -53,8 +53,12 @@ pub(super) fn receive(
     policy: Option<&Policy>,
     now: Timestamp,
 ) -> Result<Receipt, StoreError> {
-    let Some(mut session) = store.session(&envelope.from)? else { return Ok(Receipt::Unreadable) };
-    let Ok(message) = session.open(envelope) else { return Ok(Receipt::Unreadable) };
+    let from = envelope.from;
+    let opened = store.session(&from)?.and_then(|mut session| Some((session.open(envelope).ok()?, session)));
+    let Some((message, session)) = opened else {
+        return Ok(Receipt::Unreadable(store.count_unreadable(&from, now)?));
+    };
+    store.forget_unreadable(&from)?;
     match (message.kind, policy) {
         (EnvelopeKind::CheckIn, Some(policy)) => {
             return on_check_in(store, session, &message.body, policy, now);
@@ -75,7 +79,7 @@ pub(super) fn receive(
         | EnvelopeKind::File => Ok(Receipt::Nothing),
         EnvelopeKind::Application | EnvelopeKind::History | EnvelopeKind::Ephemeral => {
             let may_send = match policy {
-                Some(_) => scope_of(store, &envelope.from)?.is_some_and(|scope| scope & SCOPE_SEND != 0),
+                Some(_) => scope_of(store, &from)?.is_some_and(|scope| scope & SCOPE_SEND != 0),
                 None => true,
             };
             Ok(match may_send {
@@ -254,3 +258,7 @@ pub(super) fn report(store: &mut Store, platform: [u8; 8], now: Timestamp) -> Re
     store.put_session_with(&session, batch)?;
     Ok(Some(envelope))
 }
+
+#[cfg(test)]
+#[path = "turn_tests.rs"]
+mod tests;

@@ -21,7 +21,10 @@ use super::turn::{Receipt, receive, report, tells};
 use crate::Timestamp;
 use crate::devices::{Account, Action, Duty, Observation, Tenancy, Told, action};
 use crate::session::{ResetIdentity, ResetStepped};
-use crate::store::{Batch, Store, StoreError};
+use crate::store::{Batch, Store, StoreError, Unreadable};
+
+/// What waited at the relay has arrived this long after the socket was opened, ms.
+const MAIL_ARRIVES_MS: u64 = 60_000;
 
 impl Driver {
     pub(super) fn now(&self) -> Timestamp {
@@ -79,7 +82,41 @@ impl Driver {
                     (Duty::Wipe, _) => return Err(self.erase(RemovalReason::Lapsed).await),
                 }
             },
-            Membership::Primary(_) => self.tell_others(socket).await?,
+            Membership::Primary(_) => {
+                let online = socket.is_some();
+                self.tell_others(socket).await?;
+                if online {
+                    self.remove_who_never_came().await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes devices off the list that were linked here and never reported: a relay that says "published" and tells the
+    /// other device nothing leaves such an entry, whose key nobody has any more.
+    async fn remove_who_never_came(&mut self) -> Result<(), Over> {
+        let now = self.now();
+        if self.online_since.is_none_or(|since| now.ms_since(since) < MAIL_ARRIVES_MS) {
+            return Ok(());
+        }
+        let missing = self.stored(move |store| {
+            let Some(account) = store.account()? else { return Ok(Vec::new()) };
+            let list = account.list();
+            // Devices from before a recovery may have reported to the phone that is gone.
+            let own = list.entry(&account.device_id()).map_or(u64::MAX, |entry| entry.created);
+            let linked = list.list().entries.as_slice().iter();
+            let linked = linked.filter(|entry| entry.role == Role::Linked && entry.created > own);
+            let mut missing = Vec::new();
+            for entry in linked {
+                if store.book(&entry.device)?.never_came(Timestamp::from_unix_ms(entry.created), now) {
+                    missing.push(entry.device);
+                }
+            }
+            Ok(missing)
+        });
+        for device in missing.await? {
+            self.remove(device, None, RemovalReason::Abandoned).await?;
         }
         Ok(())
     }
@@ -213,31 +250,24 @@ impl Driver {
         );
         let sync = self.sync.clone().filter(|_| of_records);
         let received = self.stored(move |store| match sync {
-            Some(sync) => receive_records(&sync, store, &envelope, &from),
+            Some(sync) => receive_records(&sync, store, &envelope, &from, now),
             None => receive(store, &envelope, policy.as_ref(), now).map(Ok),
         });
         match received.await?.map_err(|error| Over::End(ConnectionEvent::Failed(error.into())))? {
-            Receipt::Message { kind, body } => {
-                self.unreadable.remove(&from);
-                self.tell(ConnectionEvent::Message { from, kind, body }).await
-            }
+            Receipt::Message { kind, body } => self.tell(ConnectionEvent::Message { from, kind, body }).await,
             Receipt::Withheld => self.tell(ConnectionEvent::Withheld { from }).await,
             Receipt::Noticed(notice) => self.tell(ConnectionEvent::Notice(notice)).await,
             Receipt::Nothing => Ok(()),
-            Receipt::Unreadable => {
-                let (count, since) = self.unreadable.get(&from).copied().unwrap_or((0, now));
-                let count = u64::saturating_add(count, 1);
-                self.unreadable.insert(from, (count, since));
+            Receipt::Unreadable(Unreadable { count, since }) => {
                 self.tell(ConnectionEvent::Unreadable { from }).await?;
-                let seen = Observation::Undecryptable { count, for_ms: now.ms_since(since) };
-                if action(&seen) == Action::ResetSession {
-                    self.unreadable.remove(&from);
+                let for_ms = now.ms_since(Timestamp::from_unix_ms(since));
+                if action(&Observation::Undecryptable { count, for_ms }) == Action::ResetSession {
+                    self.stored(move |store| store.forget_unreadable(&from)).await?;
                     self.ask(socket, from).await?;
                 }
                 Ok(())
             }
             Receipt::Reported { findings, fork, answer } => {
-                self.unreadable.remove(&from);
                 if let Some(answer) = answer {
                     self.post_sealed(socket, &answer).await?;
                 }
@@ -247,7 +277,6 @@ impl Driver {
                 self.pursue(from, findings).await
             }
             Receipt::Leased { tenancy, until, lease, fork, removal } => {
-                self.unreadable.remove(&from);
                 if let Some(reason) = removal {
                     return Err(self.erase(reason).await);
                 }
@@ -270,7 +299,7 @@ impl Driver {
             let row = seen.row();
             self.tell(ConnectionEvent::Discrepancy { device, row, follows }).await?;
             if let Action::Revoke(reason) = follows {
-                self.remove(device, row, reason).await?;
+                self.remove(device, Some(row), reason).await?;
             }
         }
         Ok(())
@@ -296,13 +325,13 @@ impl Driver {
             })
             .await?;
         for (device, row, reason) in condemned {
-            self.remove(device, row, reason).await?;
+            self.remove(device, Some(row), reason).await?;
         }
         Ok(())
     }
 
-    async fn remove(&mut self, device: DeviceId, row: Discrepancy, reason: RemovalReason) -> Result<(), Over> {
-        let told = Told { kind: NoticeKind::Removed, device, discrepancy: Some(row) };
+    async fn remove(&mut self, device: DeviceId, row: Option<Discrepancy>, reason: RemovalReason) -> Result<(), Over> {
+        let told = Told { kind: NoticeKind::Removed, device, discrepancy: row };
         let publisher = self.publisher();
         let removed = publisher.change(vec![told], |account, now| account.list_without(&device, reason, now)).await;
         match removed {
@@ -403,10 +432,10 @@ impl Driver {
                             batch.put_book(&book);
                         }
                         store.put_session_with(&session, batch)?;
+                        store.forget_unreadable(&from)?;
                         Ok(findings)
                     })
                     .await?;
-                self.unreadable.remove(&from);
                 if let Some(last) = last {
                     self.post_reset(socket, from, &last).await?;
                 }

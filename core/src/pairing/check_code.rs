@@ -65,4 +65,18 @@ mod tests {
         assert_eq!(code.matches("01234x"), None);
         assert_eq!(format!("{code:?}"), "CheckCode(..)");
     }
+
+    #[test]
+    fn who_speaks_first_cannot_search_for_digits() {
+        use crate::pairing::transcript::{th0, th2};
+        // Whoever poses as the primary device has sent M1, with its encapsulation, before it knows M2: whatever it chose,
+        // the digits are decided by what comes after.
+        let opened = th0(b"code", b"offer", b"context");
+        for m1 in [b"one first message".as_slice(), b"another"] {
+            let digits = |nonce: u16| CheckCode::derive(&th2(&opened, m1, &nonce.to_be_bytes()), &[5; 32]).0;
+            let all: std::collections::BTreeSet<_> = (0..2_000).map(digits).collect();
+            // Of 2,000 draws from a million about two meet.
+            assert!(all.len() > 1_980, "{}", all.len());
+        }
+    }
 }

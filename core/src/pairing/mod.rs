@@ -35,7 +35,7 @@ mod refusal;
 mod review;
 mod secret;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod timer;
 mod transcript;
 
@@ -45,6 +45,6 @@ pub use handshake::DeviceDescription;
 pub use linked::{
     AppEvidence, EvidenceWanted, LinkedEvent, LinkedMachine, LinkedOutput, LinkedSave, LinkedState, PasskeyWanted,
 };
-pub use primary::{PrimaryConfig, PrimaryEvent, PrimaryMachine, PrimaryOutput, PrimarySave, PrimaryState};
+pub use primary::{PrimaryConfig, PrimaryEvent, PrimaryMachine, PrimaryOutput, PrimarySave, PrimaryState, TooEarly};
 pub use record::{LinkStage, LinkedAccount, PendingLink};
 pub use review::{Choice, Emphasis, ReviewModel, Warning};

@@ -8,7 +8,7 @@ use pairlight_wire::pairing::M3Body;
 use pairlight_wire::relay::ListChain;
 use pairlight_wire::sign::{Signed, SigningContext};
 use pairlight_wire::{Bytes, Wire, record};
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::Timestamp;
 use crate::crypto::CryptoError;
@@ -35,6 +35,7 @@ impl Drop for StoredLinkedAccount {
     fn drop(&mut self) {
         self.device_seed.zeroize();
         self.label_key.zeroize();
+        core::mem::take(&mut self.session).into_vec().zeroize();
     }
 }
 
@@ -328,6 +329,14 @@ record! {
         pub list: Option<Signed>,
         /// The encoded session with the device; secret.
         pub session: Bytes<{ 257 * 1024 }>,
+    }
+}
+
+impl ZeroizeOnDrop for PendingLink {}
+
+impl Drop for PendingLink {
+    fn drop(&mut self) {
+        core::mem::take(&mut self.session).into_vec().zeroize();
     }
 }
 

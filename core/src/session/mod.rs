@@ -12,7 +12,7 @@ use pairlight_wire::hash::sha256;
 use pairlight_wire::id::DeviceId;
 use pairlight_wire::{Bytes, Wire, record};
 use rand_core::CryptoRng;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::crypto::aead::OneShotKey;
 use crate::crypto::olm::Ratchet;
@@ -80,6 +80,14 @@ record! {
         pub received: u64,
         /// Serialised ratchet.
         pub ratchet: Bytes<{ 256 * 1024 }>,
+    }
+}
+
+impl ZeroizeOnDrop for StoredSession {}
+
+impl Drop for StoredSession {
+    fn drop(&mut self) {
+        core::mem::take(&mut self.ratchet).into_vec().zeroize();
     }
 }
 

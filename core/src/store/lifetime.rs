@@ -1,7 +1,6 @@
 //! What a device remembers of its account over time: the lists that it had, a fork, how it stands, how others stand, and
 //! who is still to be told of what. The rows lie in the table of lists, told apart by the start of their ids.
 
-use pairlight_wire::Wire;
 use pairlight_wire::hash::sha256;
 use pairlight_wire::id::DeviceId;
 use pairlight_wire::limits::LIST_ENTRIES;
@@ -9,6 +8,7 @@ use pairlight_wire::list::{ListError, RemovalReason, VerifiedList};
 use pairlight_wire::relay::ListChain;
 use pairlight_wire::sign::Signed;
 use pairlight_wire::standing::{Discrepancy, Notice, NoticeKind};
+use pairlight_wire::{Wire, record};
 
 use super::{Batch, Store, StoreError, Table};
 use crate::Timestamp;
@@ -20,12 +20,27 @@ const FORK: &[u8] = b"fork";
 const TENANCY: &[u8] = b"tenancy";
 const NOTICE: &[u8] = b"notice/";
 
+record! {
+    /// Messages of a device that did not open.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub struct Unreadable [1] {
+        /// In a row.
+        pub count: u64,
+        /// When the first of them came, ms since 1970.
+        pub since: u64,
+    }
+}
+
 fn list_row(epoch: u64) -> Vec<u8> {
     [b"list/".as_slice(), &epoch.to_be_bytes()].concat()
 }
 
 fn book_row(device: &DeviceId) -> Vec<u8> {
     [b"book/".as_slice(), device.as_bytes()].concat()
+}
+
+fn unreadable_row(device: &DeviceId) -> Vec<u8> {
+    [b"unreadable/".as_slice(), device.as_bytes()].concat()
 }
 
 fn notice_row(notice: &StoredNotice) -> Vec<u8> {
@@ -79,7 +94,7 @@ impl Batch {
 
     /// Adds: forget what was known of a device, because it was linked anew or is gone.
     pub(super) fn delete_book(&mut self, device: &DeviceId) -> &mut Self {
-        self.delete(Table::DeviceList, &book_row(device))
+        self.delete(Table::DeviceList, &book_row(device)).delete(Table::DeviceList, &unreadable_row(device))
     }
 
     /// Adds: forget how this device stood, because it was linked anew.
@@ -161,6 +176,38 @@ impl Store {
     /// [`StoreError`] when it cannot be read.
     pub fn book(&self, device: &DeviceId) -> Result<Supervision, StoreError> {
         Ok(self.row(&book_row(device))?.unwrap_or_else(|| Supervision::new(*device)))
+    }
+
+    /// A message that is said to be of this device did not open: counts it. For a device that is not on the list nothing
+    /// is counted, or whoever carries messages could fill the store.
+    ///
+    /// # Errors
+    /// [`StoreError`]; nothing changes then.
+    pub fn count_unreadable(&mut self, from: &DeviceId, now: Timestamp) -> Result<Unreadable, StoreError> {
+        let listed = match self.account()? {
+            Some(account) => account.list().entry(from).is_some(),
+            None => self.linked_account()?.is_some_and(|account| account.list().entry(from).is_some()),
+        };
+        if !listed {
+            return Ok(Unreadable { count: 0, since: now.unix_ms() });
+        }
+        let known: Option<Unreadable> = self.row(&unreadable_row(from))?;
+        let known = known.unwrap_or(Unreadable { count: 0, since: now.unix_ms() });
+        let counted = Unreadable { count: known.count.saturating_add(1), ..known };
+        self.put(Table::DeviceList, &unreadable_row(from), &counted.encode())?;
+        Ok(counted)
+    }
+
+    /// A message of the device opened, or its session is made anew: counts from the start.
+    ///
+    /// # Errors
+    /// [`StoreError`]; nothing changes then.
+    pub fn forget_unreadable(&mut self, from: &DeviceId) -> Result<(), StoreError> {
+        // Nearly always there is nothing to forget, and a read is no write.
+        match self.get(Table::DeviceList, &unreadable_row(from))? {
+            Some(_) => self.delete(Table::DeviceList, &unreadable_row(from)),
+            None => Ok(()),
+        }
     }
 
     /// Notices that somebody still has to hear.

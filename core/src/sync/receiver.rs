@@ -21,7 +21,7 @@ const ROW: &[u8] = b"in";
 const OVER: u8 = 3;
 
 record! {
-    #[derive(Debug, Clone, PartialEq, Eq)]
+    #[derive(Clone)]
     struct ReceiverState [1] {
         from: DeviceId,
         history: [u8; 16],
@@ -37,6 +37,12 @@ record! {
         chunks: u64,
         held_until: u64,
         cancelled: bool,
+    }
+}
+
+impl Drop for ReceiverState {
+    fn drop(&mut self) {
+        zeroize::Zeroize::zeroize(&mut self.key);
     }
 }
 

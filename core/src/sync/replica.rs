@@ -76,7 +76,7 @@ impl HistoryGate {
 }
 
 /// Something that happened through another device.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum SyncEvent {
     /// A signal, in time.
     Signal {
@@ -100,6 +100,16 @@ pub enum SyncEvent {
     },
     /// Something changed about the file with this hash; ask for its state.
     File([u8; 32]),
+}
+
+/// A signal is shown without its content.
+impl core::fmt::Debug for SyncEvent {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Signal { from, .. } => f.debug_struct("Signal").field("from", from).finish_non_exhaustive(),
+            Self::History => f.write_str("History"),
+        }
+    }
 }
 
 /// One device's part in the synchronisation. Holds no state: all of it is in the store.

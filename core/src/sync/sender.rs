@@ -50,7 +50,7 @@ record! {
 }
 
 record! {
-    #[derive(Debug, Clone, PartialEq, Eq)]
+    #[derive(Clone, PartialEq, Eq)]
     struct SenderState [1] {
         history: [u8; 16],
         key: [u8; 32],
@@ -87,6 +87,12 @@ pub struct Upload {
 
 fn row(device: &DeviceId) -> Vec<u8> {
     [b"out/".as_slice(), device.as_bytes()].concat()
+}
+
+impl Drop for SenderState {
+    fn drop(&mut self) {
+        zeroize::Zeroize::zeroize(&mut self.key);
+    }
 }
 
 fn load(store: &Store, device: &DeviceId) -> Result<Option<SenderState>, SyncError> {

@@ -1,7 +1,7 @@
 //! Bits 5 and 7: evidence that only the host app can gather. It reports in types of ours, bound to the pairing.
 
 use pairlight_wire::hash::sha256;
-use zeroize::Zeroizing;
+use zeroize::{ZeroizeOnDrop, Zeroizing};
 
 /// What carried the word from the linked to the primary device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,8 +14,15 @@ pub enum TapMedium {
 
 /// 16 bytes that both devices derive from the channel. The linked device's app sends them over the cable or the tap; the
 /// primary device's app hands in what arrived. Redacted in `Debug`.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Eq, ZeroizeOnDrop)]
 pub struct TapWord(Zeroizing<[u8; 16]>);
+
+impl PartialEq for TapWord {
+    /// In constant time.
+    fn eq(&self, other: &Self) -> bool {
+        self.matches(other.as_bytes())
+    }
+}
 
 impl TapWord {
     pub(crate) fn new(word: Zeroizing<[u8; 16]>) -> Self {

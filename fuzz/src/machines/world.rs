@@ -359,9 +359,14 @@ impl World {
             match primary.state() {
                 PrimaryState::Review => {
                     self.approvals += 1;
-                    return primary.approve(primary_now);
+                    // Too early is an answer like any other: time passes, and the person tries again.
+                    let _ = primary.approve(primary_now);
+                    return;
                 }
-                PrimaryState::SecondApproval => return primary.approve_again(primary_now),
+                PrimaryState::SecondApproval => {
+                    let _ = primary.approve_again(primary_now);
+                    return;
+                }
                 _ => {}
             }
         }

@@ -70,6 +70,11 @@ const OVERHEAD: usize = 256;
 /// Bytes that a remembered reference takes.
 const REFERENCE_BYTES: usize = 8;
 
+fn list_bytes(stored: &StoredList) -> usize {
+    let payloads = [&stored.list, &stored.ops].map(|signed| signed.payload.as_slice().len());
+    payloads.into_iter().fold(2 * OVERHEAD, usize::saturating_add)
+}
+
 impl MemoryStore {
     /// An empty store that holds at most `most_bytes`.
     #[must_use]
@@ -151,9 +156,7 @@ impl Store for MemoryStore {
         if newest != new.after {
             return ready(Ok(false));
         }
-        let payloads = [&new.stored.list, &new.stored.ops].map(|signed| signed.payload.as_slice().len());
-        let bytes = payloads.into_iter().fold(2 * OVERHEAD, usize::saturating_add);
-        if let Err(full) = memory.reserve(bytes, self.most_bytes) {
+        if let Err(full) = memory.reserve(list_bytes(&new.stored), self.most_bytes) {
             return ready(Err(full));
         }
         let account = memory.accounts.entry(new.account).or_default();
@@ -163,6 +166,10 @@ impl Store for MemoryStore {
             account.ops.truncate(OPS_KEPT);
         }
         account.lists.insert(new.epoch, new.stored);
+        let kept = account.lists.split_off(&new.epoch.saturating_sub(new.kept).saturating_add(1));
+        let dropped = core::mem::replace(&mut account.lists, kept);
+        let freed = dropped.values().map(list_bytes).fold(0, usize::saturating_add);
+        memory.bytes = memory.bytes.saturating_sub(freed);
         memory.recoveries.retain(|key, owner| *owner != new.account || new.recovery == Some(*key));
         if let Some(key) = new.recovery {
             memory.recoveries.entry(key).or_insert(new.account);

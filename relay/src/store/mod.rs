@@ -68,6 +68,8 @@ pub struct NewList {
     pub renews_ops: bool,
     /// Public recovery key that the list names.
     pub recovery: Option<[u8; 32]>,
+    /// Lists of the account that stay, this one included: older ones are dropped.
+    pub kept: u64,
 }
 
 /// One envelope to store.

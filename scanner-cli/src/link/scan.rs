@@ -273,6 +273,8 @@ impl Person<'_> {
 
     async fn ask(&self, pairing: &Pairing, question: Asked, hold_ms: u64) -> Result<Option<Asked>, Failure> {
         if self.args.yes {
+            // Nobody thinks, but an approval counts only after the time to do so.
+            tokio::time::sleep(Duration::from_millis(hold_ms)).await;
             self.approve(pairing, question).await?;
             return Ok(None);
         }

@@ -8,8 +8,8 @@ use rand_core::CryptoRng;
 
 use super::{Confirmed, LinkedEvent, LinkedMachine, LinkedOutput, LinkedSave, LinkedState, Shown, Step, Timer};
 use crate::Timestamp;
-use crate::crypto::CryptoError;
 use crate::crypto::olm::RatchetAccount;
+use crate::crypto::{CryptoError, constant_time_eq};
 use crate::pairing::handshake::LinkedCertified;
 use crate::pairing::record::LinkedAccount;
 use crate::session::Session;
@@ -115,7 +115,7 @@ impl<R: CryptoRng> LinkedMachine<R> {
         let (mut certified, m3) = channel.receive_m3(bytes)?;
         let mut account = LinkedAccount::verify(&m3, self.device.clone(), &th2, now)?;
         let joined = ratchet.join(&m3.olm_ik, m3.olm_prekey.as_slice())?;
-        if joined.plaintext != th2 {
+        if !constant_time_eq(&joined.plaintext, &th2) {
             return Err(CryptoError);
         }
         let mut ratchet = joined.ratchet;

@@ -15,8 +15,8 @@ use super::{
     PrimaryState, REBASES, Step, Timer,
 };
 use crate::Timestamp;
-use crate::crypto::CryptoError;
 use crate::crypto::olm::{RatchetAccount, RatchetKeys};
+use crate::crypto::{CryptoError, constant_time_eq};
 use crate::devices::{AccountError, LeaseTerms, NewDevice};
 use crate::pairing::handshake::{PrimaryKeyed, PrimaryWaiting, Reviewed, Scanned};
 use crate::pairing::record::{LinkStage, PendingLink};
@@ -156,7 +156,7 @@ impl<R: CryptoRng> PrimaryMachine<R> {
     pub(super) fn on_m4(&mut self, issued: Issued, bytes: &[u8], now: Timestamp) {
         let Issued { mut channel, certified, mut ratchet, th2 } = issued;
         let checked = channel.receive_m4(bytes).map_err(AccountError::from).and_then(|m4| {
-            if ratchet.open(1, m4.olm_msg.as_slice())? != th2 {
+            if !constant_time_eq(&ratchet.open(1, m4.olm_msg.as_slice())?, &th2) {
                 return Err(CryptoError.into());
             }
             let entry = certified.accept(m4.accept_sig)?;

@@ -27,7 +27,7 @@ mod output;
 mod publish;
 
 use evidence::{Gathered, OnAir};
-pub use output::{PrimaryConfig, PrimaryEvent, PrimaryOutput, PrimarySave, PrimaryState};
+pub use output::{PrimaryConfig, PrimaryEvent, PrimaryOutput, PrimarySave, PrimaryState, TooEarly};
 
 /// Publishing is tried for this long; shorter than the linked device asks, so that it never gives up first.
 const PUBLISH_GIVE_UP_MS: u64 = 480_000;
@@ -271,6 +271,9 @@ impl<R: CryptoRng> PrimaryMachine<R> {
                         self.state = PrimaryState::Review;
                         self.timers.stop_all();
                         self.timers.start(Timer::Claim, CLAIM_MS);
+                        if model.hold_ms > 0 {
+                            self.timers.start(Timer::Hold, model.hold_ms);
+                        }
                         self.outputs.push_back(PrimaryOutput::Event(PrimaryEvent::Review(Box::new(model))));
                     }
                 }
@@ -288,13 +291,17 @@ impl<R: CryptoRng> PrimaryMachine<R> {
     }
 
     /// The person approved, after unlocking the device.
-    pub fn approve(&mut self, now: Timestamp) {
+    ///
+    /// # Errors
+    /// [`TooEarly`] before the time that the approval screen asks for; nothing changes then.
+    pub fn approve(&mut self, now: Timestamp) -> Result<(), TooEarly> {
         self.timers.observe(now);
         if !matches!(self.step, Step::Review { .. }) {
-            return;
+            return Ok(());
         }
+        self.time_to_think()?;
         let Step::Review { reviewed } = core::mem::replace(&mut self.step, Step::Ended) else {
-            return;
+            return Ok(());
         };
         reviewed.offer.name.as_str().clone_into(&mut self.name);
         let device = DeviceId::of(&reviewed.offer.device_pk);
@@ -308,20 +315,37 @@ impl<R: CryptoRng> PrimaryMachine<R> {
                 self.send(m1);
             }
         }
+        Ok(())
     }
 
-    /// The person approved again, on the warning screen. Before the time to think is over the question comes again.
-    pub fn approve_again(&mut self, now: Timestamp) {
+    /// The person approved again, on the warning screen.
+    ///
+    /// # Errors
+    /// [`TooEarly`] before the time to think is over; the question comes again.
+    pub fn approve_again(&mut self, now: Timestamp) -> Result<(), TooEarly> {
         self.timers.observe(now);
         if !matches!(self.step, Step::SecondApproval { .. }) {
-            return;
+            return Ok(());
         }
-        if let Some(hold_ms) = self.timers.left_ms(Timer::Hold).filter(|left| *left > 0) {
-            return self.outputs.push_back(PrimaryOutput::Event(PrimaryEvent::ApproveAgain { hold_ms }));
+        if let Err(early) = self.time_to_think() {
+            let event = PrimaryEvent::ApproveAgain { hold_ms: early.left_ms };
+            self.outputs.push_back(PrimaryOutput::Event(event));
+            return Err(early);
         }
-        self.timers.stop(Timer::Hold);
         if let Step::SecondApproval { candidate } = core::mem::replace(&mut self.step, Step::Ended) {
             self.certify(*candidate, now);
+        }
+        Ok(())
+    }
+
+    /// An approval counts from here on, or not yet.
+    fn time_to_think(&mut self) -> Result<(), TooEarly> {
+        match self.timers.left_ms(Timer::Hold).filter(|left| *left > 0) {
+            Some(left_ms) => Err(TooEarly { left_ms }),
+            None => {
+                self.timers.stop(Timer::Hold);
+                Ok(())
+            }
         }
     }
 

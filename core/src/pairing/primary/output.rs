@@ -44,7 +44,7 @@ pub enum PrimaryState {
 /// What the app shows.
 #[derive(Debug)]
 pub enum PrimaryEvent {
-    /// Show the approval screen; answer with `approve` or `decline`.
+    /// Show the approval screen; answer with `approve`, which counts once its `hold_ms` have passed, or `decline`.
     Review(Box<ReviewModel>),
     /// Show these digits.
     ShowCheckCode(CheckCode),
@@ -87,6 +87,14 @@ pub enum PrimaryEvent {
     Linked(DeviceId),
     /// Ended without a link, by this side or the other.
     Failed(EndReason),
+}
+
+/// An approval that came before the time to think was over: it does not count. Ask again when the time has passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("an approval counts in {left_ms} ms, not before")]
+pub struct TooEarly {
+    /// How long it is until then, ms.
+    pub left_ms: u64,
 }
 
 /// What must be on disk before the next output is taken. The session is redacted in `Debug`.

@@ -151,7 +151,7 @@ impl<R: CryptoRng> PrimaryMachine<R> {
         let Step::Publishing { candidacy } = &mut self.step else { return };
         let channel = candidacy.channel.take();
         let Candidacy { pending, list, .. } = &**candidacy;
-        let (pending, list) = (pending.clone(), list.clone());
+        let (mut pending, list) = (pending.clone(), list.clone());
         if self.account.list().hash() != list.hash() && self.account.advance(list.signed(), None).is_err() {
             return self.fail_undecided(EndReason::Tampered);
         }
@@ -159,7 +159,7 @@ impl<R: CryptoRng> PrimaryMachine<R> {
         self.state = PrimaryState::Linked;
         self.timers.stop_all();
         self.saved = None;
-        let session = zeroize::Zeroizing::new(pending.session.into_vec());
+        let session = zeroize::Zeroizing::new(core::mem::take(&mut pending.session).into_vec());
         let (account, device) = (Box::new(self.account.clone()), pending.device);
         self.outputs.push_back(PrimaryOutput::Save(PrimarySave::Linked { account, device, session }));
         let m5 = M5Body {

@@ -515,6 +515,32 @@ fn certificate_lease_and_list_say_the_same_of_every_preset_and_grade() {
 }
 
 #[test]
+fn the_first_approval_counts_only_after_the_time_to_think_too() {
+    // A picture is weak: the screen asks for ten seconds. A code that the camera saw here is not.
+    for (source, hold_ms) in [(ScanSource::Picture, 10_000), (ScanSource::LiveCamera, 0)] {
+        let mut world = World::new();
+        (world.policy, world.source) = (Policy::BALANCED, source);
+        world.nobody = true;
+        world.scan();
+        world.drain();
+        assert_eq!(world.review.as_ref().unwrap().hold_ms, hold_ms);
+        let state = |world: &World| world.primary.as_ref().unwrap().state();
+        for early in [0, 1, 9_998].into_iter().filter(|_| hold_ms > 0) {
+            world.now = world.now.plus_ms(early);
+            let left_ms = hold_ms - world.now.ms_since(START);
+            world.tell_primary(|primary, now| assert_eq!(primary.approve(now), Err(TooEarly { left_ms })));
+            world.drain();
+            assert_eq!(state(&world), PrimaryState::Review, "an approval that came too early changes nothing");
+            assert!(world.sent.is_empty(), "and sends nothing");
+        }
+        // No is no at any time; here the person waits.
+        world.now = START.plus_ms(hold_ms);
+        world.tell_primary(|primary, now| assert_eq!(primary.approve(now), Ok(())));
+        assert_eq!(state(&world), PrimaryState::AwaitingKey);
+    }
+}
+
+#[test]
 fn the_second_approval_counts_only_after_the_time_to_think() {
     let mut world = world(ClientKind::Native, LinkedAbilities::default());
     world.policy = Policy::BALANCED;
@@ -528,15 +554,17 @@ fn the_second_approval_counts_only_after_the_time_to_think() {
     for early in [0, 1, 9_998] {
         world.now = world.now.plus_ms(early);
         let now = world.now;
-        world.tell_primary(|primary, _| primary.approve_again(now));
+        let mut answer = Ok(());
+        world.tell_primary(|primary, _| answer = primary.approve_again(now));
+        assert!(matches!(answer, Err(TooEarly { left_ms: 1.. })));
         world.drain();
         assert_eq!(world.primary.as_ref().unwrap().state(), PrimaryState::SecondApproval);
     }
     assert_eq!(asked(&world), 4);
     // A clock that is set back does not lengthen the rest by what it jumped.
     let back = Timestamp::from_unix_ms(world.now.unix_ms() - 3_600_000);
-    world.tell_primary(|primary, _| primary.approve_again(back));
-    world.tell_primary(|primary, _| primary.approve_again(back.plus_ms(1)));
+    world.tell_primary(|primary, _| assert_eq!(primary.approve_again(back), Err(TooEarly { left_ms: 1 })));
+    world.tell_primary(|primary, _| primary.approve_again(back.plus_ms(1)).unwrap());
     world.drain();
     assert_eq!(world.primary.as_ref().unwrap().state(), PrimaryState::Linked);
 }

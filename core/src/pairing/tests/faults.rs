@@ -119,8 +119,7 @@ fn stays_ended(world: &mut World) {
                 primary.handle_message(*seq + 10, bytes, later);
             }
         }
-        primary.approve(later);
-        primary.approve_again(later);
+        assert_eq!((primary.approve(later), primary.approve_again(later)), (Ok(()), Ok(())));
         primary.decline(later);
         primary.cancel(later);
         primary.handle_conflict(later);

@@ -122,3 +122,52 @@ fn accounts_machines_and_their_outputs_print_no_secret() {
         "Pending(PendingLink { stage: Publishing, .. })"
     );
 }
+
+#[test]
+fn evidence_recovery_and_what_is_carried_print_no_secret() {
+    use pairlight_wire::sync::{HistoryMessage, HistoryStart};
+
+    let words = crate::devices::RecoveryWords::generate(&mut rng());
+    assert_eq!(format!("{words:?}"), "RecoveryWords(..)");
+    let tap = crate::trust::TapWord::new(zeroize::Zeroizing::new([6; 16]));
+    assert_eq!(format!("{tap:?}"), "TapWord(..)");
+    let ears = crate::trust::ble::Ears::new(zeroize::Zeroizing::new([6; 32]));
+    assert_eq!(format!("{ears:?}"), "Ears(..)");
+    let start = HistoryStart { history: [1; 16], key: [6; 32], log: [2; 8], snapshot: 3, total: 4, supersedes: None };
+    assert_eq!(format!("{start:?}"), "HistoryStart { total: 4, .. }");
+    assert_eq!(format!("{:?}", HistoryMessage::Start(start)), "Start(HistoryStart { total: 4, .. })");
+
+    let mut world = World::new();
+    world.scan();
+    world.run();
+    let linked = world.disk.linked.clone().unwrap();
+    let signed = world.account.list().signed().clone();
+    let m3 = pairlight_wire::pairing::M3Body {
+        root_pk: world.account.root_pk(),
+        cert: signed.clone(),
+        ops: signed.clone(),
+        list: signed.clone(),
+        lease: signed,
+        label_key: *linked.label_key(),
+        olm_ik: [0; 32],
+        olm_prekey: pairlight_wire::Bytes::default(),
+    };
+    assert_eq!(format!("{m3:?}"), "M3Body { .. }");
+}
+
+#[test]
+#[cfg(feature = "net")]
+fn messages_and_signals_print_without_their_content() {
+    use crate::net::{ConnectionEvent, SyncUpdate};
+    use crate::sync::SyncEvent;
+
+    let from = pairlight_wire::id::DeviceId([1; 16]);
+    let device = "DeviceId(01010101010101010101010101010101)";
+    let message = ConnectionEvent::Message { from, kind: EnvelopeKind::Application, body: b"private".to_vec() };
+    assert_eq!(format!("{message:?}"), format!("Message {{ from: {device}, kind: Application, .. }}"));
+    let (name, body) = ("typing".to_owned(), b"private".to_vec());
+    let update = SyncUpdate::Signal { from, name: name.clone(), body: body.clone() };
+    assert_eq!(format!("{update:?}"), format!("Signal {{ from: {device}, .. }}"));
+    let event = SyncEvent::Signal { from, name, body };
+    assert_eq!(format!("{event:?}"), format!("Signal {{ from: {device}, .. }}"));
+}

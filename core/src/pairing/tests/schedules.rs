@@ -171,7 +171,10 @@ fn act(world: &mut World, event: Event) {
             world.primary_online = false;
             world.tell_primary(|primary, now| primary.handle_unreachable(now));
         }
-        Event::JumpLinked(ms) => world.linked_error_ms = ms,
+        Event::JumpLinked(ms) => {
+            world.linked_hurried |= ms > 0;
+            world.linked_error_ms = ms;
+        }
         Event::JumpPrimary(ms) => world.primary_error_ms = ms,
         Event::NobodyActs => world.nobody = true,
         Event::CancelLinked => world.tell_linked(|linked, now| linked.cancel(now)),

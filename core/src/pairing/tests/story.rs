@@ -128,3 +128,49 @@ fn a_second_scanner_is_refused_and_before_the_first_message_both_sides_hear_of_i
     let conflict = EndReason::Conflict;
     assert_eq!(world.ends(), (End::Failed(conflict), End::Failed(conflict)));
 }
+
+#[test]
+fn no_message_of_a_pairing_holds_a_name_a_key_or_a_key_of_the_ratchet() {
+    use pairlight_wire::Wire;
+
+    let mut world = World::new();
+    world.scan();
+    world.run();
+    let linked = world.disk.linked.as_ref().unwrap();
+    // The public keys of the ratchet, as its state names them.
+    let stored = crate::session::StoredSession::decode(world.disk.session.as_ref().unwrap()).unwrap();
+    let state: serde_json::Value = serde_json::from_slice(stored.ratchet.as_slice()).unwrap();
+    let mut keys = Vec::new();
+    collect_keys(&state, &mut keys);
+    assert!(keys.len() >= 3, "identity, one-time and base key at least: {}", keys.len());
+    keys.extend([linked.device_key().to_seed().to_vec(), linked.label_key().to_vec(), world.account.id().0.to_vec()]);
+    keys.extend([b"Kim's laptop".to_vec(), world.account.root_pk().to_vec(), linked.device_id().as_bytes().to_vec()]);
+    let sent = world.sent.iter().map(|(_, bytes)| bytes);
+    for bytes in sent {
+        for key in &keys {
+            assert!(!bytes.windows(key.len()).any(|part| part == key), "a message shows {key:?}");
+        }
+    }
+    assert!(world.sent.len() >= 6);
+}
+
+/// Everything in a state that looks like 32 bytes.
+fn collect_keys(state: &serde_json::Value, into: &mut Vec<Vec<u8>>) {
+    use base64::Engine as _;
+    match state {
+        serde_json::Value::Array(items) => {
+            let bytes: Option<Vec<u8>> =
+                items.iter().map(|item| item.as_u64().and_then(|n| u8::try_from(n).ok())).collect();
+            match bytes.filter(|bytes| bytes.len() == 32) {
+                Some(bytes) => into.push(bytes),
+                None => items.iter().for_each(|item| collect_keys(item, into)),
+            }
+        }
+        serde_json::Value::Object(fields) => fields.values().for_each(|field| collect_keys(field, into)),
+        serde_json::Value::String(text) => {
+            let bytes = base64::engine::general_purpose::STANDARD_NO_PAD.decode(text.trim_end_matches('='));
+            into.extend(bytes.ok().filter(|bytes| bytes.len() == 32));
+        }
+        _ => {}
+    }
+}

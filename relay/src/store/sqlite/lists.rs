@@ -54,6 +54,8 @@ pub(super) fn append(db: &Connection, new: &NewList) -> rusqlite::Result<bool> {
     }
     let mut insert = db.prepare_cached("INSERT INTO list (account, epoch, list, ops) VALUES (?, ?, ?, ?)")?;
     insert.execute((account, column(new.epoch), new.stored.list.encode(), new.stored.ops.encode()))?;
+    db.prepare_cached("DELETE FROM list WHERE account = ? AND epoch <= ?")?
+        .execute((account, column(new.epoch.saturating_sub(new.kept))))?;
     if new.renews_ops {
         renew_ops(db, account, &new.stored.ops.encode())?;
     }

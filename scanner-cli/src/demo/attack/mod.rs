@@ -96,8 +96,8 @@ pub(crate) const ATTACKS: [Attack; 12] = [
         "cloned-profile",
         cloned_profile,
         "The files of a linked laptop are copied to another machine.",
-        "The laptop goes offline when the copy logs in; the device list shows the laptop, once.",
-        "The copy reads until it is noticed. Removing the device ends both copies within seconds.",
+        "The laptop goes offline when the copy logs in; the phone: the device was connected twice at once.",
+        "At the reports and logins of the two: the second time within a day both are removed, by themselves.",
     ),
     attack!(
         "evil-relay",
@@ -110,7 +110,7 @@ pub(crate) const ATTACKS: [Attack; 12] = [
         "stolen-unlocked-phone",
         stolen_unlocked_phone,
         "Somebody takes the unlocked phone and links a laptop of their own.",
-        "A new device in the list, with its name and its time.",
+        "A notice of the new device within one to three hours, at once on other devices; it stays in the list.",
         "The link is made. The owner removes the device, and it is out within seconds and erases itself.",
     ),
     attack!(
@@ -123,9 +123,9 @@ pub(crate) const ATTACKS: [Attack; 12] = [
     attack!(
         "look-alike-app",
         look_alike_app,
-        "A program shows codes that look like ours, and names itself to deceive.",
-        "A code that is not ours is named as what it is; a name without its hidden characters.",
-        "Imitations stop at the scanner. A true copy of the program stops nowhere: it can only be kept out of the store.",
+        "A program or a page shows codes that look like ours, and names itself to deceive.",
+        "A code that is not ours is named as what it is; a name without its hidden characters; whose page it is not.",
+        "At the scanner, and a page at the person's passkey. A true copy of the program can only be kept out of the store.",
     ),
 ];
 

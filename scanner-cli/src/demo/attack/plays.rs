@@ -1,17 +1,25 @@
 //! The plays. Each returns an error when its attack does not end as the table says.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use pairlight_core::net::{ConnectionEvent, Primary, RelayClient, RelayEndpoint};
-use pairlight_core::pairing::{LinkedEvent, PrimaryEvent, Warning};
+use pairlight_core::crypto::sign::SigningKey;
+use pairlight_core::devices::Action;
+use pairlight_core::net::{Connection, ConnectionEvent, LinkedDevice, Primary, RelayClient, RelayEndpoint};
+use pairlight_core::pairing::{AppEvidence, LinkedEvent, PrimaryEvent, Warning};
 use pairlight_core::payload::{Payload, Severity};
-use pairlight_core::trust::{Grade, Policy, ScanSource};
+use pairlight_core::trust::{
+    EvidenceBit, Finding, Grade, LinkedAbilities, PasskeyError, PasskeyRegistration, Policy, Refutation, ScanSource,
+};
 use pairlight_relay::{Limits, Relay, RelayConfig, RelayHandle};
+use pairlight_wire::Bytes;
 use pairlight_wire::envelope::EnvelopeKind;
+use pairlight_wire::evidence::PasskeyProof;
 use pairlight_wire::list::RemovalReason;
 use pairlight_wire::pairing::EndReason;
 use pairlight_wire::qr::QrPayload;
 use pairlight_wire::relay::RefusalCode;
+use pairlight_wire::standing::{Discrepancy, NoticeKind};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -148,7 +156,12 @@ pub(super) async fn printed_sticker(stage: &Stage) -> Result<(), Failure> {
 }
 
 pub(super) async fn cloned_profile(stage: &Stage) -> Result<(), Failure> {
-    let (phone, device) = linked_pair(stage, "laptop").await?;
+    let (phone, _) = linked_pair(stage, "laptop").await?;
+    let watch = phone.connect().await?;
+    reports(&stage.laptop("laptop").await?).await?;
+    stage.tell(LAPTOP, "online; its report is answered with a lease")?;
+    // The store is closed a moment after its last handle.
+    tokio::time::sleep(Duration::from_millis(200)).await;
     // The journal first, and only if it is still there: what it holds goes into the file when the store is closed.
     for ending in ["db-wal", "db", "key"] {
         let path = |name: &str| stage.folder.path().join(format!("{name}.{ending}"));
@@ -158,13 +171,9 @@ pub(super) async fn cloned_profile(stage: &Stage) -> Result<(), Failure> {
         }
     }
     let own = stage.laptop("laptop").await?;
-    let line = own.connect().await?;
-    while !matches!(soon(line.next_event()).await?, ConnectionEvent::Online) {}
-    stage.tell(LAPTOP, "online")?;
-    let copy = stage.laptop("copy").await?;
-    let other = copy.connect().await?;
-    while !matches!(soon(other.next_event()).await?, ConnectionEvent::Online) {}
-    stage.tell(THIEF, "a copy of the laptop's files is online")?;
+    let line = reports(&own).await?;
+    let other = stage.laptop("copy").await?.connect().await?;
+    stage.tell(THIEF, "a copy of the laptop's files goes online")?;
     loop {
         match soon(line.next_event()).await? {
             ConnectionEvent::Refused(RefusalCode::Duplicate) => break,
@@ -173,15 +182,48 @@ pub(super) async fn cloned_profile(stage: &Stage) -> Result<(), Failure> {
         }
     }
     stage.tell(LAPTOP, "offline: the same device is online elsewhere")?;
-    phone.revoke(device, RemovalReason::Cloned).await?;
-    stage.tell(PHONE, "the person removes the device")?;
-    loop {
-        match soon(other.next_event()).await? {
-            ConnectionEvent::Removed(reason) => {
-                stage.tell(THIEF, "the copy is out, and erased itself")?;
-                return expect(reason == RemovalReason::Cloned, "it says why");
+    let (row, follows) = found(&watch, |row, _| row == Discrepancy::TwoSockets).await?;
+    stage.tell(PHONE, format!("a notice: {}", row.text()))?;
+    expect(follows == Action::Notice, "once may be an accident")?;
+    drop((line, own));
+    stage.tell(LAPTOP, "the person starts the program again")?;
+    let own = stage.laptop("laptop").await?;
+    let line = own.connect().await?;
+    let (row, _) = found(&watch, |_, follows| follows == Action::Revoke(RemovalReason::Cloned)).await?;
+    stage.tell(PHONE, format!("the second time within a day the device is removed, by itself: {}", row.text()))?;
+    drop(other);
+    for (who, line) in [(LAPTOP, line), (THIEF, stage.laptop("copy").await?.connect().await?)] {
+        loop {
+            match soon(line.next_event()).await? {
+                ConnectionEvent::Removed(reason) => {
+                    stage.tell(who, "out, and erased itself")?;
+                    expect(reason == RemovalReason::Cloned, "it says why")?;
+                    break;
+                }
+                ConnectionEvent::Refused(RefusalCode::Duplicate) | ConnectionEvent::Online => {}
+                ConnectionEvent::Refused(code) => return Err(surprise(format!("refused with {code:?}"))),
+                _ => {}
             }
-            ConnectionEvent::Refused(code) => return Err(surprise(format!("refused with {code:?}"))),
+        }
+    }
+    Ok(())
+}
+
+/// Goes online until the phone has answered a report.
+async fn reports(laptop: &LinkedDevice) -> Result<Connection, Failure> {
+    let line = laptop.connect().await?;
+    while !matches!(soon(line.next_event()).await?, ConnectionEvent::Leased { .. }) {}
+    Ok(line)
+}
+
+/// What the phone finds by itself.
+async fn found(
+    line: &Connection,
+    wanted: impl Fn(Discrepancy, Action) -> bool,
+) -> Result<(Discrepancy, Action), Failure> {
+    loop {
+        match soon(line.next_event()).await? {
+            ConnectionEvent::Discrepancy { row, follows, .. } if wanted(row, follows) => return Ok((row, follows)),
             _ => {}
         }
     }
@@ -235,6 +277,16 @@ pub(super) async fn stolen_unlocked_phone(stage: &Stage) -> Result<(), Failure> 
     let names: Vec<_> = listed.iter().filter(|info| !info.is_this).filter_map(|info| info.name.clone()).collect();
     stage.tell(PHONE, format!("the list shows: {}", names.join(", ")))?;
     expect(listed.iter().any(|info| info.id == device), "the new device is on the list")?;
+    let watch = phone.connect().await?;
+    stage.pass(3 * 3_600_000);
+    loop {
+        if let ConnectionEvent::Notice(notice) = soon(watch.next_event()).await? {
+            stage.tell(PHONE, "within three hours, when the owner has the phone back: a notice of the new device")?;
+            expect(notice.kind == NoticeKind::Linked && notice.device == device, "it names the device")?;
+            break;
+        }
+    }
+    drop(watch);
     let laptop = stage.laptop("thief").await?;
     let line = laptop.connect().await?;
     while !matches!(soon(line.next_event()).await?, ConnectionEvent::Online) {}
@@ -258,7 +310,7 @@ pub(super) async fn recorded_traffic(stage: &Stage) -> Result<(), Failure> {
     let store = open_store(stage.folder.path(), "owner")?;
     let phone = Primary::open(store, client.clone(), Policy::BALANCED, "owner").await?;
     phone.register().await?;
-    let laptop = pairlight_core::net::LinkedDevice::open(open_store(stage.folder.path(), "laptop")?, client).await?;
+    let laptop = LinkedDevice::open(open_store(stage.folder.path(), "laptop")?, client).await?;
     let (linking, code) = stage.showing(&laptop, "Name of the laptop").await?;
     let text = code.to_text();
     let secret = *code.qr_secret();
@@ -354,5 +406,70 @@ pub(super) async fn look_alike_app(stage: &Stage) -> Result<(), Failure> {
     let outcome = stage.attempt(pairing, linking, Person::Declines).await?;
     let review = outcome.review.ok_or_else(|| surprise("there was no approval screen"))?;
     let hidden = |c: char| c.is_control() || matches!(c, '\u{200b}' | '\u{202a}'..='\u{202e}');
-    expect(!review.device_name.contains(hidden), "the name is shown without its hidden characters")
+    expect(!review.device_name.contains(hidden), "the name is shown without its hidden characters")?;
+    imitated_page(stage).await
+}
+
+/// A page that looks like ours asks for the passkey of the person, and gives what it can: an assertion of its own origin.
+async fn imitated_page(stage: &Stage) -> Result<(), Failure> {
+    use base64::Engine as _;
+
+    let failed = |what: String| surprise(what);
+    // A passkey that the phone made: EdDSA, in COSE form.
+    let key = SigningKey::from_seed(&[5; 32]).public();
+    let cose = [[0xa4, 1, 1, 3, 0x27, 0x20, 6, 0x21, 0x58, 0x20].as_slice(), &key].concat();
+    let passkey = PasskeyRegistration::new(b"passkey", &cose, "example.com", &["https://link.example.com"]);
+    let passkey = passkey.map_err(|error| failed(error.to_string()))?;
+    let phone = stage.phone("owner", Policy::STRONG_ONLY).await?;
+    phone.register_passkey(passkey).await?;
+    let page = stage.laptop("page").await?;
+    let page = page.with_abilities(LinkedAbilities { passkey: true, ..LinkedAbilities::default() });
+    let (linking, code) = stage.showing(&page, "link.examp1e.com").await?;
+    let pairing = phone.link(code, ScanSource::LiveCamera).await?;
+    let (mut digits, mut asked, mut finding, mut refused) = (None, false, None, None);
+    while refused.is_none() {
+        let next = async {
+            tokio::select! {
+                event = pairing.next_event() => event.map(Err),
+                Some(event) = linking.next_event() => Some(Ok(event)),
+            }
+        };
+        match soon(next).await? {
+            Err(PrimaryEvent::Review(model)) => stage.approve(&pairing, model.hold_ms).await?,
+            Err(PrimaryEvent::ShowCheckCode(code)) => digits = Some(code.to_display()),
+            Err(PrimaryEvent::EvidenceChecked { bit: EvidenceBit::Passkey, finding: checked }) => {
+                finding = Some(checked)
+            }
+            Err(PrimaryEvent::Failed(reason)) => refused = Some(reason),
+            Err(PrimaryEvent::Linked(_)) => return Err(surprise("it was linked")),
+            Ok(LinkedEvent::EnterCheckCode) => asked = true,
+            Ok(LinkedEvent::EvidenceWanted(wanted)) => {
+                let Some(wanted) = wanted.passkey else { return Err(surprise("another evidence is wanted")) };
+                let challenge = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(wanted.challenge);
+                let said = format!(
+                    r#"{{"type":"webauthn.get","challenge":"{challenge}","origin":"https://link.examp1e.com","crossOrigin":false}}"#
+                );
+                let proof = PasskeyProof {
+                    credential: bytes(b"passkey")?,
+                    authenticator_data: bytes(&[0; 37])?,
+                    client_data: bytes(said.as_bytes())?,
+                    signature: bytes(&[0; 64])?,
+                };
+                stage.tell(THIEF, "a page of almost the same name asks for the passkey, and passes on what it gets")?;
+                linking.give_evidence(vec![AppEvidence::Passkey(Box::new(proof))]).await?;
+            }
+            _ => {}
+        }
+        if let Some(digits) = digits.take_if(|_| asked) {
+            linking.enter_check_code(&digits).await?;
+        }
+    }
+    let refuted = Finding::Refuted(Refutation::Passkey(PasskeyError::ForeignOrigin));
+    stage.tell(PHONE, PasskeyError::ForeignOrigin.to_string())?;
+    expect(finding == Some(refuted), "the origin in the assertion is not the service's")?;
+    expect(refused == Some(EndReason::Refused), "StrongOnly refuses a page without the person's passkey")
+}
+
+fn bytes<const MAX: usize>(of: &[u8]) -> Result<Bytes<MAX>, Failure> {
+    Bytes::new(of.to_vec()).map_err(|_| surprise("too long"))
 }

@@ -2,9 +2,13 @@
 
 use std::future::Future;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use pairlight_core::net::{LinkedDevice, Linking, Pairing, Primary, RelayClient, SharedStore, system_rng};
+use pairlight_core::net::{
+    Clock, LinkedDevice, Linking, NetError, Pairing, Primary, RelayClient, SharedStore, system_clock, system_rng,
+};
 use pairlight_core::pairing::{DeviceDescription, LinkedAccount, LinkedEvent, PrimaryEvent, ReviewModel};
 use pairlight_core::store::{KeyFile, Store};
 use pairlight_core::trust::{Policy, ScanSource};
@@ -29,6 +33,8 @@ pub(super) struct Stage {
     pub(super) relay: RelayHandle,
     pub(super) client: RelayClient,
     pub(super) folder: tempfile::TempDir,
+    /// What the clocks of the play are ahead of the real one, ms: nobody sits through the hours of a story.
+    passed: Arc<AtomicU64>,
 }
 
 /// What the person does, from the approval screen on.
@@ -86,7 +92,7 @@ impl Stage {
         let folder = tempfile::tempdir().map_err(|error| {
             Failure::new(Exit::Error, format!("cannot make a temporary folder: {error}"), "check TMPDIR")
         })?;
-        Ok(Self { timeline, relay, client, folder })
+        Ok(Self { timeline, relay, client, folder, passed: Arc::default() })
     }
 
     pub(super) fn tell(&self, actor: &'static str, what: impl Into<String>) -> Result<(), Failure> {
@@ -94,13 +100,38 @@ impl Stage {
     }
 
     pub(super) async fn phone(&self, name: &str, policy: Policy) -> Result<Primary, Failure> {
-        let phone = Primary::open(open_store(self.folder.path(), name)?, self.client.clone(), policy, name).await?;
+        let store = open_store(self.folder.path(), name)?;
+        let phone = Primary::open_at(store, self.client.clone(), policy, name, self.clock()).await?;
         phone.register().await?;
         Ok(phone)
     }
 
     pub(super) async fn laptop(&self, name: &str) -> Result<LinkedDevice, Failure> {
-        Ok(LinkedDevice::open(open_store(self.folder.path(), name)?, self.client.clone()).await?)
+        let store = open_store(self.folder.path(), name)?;
+        Ok(LinkedDevice::open_at(store, self.client.clone(), self.clock()).await?)
+    }
+
+    /// The clock of every device of the play.
+    pub(super) fn clock(&self) -> Clock {
+        let (passed, real) = (Arc::clone(&self.passed), system_clock());
+        Arc::new(move || real().plus_ms(passed.load(Ordering::SeqCst)))
+    }
+
+    /// Time passes, for every device at once.
+    pub(super) fn pass(&self, ms: u64) {
+        self.passed.fetch_add(ms, Ordering::SeqCst);
+    }
+
+    /// The person approves: what comes before the time that the screen asks for does not count.
+    pub(super) async fn approve(&self, pairing: &Pairing, hold_ms: u64) -> Result<(), Failure> {
+        if hold_ms > 0 {
+            let early = pairing.approve().await;
+            expect(matches!(early, Err(NetError::TooEarly(_))), "an approval before its time does not count")?;
+            let seconds = hold_ms / 1000;
+            self.tell(PHONE, format!("approving at once does not count; the button is held for {seconds} s"))?;
+            self.pass(hold_ms);
+        }
+        Ok(pairing.approve().await?)
     }
 
     /// A laptop that shows a code, and the code.
@@ -138,13 +169,14 @@ impl Stage {
                 Err(PrimaryEvent::Review(model)) => {
                     let words: Vec<_> = model.warnings.iter().map(|warning| warning.text()).collect();
                     self.tell(PHONE, format!("approval screen: \"{}\". {}", model.device_name, words.join(" ")))?;
+                    let hold_ms = model.hold_ms;
                     review = Some(*model);
                     if person == Person::Declines {
                         self.tell(PHONE, "the person says no")?;
                         pairing.decline().await?;
                     } else {
                         self.tell(PHONE, "the person believes the story and approves")?;
-                        pairing.approve().await?;
+                        self.approve(&pairing, hold_ms).await?;
                     }
                 }
                 Err(PrimaryEvent::ApproveAgain { hold_ms }) => {
@@ -154,6 +186,7 @@ impl Stage {
                         self.tell(PHONE, "the person says no")?;
                         pairing.decline().await?;
                     } else {
+                        self.pass(hold_ms);
                         pairing.approve_again().await?;
                     }
                 }

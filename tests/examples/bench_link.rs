@@ -1,0 +1,249 @@
+//! `make bench-link`: what a link costs. The median time of each step of the cryptography, bytes and turns on the wire, and
+//! how long fifty links take from the code on the screen to both sides linked, over a real relay on the loopback address with
+//! sealed stores on the disk. People take no time here. Prints one JSON object.
+//!
+//! Relay, primary and linked device share this process and its cores.
+
+use std::hint::black_box;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use pairlight_core::crypto::hpke::{ExportLabel, RecipientKey, SenderChannel};
+use pairlight_core::crypto::kdf::{KdfLabel, derive};
+use pairlight_core::crypto::olm::RatchetAccount;
+use pairlight_core::crypto::sign::SigningKey;
+use pairlight_core::net::{LinkedDevice, Primary, RelayClient, system_rng};
+use pairlight_core::session::Session;
+use pairlight_core::trust::{Policy, ScanSource};
+use pairlight_relay::{Limits, Relay, RelayConfig, RelayHandle};
+use pairlight_tests::world::{Person, World, open_store, play_scanned};
+use pairlight_wire::envelope::EnvelopeKind;
+use pairlight_wire::id::DeviceId;
+use pairlight_wire::list::RemovalReason;
+use pairlight_wire::qr::QrPayload;
+use pairlight_wire::sign::{SigningContext, verify};
+use serde_json::{Map, Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+const LINKS: usize = 50;
+const RUNS: usize = 400;
+
+/// Median time of `step`, in microseconds. What `prepare` makes is not measured.
+fn median<T, U>(mut prepare: impl FnMut() -> T, mut step: impl FnMut(T) -> U) -> f64 {
+    let mut times = Vec::with_capacity(RUNS);
+    for _ in 0..RUNS {
+        let input = prepare();
+        let began = Instant::now();
+        black_box(step(black_box(input)));
+        times.push(began.elapsed());
+    }
+    times.sort_unstable();
+    times[RUNS / 2].as_secs_f64() * 1e6
+}
+
+/// The steps of a link, in the order in which they come.
+fn steps() -> Vec<(&'static str, f64)> {
+    let (psk, id, info, text) = ([1; 32], [2; 16], b"info", [3; 1_000]);
+    let generated = || RecipientKey::generate(&mut system_rng()).unwrap();
+    let initiated = |public: &[u8; 1216]| SenderChannel::initiate(&mut system_rng(), public, &psk, &id, info).unwrap();
+    let pair = || {
+        let generated = generated();
+        let initiated = initiated(&generated.public);
+        let recipient = generated.secret.accept(&initiated.enc, &psk, &id, info).unwrap();
+        (initiated.channel, recipient)
+    };
+    let key = SigningKey::from_seed(&[4; 32]);
+    let signature = key.sign(SigningContext::DeviceList, &text);
+    let session = || {
+        let (one, two) = (RatchetAccount::generate().unwrap(), RatchetAccount::generate().unwrap());
+        let keys = one.keys();
+        let mut ratchet = one.start(&two.keys()).unwrap();
+        let first = ratchet.seal(b"first").unwrap();
+        let joined = two.join(&keys.identity, &first.bytes).unwrap().ratchet;
+        let (a, b) = (DeviceId([1; 16]), DeviceId([2; 16]));
+        (Session::new(a, b, ratchet), Session::new(b, a, joined))
+    };
+    vec![
+        ("X-Wing: new key pair", median(|| (), |()| generated())),
+        ("keys of a code (HKDF)", median(|| (), |()| derive::<32>(b"salt", &psk, KdfLabel::Psk, &[]))),
+        ("HPKE: open a channel to the key", median(generated, |key| initiated(&key.public))),
+        (
+            "HPKE: join the channel",
+            median(
+                || {
+                    let key = generated();
+                    let enc = initiated(&key.public).enc;
+                    (key, enc)
+                },
+                |(key, enc)| key.secret.accept(&enc, &psk, &id, info).unwrap(),
+            ),
+        ),
+        ("HPKE: seal 1,000 bytes", median(pair, |(mut sender, _)| sender.seal(b"aad", &text).unwrap())),
+        (
+            "HPKE: open 1,000 bytes",
+            median(
+                || {
+                    let (mut sender, recipient) = pair();
+                    (sender.seal(b"aad", &text).unwrap(), recipient)
+                },
+                |(sealed, mut recipient)| recipient.open(b"aad", &sealed).unwrap(),
+            ),
+        ),
+        ("check code (export and HKDF)", median(pair, |(sender, _)| sender.export(ExportLabel::CheckCode).unwrap())),
+        ("Ed25519: sign 1,000 bytes", median(|| (), |()| key.sign(SigningContext::DeviceList, &text))),
+        (
+            "Ed25519: verify, strictly",
+            median(|| (), |()| verify(&key.public(), SigningContext::DeviceList, &text, &signature).unwrap()),
+        ),
+        ("ratchet: keys for a link", median(|| (), |()| RatchetAccount::generate().unwrap())),
+        (
+            "ratchet: start, and its first message",
+            median(
+                || (RatchetAccount::generate().unwrap(), RatchetAccount::generate().unwrap().keys()),
+                |(own, keys)| own.start(&keys).unwrap().seal(b"first").unwrap(),
+            ),
+        ),
+        (
+            "envelope: seal 1,000 bytes",
+            median(session, |(mut one, _)| one.seal(EnvelopeKind::Application, &text, &mut system_rng()).unwrap()),
+        ),
+        (
+            "envelope: open 1,000 bytes",
+            median(
+                || {
+                    let (mut one, two) = session();
+                    (one.seal(EnvelopeKind::Application, &text, &mut system_rng()).unwrap(), two)
+                },
+                |(envelope, mut two)| two.open(&envelope).unwrap(),
+            ),
+        ),
+    ]
+}
+
+/// What went over the wire of one side, headers and frames of HTTP and WebSocket included.
+#[derive(Default)]
+struct Wire {
+    sent: AtomicU64,
+    received: AtomicU64,
+    /// How often the direction changed from sending to receiving: round trips.
+    turns: AtomicU64,
+    sending: AtomicBool,
+}
+
+impl Wire {
+    fn figures(&self) -> Value {
+        json!({
+            "bytes_sent": self.sent.load(Relaxed),
+            "bytes_received": self.received.load(Relaxed),
+            "round_trips": self.turns.load(Relaxed),
+        })
+    }
+}
+
+/// Listens where the relay is thought to be, and counts.
+async fn counted(listener: TcpListener, relay: String, wire: Arc<Wire>) {
+    while let Ok((near, _)) = listener.accept().await {
+        let Ok(far) = TcpStream::connect(&relay).await else { return };
+        let (mut near_in, mut near_out) = near.into_split();
+        let (mut far_in, mut far_out) = far.into_split();
+        let (up, down) = (Arc::clone(&wire), Arc::clone(&wire));
+        tokio::spawn(async move {
+            let mut buffer = vec![0; 64 * 1024];
+            while let Ok(read @ 1..) = near_in.read(&mut buffer).await {
+                up.sent.fetch_add(read as u64, Relaxed);
+                up.sending.store(true, Relaxed);
+                if far_out.write_all(&buffer[..read]).await.is_err() {
+                    return;
+                }
+            }
+        });
+        tokio::spawn(async move {
+            let mut buffer = vec![0; 64 * 1024];
+            while let Ok(read @ 1..) = far_in.read(&mut buffer).await {
+                down.received.fetch_add(read as u64, Relaxed);
+                down.turns.fetch_add(u64::from(down.sending.swap(false, Relaxed)), Relaxed);
+                if near_out.write_all(&buffer[..read]).await.is_err() {
+                    return;
+                }
+            }
+        });
+    }
+}
+
+/// A relay that is reached through a counter, one for each side.
+async fn behind_a_counter(wires: [Arc<Wire>; 2]) -> (RelayHandle, [RelayClient; 2]) {
+    let listeners = [TcpListener::bind("127.0.0.1:0").await.unwrap(), TcpListener::bind("127.0.0.1:0").await.unwrap()];
+    let hosts = listeners.each_ref().map(|listener| listener.local_addr().unwrap().to_string());
+    // Logins sign the name of the relay; only the phone logs in during a link, or the laptop when M5 was lost.
+    let config = RelayConfig { limits: Limits::generous(), host: Some(hosts[0].clone()), ..RelayConfig::default() };
+    let relay = Relay::spawn(config).await.unwrap();
+    let address = relay.url().trim_start_matches("http://").trim_end_matches('/').to_owned();
+    for (listener, wire) in listeners.into_iter().zip(wires) {
+        tokio::spawn(counted(listener, address.clone(), wire));
+    }
+    let mut clients = Vec::new();
+    for host in hosts {
+        let endpoint = RelayClient::discover(&format!("http://{host}")).await.unwrap();
+        clients.push(RelayClient::new(endpoint).unwrap());
+    }
+    (relay, clients.try_into().unwrap())
+}
+
+async fn on_the_wire() -> Value {
+    let wires = [Arc::new(Wire::default()), Arc::new(Wire::default())];
+    let (_relay, [near, far]) = behind_a_counter(wires.clone()).await;
+    let folder = tempfile::tempdir().unwrap();
+    let phone = Primary::open(open_store(folder.path(), "phone"), near, Policy::BALANCED, "phone").await.unwrap();
+    phone.register().await.unwrap();
+    let laptop = LinkedDevice::open(open_store(folder.path(), "laptop"), far).await.unwrap();
+    let before = wires.clone().map(|wire| (wire.sent.swap(0, Relaxed), wire.received.swap(0, Relaxed)));
+    wires.iter().for_each(|wire| wire.turns.store(0, Relaxed));
+    assert!(before[0].0 > 0, "the counter is on the line");
+    let parse = |text: &str| QrPayload::parse(text).unwrap();
+    let outcome = play_scanned(&phone, &laptop, "laptop", Person::Agrees, ScanSource::LiveCamera, parse).await;
+    outcome.linked.unwrap();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    json!({ "phone": wires[0].figures(), "laptop": wires[1].figures() })
+}
+
+async fn links() -> Value {
+    let world = World::start().await;
+    let phone = world.primary("phone", Policy::BALANCED).await.unwrap();
+    phone.register().await.unwrap();
+    let (mut from_start, mut from_code) = (Vec::new(), Vec::new());
+    for number in 0..LINKS {
+        let laptop = world.linked(&format!("laptop-{number}")).await.unwrap();
+        let (began, mut shown) = (Instant::now(), None);
+        let outcome = play_scanned(&phone, &laptop, "laptop", Person::Agrees, ScanSource::LiveCamera, |text| {
+            shown = Some(Instant::now());
+            QrPayload::parse(text).unwrap()
+        });
+        let device = outcome.await.primary.unwrap();
+        from_start.push(began.elapsed());
+        from_code.push(shown.unwrap().elapsed());
+        phone.revoke(device, RemovalReason::Revoked).await.unwrap();
+    }
+    let figures = |times: &mut Vec<Duration>| {
+        times.sort_unstable();
+        let at = |percent: usize| {
+            (times[(times.len() * percent / 100).min(times.len() - 1)].as_secs_f64() * 1e5).round() / 100.0
+        };
+        json!({ "p50_ms": at(50), "p95_ms": at(95), "worst_ms": at(100) })
+    };
+    json!({ "links": LINKS, "code_shown_to_both_linked": figures(&mut from_code), "all": figures(&mut from_start) })
+}
+
+#[tokio::main]
+async fn main() {
+    let steps: Map<String, Value> =
+        steps().into_iter().map(|(name, us)| (name.to_owned(), json!((us * 10.0).round() / 10.0))).collect();
+    let report = json!({
+        "profile": if cfg!(debug_assertions) { "development" } else { "release" },
+        "median_us": steps,
+        "one_link_on_the_wire": on_the_wire().await,
+        "loopback": links().await,
+    });
+    println!("{}", serde_json::to_string_pretty(&report).unwrap());
+}
