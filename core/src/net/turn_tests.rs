@@ -51,7 +51,7 @@ impl Pair {
     }
 
     /// What the phone makes of bytes that somebody delivers: the answer, if it gives one.
-    fn to_phone(&mut self, bytes: &[u8]) -> Option<Vec<u8>> {
+    fn phone_takes(&mut self, bytes: &[u8]) -> Option<Vec<u8>> {
         let envelope = Envelope::decode(bytes).ok()?;
         match receive(&mut self.phone, &envelope, Some(&Policy::BALANCED), self.now).unwrap() {
             Receipt::Reported { findings, fork, answer } => {
@@ -64,7 +64,7 @@ impl Pair {
     }
 
     /// What the laptop makes of bytes; whether it was a lease or a notice.
-    fn to_laptop(&mut self, bytes: &[u8]) -> bool {
+    fn laptop_takes(&mut self, bytes: &[u8]) -> bool {
         let Ok(envelope) = Envelope::decode(bytes) else { return false };
         match receive(&mut self.laptop, &envelope, None, self.now).unwrap() {
             Receipt::Leased { tenancy, removal, fork, .. } => {
@@ -91,8 +91,8 @@ impl Pair {
     /// The disturbance is over: everything goes on, and nothing stuck to the device.
     fn assert_sound(&mut self, what: &str) {
         let report = self.report();
-        let lease = self.to_phone(&report).unwrap_or_else(|| panic!("{what}: the next report gets no lease"));
-        assert!(self.to_laptop(&lease), "{what}: the next lease is not taken");
+        let lease = self.phone_takes(&report).unwrap_or_else(|| panic!("{what}: the next report gets no lease"));
+        assert!(self.laptop_takes(&lease), "{what}: the next lease is not taken");
         let device = self.linked().device_id();
         let book = self.phone.book(&device).unwrap();
         assert_eq!((book.standing, book.because, book.bad_signatures), (Standing::Active, None, 0), "{what}");
@@ -133,7 +133,7 @@ fn bent(bytes: &[u8]) -> impl Iterator<Item = Vec<u8>> {
 fn one_fault_at_every_report_lease_and_notice_leaves_an_honest_device_what_it_is() {
     let mut other = Pair::new(9);
     let theirs = other.report();
-    let their_lease = other.to_phone(&theirs).unwrap();
+    let their_lease = other.phone_takes(&theirs).unwrap();
     let their_notice = other.notice();
     let mut runs = 0;
     let mut pair = Pair::new(7);
@@ -142,54 +142,54 @@ fn one_fault_at_every_report_lease_and_notice_leaves_an_honest_device_what_it_is
         let report = pair.report();
         let mut lease = None;
         for bytes in fault(&report, &theirs) {
-            lease = pair.to_phone(&bytes).or(lease);
+            lease = pair.phone_takes(&bytes).or(lease);
         }
         if let Some(lease) = lease {
-            assert!(pair.to_laptop(&lease), "{what}");
+            assert!(pair.laptop_takes(&lease), "{what}");
         }
         pair.assert_sound(&format!("a report {what}"));
 
         let report = pair.report();
-        let lease = pair.to_phone(&report).unwrap();
+        let lease = pair.phone_takes(&report).unwrap();
         for bytes in fault(&lease, &their_lease) {
-            pair.to_laptop(&bytes);
+            pair.laptop_takes(&bytes);
         }
         pair.assert_sound(&format!("a lease {what}"));
 
         let notice = pair.notice();
         for bytes in fault(&notice, &their_notice) {
-            pair.to_laptop(&bytes);
+            pair.laptop_takes(&bytes);
         }
         pair.assert_sound(&format!("a notice {what}"));
         runs += 3;
     }
     // To the wrong side, and again long after.
     let (report, notice) = (pair.report(), pair.notice());
-    assert!(!pair.to_laptop(&report), "a laptop takes no report");
-    assert_eq!(pair.to_phone(&notice), None, "a phone takes no notice of its own");
-    let lease = pair.to_phone(&report).unwrap();
-    assert_eq!(pair.to_phone(&lease), None, "nor a lease");
+    assert!(!pair.laptop_takes(&report), "a laptop takes no report");
+    assert_eq!(pair.phone_takes(&notice), None, "a phone takes no notice of its own");
+    let lease = pair.phone_takes(&report).unwrap();
+    assert_eq!(pair.phone_takes(&lease), None, "nor a lease");
     pair.assert_sound("messages to the wrong side");
     for old in [&report, &theirs] {
-        assert_eq!(pair.to_phone(old), None, "a report is read once");
+        assert_eq!(pair.phone_takes(old), None, "a report is read once");
         pair.assert_sound("an old report");
     }
     for old in [&lease, &their_lease, &notice] {
-        pair.to_laptop(old);
+        pair.laptop_takes(old);
         pair.assert_sound("an old lease or notice");
     }
     runs += 7;
     let report = pair.report();
     for bytes in bent(&report) {
-        assert_eq!(pair.to_phone(&bytes), None, "a bent report");
+        assert_eq!(pair.phone_takes(&bytes), None, "a bent report");
         runs += 1;
     }
-    let lease = pair.to_phone(&report).unwrap();
+    let lease = pair.phone_takes(&report).unwrap();
     for bytes in bent(&lease) {
-        assert!(!pair.to_laptop(&bytes), "a bent lease");
+        assert!(!pair.laptop_takes(&bytes), "a bent lease");
         runs += 1;
     }
-    assert!(pair.to_laptop(&lease));
+    assert!(pair.laptop_takes(&lease));
     pair.assert_sound("bent messages");
     println!("faults at reports, leases and notices: {runs} injected, {runs} survived");
 }
