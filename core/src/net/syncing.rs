@@ -60,6 +60,7 @@ impl std::fmt::Debug for SyncUpdate {
             Self::Changed(records) => f.debug_tuple("Changed").field(records).finish(),
             Self::Signal { from, .. } => f.debug_struct("Signal").field("from", from).finish_non_exhaustive(),
             Self::History => f.write_str("History"),
+            Self::File(hash) => f.debug_tuple("File").field(hash).finish(),
             Self::Missed => f.write_str("Missed"),
         }
     }

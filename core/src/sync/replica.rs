@@ -108,6 +108,9 @@ impl core::fmt::Debug for SyncEvent {
         match self {
             Self::Signal { from, .. } => f.debug_struct("Signal").field("from", from).finish_non_exhaustive(),
             Self::History => f.write_str("History"),
+            Self::FileOrdered(order) => f.debug_tuple("FileOrdered").field(order).finish(),
+            Self::FileArrived { from, .. } => f.debug_struct("FileArrived").field("from", from).finish_non_exhaustive(),
+            Self::File(hash) => f.debug_tuple("File").field(hash).finish(),
         }
     }
 }
