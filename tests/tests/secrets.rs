@@ -103,10 +103,13 @@ fn structures() -> Vec<(String, String, String)> {
             let end =
                 lines[at..].iter().position(|line| matches!(line.trim_end(), "}" | "    }") || line.ends_with(");"));
             let fields = lines[at..=at + end.unwrap_or(0)].join("\n");
-            let marked =
-                text.contains(&format!("ZeroizeOnDrop for {name} ")) || text.contains(&format!("Drop for {name} "));
+            let drops = text
+                .split_once(&format!("Drop for {name} "))
+                .map(|(_, drop)| drop.split("\n}").next().unwrap_or_default());
+            let marked = text.contains(&format!("ZeroizeOnDrop for {name} "))
+                || drops.is_some_and(|drop| drop.contains("eroiz"));
             let kept = fields.contains("Zeroizing<") || above.join("").contains("ZeroizeOnDrop");
-            if kept || (marked && text.contains("zeroize")) {
+            if kept || marked {
                 found.push((
                     format!("{}: {name}", path.file_name().unwrap().to_string_lossy()),
                     above.join("\n"),

@@ -349,10 +349,11 @@ impl World {
                 }
                 PrimaryState::Review => primary.decline(primary_now),
                 PrimaryState::SecondApproval => {
-                    // The person takes the time to think.
-                    self.now = self.now.plus_ms(10_000);
-                    let now = self.primary_now();
-                    self.tell_primary(|primary, _| primary.approve_again(now).unwrap());
+                    if let Err(early) = primary.approve_again(primary_now) {
+                        self.now = self.now.plus_ms(early.left_ms);
+                        let approved = primary.approve_again(primary_now.plus_ms(early.left_ms));
+                        assert_eq!(approved, Ok(()));
+                    }
                 }
                 _ => return self.person_types(linked_now),
             }
