@@ -258,3 +258,7 @@ pub(super) fn report(store: &mut Store, platform: [u8; 8], now: Timestamp) -> Re
     store.put_session_with(&session, batch)?;
     Ok(Some(envelope))
 }
+
+#[cfg(test)]
+#[path = "turn_tests.rs"]
+mod tests;

@@ -35,7 +35,7 @@ mod refusal;
 mod review;
 mod secret;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod timer;
 mod transcript;
 

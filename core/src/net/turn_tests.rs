@@ -1,0 +1,248 @@
+//! Reports, leases, notices and removals between two stores, with an adversary between them: one fault at every message in
+//! every way. Whatever it does, an honest device stays what it is, and a removal is believed when it is signed.
+
+use pairlight_wire::list::RemovalReason;
+use pairlight_wire::relay::ListChain;
+use pairlight_wire::standing::{NoticeKind, Standing};
+use tempfile::TempDir;
+
+use super::*;
+use crate::pairing::LinkedAccount;
+use crate::pairing::tests::linked_pair;
+use crate::store::KeyFile;
+
+const NOW: Timestamp = Timestamp::from_unix_ms(1_800_000_100_000);
+const HOUR_MS: u64 = 3_600_000;
+const PLATFORM: [u8; 8] = [7; 8];
+
+/// A phone and a laptop, each with its store.
+struct Pair {
+    phone: Store,
+    laptop: Store,
+    now: Timestamp,
+    _folder: TempDir,
+}
+
+fn store(folder: &TempDir, name: &str) -> Store {
+    let rng = || Box::new(system_rng());
+    let key = KeyFile::open_or_create(&folder.path().join(format!("{name}.key")), rng()).unwrap();
+    Store::open(&folder.path().join(format!("{name}.db")), &key, rng()).unwrap()
+}
+
+impl Pair {
+    fn new(seed: u8) -> Self {
+        let (account, linked, session) = linked_pair(seed);
+        let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
+        let (mut phone, mut laptop) = (store(&folder, "phone"), store(&folder, "laptop"));
+        phone.put_account(&account).unwrap();
+        phone.put_session(&session).unwrap();
+        laptop.put_linked_account(&linked).unwrap();
+        laptop.put_session(&Session::decode(linked.first_session()).unwrap()).unwrap();
+        Self { phone, laptop, now: NOW, _folder: folder }
+    }
+
+    fn linked(&self) -> LinkedAccount {
+        self.laptop.linked_account().unwrap().unwrap()
+    }
+
+    fn report(&mut self) -> Vec<u8> {
+        self.now = self.now.plus_ms(HOUR_MS);
+        report(&mut self.laptop, PLATFORM, self.now).unwrap().unwrap().encode()
+    }
+
+    /// What the phone makes of bytes that somebody delivers: the answer, if it gives one.
+    fn phone_takes(&mut self, bytes: &[u8]) -> Option<Vec<u8>> {
+        let envelope = Envelope::decode(bytes).ok()?;
+        match receive(&mut self.phone, &envelope, Some(&Policy::BALANCED), self.now).unwrap() {
+            Receipt::Reported { findings, fork, answer } => {
+                assert!(findings.is_empty() && fork.is_none(), "an honest report has no findings: {findings:?}");
+                answer.map(|answer| answer.encode())
+            }
+            Receipt::Unreadable(_) | Receipt::Nothing | Receipt::Withheld => None,
+            _ => panic!("the phone took something that is for a laptop"),
+        }
+    }
+
+    /// What the laptop makes of bytes; whether it was a lease or a notice.
+    fn laptop_takes(&mut self, bytes: &[u8]) -> bool {
+        let Ok(envelope) = Envelope::decode(bytes) else { return false };
+        match receive(&mut self.laptop, &envelope, None, self.now).unwrap() {
+            Receipt::Leased { tenancy, removal, fork, .. } => {
+                assert!(removal.is_none() && fork.is_none());
+                assert_eq!((tenancy.standing, tenancy.because), (Standing::Active, None));
+                true
+            }
+            Receipt::Noticed(_) => true,
+            Receipt::Unreadable(_) | Receipt::Nothing | Receipt::Withheld => false,
+            _ => panic!("the laptop took something that is for a phone"),
+        }
+    }
+
+    fn notice(&mut self) -> Vec<u8> {
+        let device = self.linked().device_id();
+        let notice =
+            Notice { kind: NoticeKind::RootChanged, device, evidence: 0, removal: None, discrepancy: None, at: 5 };
+        let mut session = self.phone.session(&device).unwrap().unwrap();
+        let sealed = session.seal(EnvelopeKind::Notice, &notice.encode(), &mut system_rng()).unwrap();
+        self.phone.put_session(&session).unwrap();
+        sealed.encode()
+    }
+
+    /// The disturbance is over: everything goes on, and nothing stuck to the device.
+    fn assert_sound(&mut self, what: &str) {
+        let report = self.report();
+        let lease = self.phone_takes(&report).unwrap_or_else(|| panic!("{what}: the next report gets no lease"));
+        assert!(self.laptop_takes(&lease), "{what}: the next lease is not taken");
+        let device = self.linked().device_id();
+        let book = self.phone.book(&device).unwrap();
+        assert_eq!((book.standing, book.because, book.bad_signatures), (Standing::Active, None, 0), "{what}");
+        assert_eq!(book.ctr, self.laptop.tenancy().unwrap().unwrap().ctr, "{what}");
+        assert!(self.phone.account().unwrap().unwrap().list().entry(&device).is_some(), "{what}");
+    }
+}
+
+/// The message, and one of the same place of another pair.
+type Fault = fn(&[u8], &[u8]) -> Vec<Vec<u8>>;
+
+const FAULTS: [(&str, Fault); 8] = [
+    ("lost, or the sender died before it left", |_, _| vec![]),
+    ("twice, or the receiver died before it said so", |one, _| vec![one.to_vec(), one.to_vec()]),
+    ("of another pair", |_, other| vec![other.to_vec()]),
+    ("of another pair first", |one, other| vec![other.to_vec(), one.to_vec()]),
+    ("cut", |one, _| vec![one[..one.len() / 2].to_vec()]),
+    ("longer", |one, _| vec![[one, b"x"].concat()]),
+    ("empty", |_, _| vec![Vec::new()]),
+    ("bent, then as it was", |one, _| {
+        let mut bent = one.to_vec();
+        let middle = bent.len() / 2;
+        bent[middle] ^= 1;
+        vec![bent, one.to_vec()]
+    }),
+];
+
+/// Every way to bend a message in one place, a stride apart.
+fn bent(bytes: &[u8]) -> impl Iterator<Item = Vec<u8>> {
+    (0..bytes.len()).step_by(7).map(|at| {
+        let mut bent = bytes.to_vec();
+        bent[at] ^= 1 << (at % 8);
+        bent
+    })
+}
+
+#[test]
+fn one_fault_at_every_report_lease_and_notice_leaves_an_honest_device_what_it_is() {
+    let mut other = Pair::new(9);
+    let theirs = other.report();
+    let their_lease = other.phone_takes(&theirs).unwrap();
+    let their_notice = other.notice();
+    let mut runs = 0;
+    let mut pair = Pair::new(7);
+    pair.assert_sound("before");
+    for (what, fault) in FAULTS {
+        let report = pair.report();
+        let mut lease = None;
+        for bytes in fault(&report, &theirs) {
+            lease = pair.phone_takes(&bytes).or(lease);
+        }
+        if let Some(lease) = lease {
+            assert!(pair.laptop_takes(&lease), "{what}");
+        }
+        pair.assert_sound(&format!("a report {what}"));
+
+        let report = pair.report();
+        let lease = pair.phone_takes(&report).unwrap();
+        for bytes in fault(&lease, &their_lease) {
+            pair.laptop_takes(&bytes);
+        }
+        pair.assert_sound(&format!("a lease {what}"));
+
+        let notice = pair.notice();
+        for bytes in fault(&notice, &their_notice) {
+            pair.laptop_takes(&bytes);
+        }
+        pair.assert_sound(&format!("a notice {what}"));
+        runs += 3;
+    }
+    // To the wrong side, and again long after.
+    let (report, notice) = (pair.report(), pair.notice());
+    assert!(!pair.laptop_takes(&report), "a laptop takes no report");
+    assert_eq!(pair.phone_takes(&notice), None, "a phone takes no notice of its own");
+    let lease = pair.phone_takes(&report).unwrap();
+    assert_eq!(pair.phone_takes(&lease), None, "nor a lease");
+    pair.assert_sound("messages to the wrong side");
+    for old in [&report, &theirs] {
+        assert_eq!(pair.phone_takes(old), None, "a report is read once");
+        pair.assert_sound("an old report");
+    }
+    for old in [&lease, &their_lease, &notice] {
+        pair.laptop_takes(old);
+        pair.assert_sound("an old lease or notice");
+    }
+    runs += 7;
+    // What is bent does not open; or it opens as what it was, where the bent bit has no meaning to Olm, and is spent then.
+    let length = pair.report().len();
+    let mut meaningless = 0;
+    for at in 0..length {
+        let report = pair.report();
+        let Some(bytes) = bent(&report).nth(at) else { break };
+        if let Some(lease) = pair.phone_takes(&bytes) {
+            meaningless += 1;
+            assert!(pair.laptop_takes(&lease), "the lease of the report as it was made");
+            assert_eq!(pair.phone_takes(&report), None, "and it is spent");
+        }
+        runs += 1;
+    }
+    for at in 0..length {
+        let report = pair.report();
+        let lease = pair.phone_takes(&report).unwrap();
+        let Some(bytes) = bent(&lease).nth(at) else { break };
+        let taken = pair.laptop_takes(&bytes);
+        meaningless += u32::from(taken);
+        assert_eq!(pair.laptop_takes(&lease), !taken, "taken once, however it came");
+        runs += 1;
+    }
+    assert!(meaningless < 12, "{meaningless} bits of two messages mean nothing");
+    pair.assert_sound("bent messages");
+    println!(
+        "faults at reports, leases and notices: {runs} injected, {runs} survived; {meaningless} bent bits meant nothing"
+    );
+}
+
+#[test]
+fn a_removal_is_believed_when_it_is_signed_and_never_otherwise() {
+    let mut pair = Pair::new(7);
+    let device = pair.linked().device_id();
+    let account = pair.phone.account().unwrap().unwrap();
+    let removal = account.list_without(&device, RemovalReason::Revoked, pair.now).unwrap();
+    let foreign = crate::devices::Account::generate("other", pair.now, &mut system_rng()).unwrap();
+    let foreign = foreign.list_barring(&device, RemovalReason::Revoked, pair.now).unwrap();
+    let good = removal.signed().clone();
+    let chain =
+        |lists: Vec<Signed>, ops: &Signed| ListChain { lists: List::new(lists).unwrap(), ops: Some(ops.clone()) };
+    let mut broken = vec![
+        ("of another account", chain(vec![foreign.signed().clone()], account.ops_cert())),
+        ("nothing", chain(vec![], account.ops_cert())),
+        ("the list that it knows", chain(vec![account.list().signed().clone()], account.ops_cert())),
+    ];
+    for at in (0..good.payload.as_slice().len()).step_by(5) {
+        let mut payload = good.payload.as_slice().to_vec();
+        payload[at] ^= 1 << (at % 8);
+        let bent = Signed { payload: pairlight_wire::Bytes::new(payload).unwrap(), ..good.clone() };
+        broken.push(("bent", chain(vec![bent], account.ops_cert())));
+    }
+    for at in 0..64 {
+        let mut bent = good.clone();
+        bent.sig[at] ^= 1 << (at % 8);
+        broken.push(("with a bent signature", chain(vec![bent], account.ops_cert())));
+    }
+    let runs = broken.len();
+    for (what, chain) in broken {
+        let followed = pair.laptop.follow(&chain, pair.now).unwrap();
+        assert_eq!((followed.removal, followed.fork), (None, None), "{what}");
+        assert!(pair.linked().is_listed(), "{what}");
+    }
+    pair.assert_sound("removals that nobody signed");
+    let followed = pair.laptop.follow(&chain(vec![good.clone(), good], account.ops_cert()), pair.now).unwrap();
+    assert_eq!(followed.removal, Some(RemovalReason::Revoked));
+    println!("faults at removals: {runs} injected, {runs} survived");
+}
