@@ -1,13 +1,14 @@
 //! `bench-scan`: Pairlight's scanner beside other readers, over the same luma planes in the same process.
 
 // Shared with `pairlight bench`, so that both judge and measure alike.
-#[allow(dead_code, reason = "the unit is named for the command alone")]
 #[path = "../../scanner-cli/src/bench/clock.rs"]
 mod clock;
 #[path = "../../scanner-cli/src/bench/same.rs"]
 mod same;
 #[path = "../../scanner-cli/src/bench/sequences.rs"]
 mod sequences;
+#[path = "../../scanner-cli/src/bench/textures.rs"]
+mod textures;
 
 mod chart;
 mod numbers;
@@ -61,9 +62,18 @@ enum Command {
         /// So many seeds of each situation
         #[arg(long, default_value_t = 5)]
         seeds: u64,
+        /// Keep the rendered frames in this folder, and take them from there the next time
+        #[arg(long)]
+        frames: Option<PathBuf>,
         /// Write sequences.json and sequences.svg into this folder
         #[arg(long)]
         out: Option<PathBuf>,
+    },
+    /// Pictures without a code: what does ours make up?
+    Textures {
+        /// How many
+        #[arg(long, default_value_t = 10_000)]
+        count: u64,
     },
     /// Some frames of a sequence as pictures
     Show {
@@ -94,14 +104,15 @@ fn main() -> anyhow::Result<()> {
                 chart::photos(&out.join(format!("{name}.svg")), &report)?;
             }
         }
-        Command::Sequences { situation, seeds, out } => {
-            let report = watch::run(situation.as_deref(), seeds)?;
+        Command::Sequences { situation, seeds, frames, out } => {
+            let report = watch::run(situation.as_deref(), seeds, frames.as_deref())?;
             watch::print(&report)?;
             if let Some(out) = out {
                 save(&out, "sequences", &report)?;
                 chart::sequences(&out.join("sequences.svg"), &report)?;
             }
         }
+        Command::Textures { count } => _ = textures::run(count, false)?,
         Command::Show { situation, seed, out } => watch::show(&out, &situation, seed)?,
     }
     Ok(())

@@ -29,7 +29,7 @@ struct Judged {
     shows_code: bool,
     read: bool,
     all: bool,
-    false_reads: usize,
+    misread: Vec<String>,
     panicked: bool,
     ms: f64,
 }
@@ -69,6 +69,10 @@ pub(crate) struct PeerReport {
     pub(crate) sets: BTreeMap<String, Figures>,
     /// Pictures with a code that this reader did not read and at least one other did.
     pub(crate) missed_alone: Vec<String>,
+    /// Pictures with a code that this reader did not read.
+    pub(crate) missed: Vec<String>,
+    /// Picture and content of each text that is not expected; bytes that are no UTF-8 are replaced.
+    pub(crate) misread: Vec<(String, String)>,
 }
 
 /// The whole result.
@@ -156,7 +160,12 @@ fn judge(peer: usize, entry: &Line, reading: Reading) -> Judged {
         shows_code: entry.expected.as_ref().is_none_or(|texts| !texts.is_empty()),
         read,
         all: entry.expected.as_ref().map_or(read, |texts| texts.iter().all(was_read)),
-        false_reads: reading.contents.iter().filter(|content| !is_expected(content)).count(),
+        misread: reading
+            .contents
+            .iter()
+            .filter(|content| !is_expected(content))
+            .map(|content| String::from_utf8_lossy(content).into_owned())
+            .collect(),
         panicked: reading.panicked,
         ms: reading.ms,
     }
@@ -224,6 +233,11 @@ fn report(peers: &[Peer], judged: &[Judged], unusable_lines: usize) -> PhotoRepo
             slowest_image: slowest.map(|one| one.image.clone()).unwrap_or_default(),
             sets: sets.into_iter().map(|(name, list)| (name, figures(&list))).collect(),
             missed_alone: missed.map(|(one, _)| one.image.clone()).collect(),
+            missed: list.iter().filter(|one| one.shows_code && !one.read).map(|one| one.image.clone()).collect(),
+            misread: list
+                .iter()
+                .flat_map(|one| one.misread.iter().map(|text| (one.image.clone(), text.clone())))
+                .collect(),
         }
     });
     PhotoReport {
@@ -242,7 +256,7 @@ fn figures(list: &[&Judged]) -> Figures {
         with_code: count(|one| one.shows_code),
         read: count(|one| one.shows_code && one.read),
         read_all: count(|one| one.shows_code && one.all),
-        false_reads: list.iter().map(|one| one.false_reads).sum(),
+        false_reads: list.iter().map(|one| one.misread.len()).sum(),
         panics: count(|one| one.panicked),
         ms: Times::of(list.iter().map(|one| one.ms).collect()),
         ms_of_read: Times::of(list.iter().filter(|one| one.read).map(|one| one.ms).collect()),

@@ -67,7 +67,7 @@ pub(crate) struct SequenceReport {
 }
 
 /// Runs ours (with and without holding and adding up) and zxing-cpp over the chosen sequences.
-pub(crate) fn run(situation: Option<&str>, seeds: u64) -> anyhow::Result<SequenceReport> {
+pub(crate) fn run(situation: Option<&str>, seeds: u64, frames: Option<&Path>) -> anyhow::Result<SequenceReport> {
     #[allow(unused_mut, reason = "without peers nothing is added")]
     let mut readers: Vec<(&'static str, Box<dyn Reader>)> =
         vec![("ours", Ours::boxed(false)), ("ours-alone", Ours::boxed(true))];
@@ -75,7 +75,7 @@ pub(crate) fn run(situation: Option<&str>, seeds: u64) -> anyhow::Result<Sequenc
     readers.push(("zxing-cpp", Box::new(ZxingCpp)));
     let (names, mut boxed): (Vec<_>, Vec<_>) = readers.into_iter().unzip();
     eprintln!("frames to the first read: {}", names.join(" "));
-    let lists = sequences::run(&mut boxed, &Choice { situation, seeds }, |line| eprintln!("{line}"))?;
+    let lists = sequences::run(&mut boxed, &Choice { situation, seeds, frames }, |line| eprintln!("{line}"))?;
     let mut report = SequenceReport {
         readers: Vec::new(),
         read_by_zxing_cpp: 0,

@@ -152,7 +152,7 @@ impl Scanner {
     pub fn new(thorough: bool) -> Result<Self, PairlightError> {
         contain("Scanner.new", || {
             let effort = if thorough { ScanEffort::Thorough } else { ScanEffort::Live };
-            let reader = pairlight_core::scan::Scanner::new(ScanOptions { effort, all_symbols: false });
+            let reader = pairlight_core::scan::Scanner::new(ScanOptions { effort, ..ScanOptions::default() });
             Ok(Self(FrameSlot::new(reader)))
         })
     }

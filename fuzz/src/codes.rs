@@ -1,7 +1,7 @@
 //! What a camera or a clipboard brings.
 
 use pairlight_core::Timestamp;
-use pairlight_core::frame::LumaFrame;
+use pairlight_core::frame::{LumaFrame, Rect, Rotation};
 use pairlight_core::payload::{Classifier, Payload};
 use pairlight_core::scan::{ScanEffort, ScanOptions, Scanner};
 use pairlight_wire::base10;
@@ -37,10 +37,36 @@ pub fn frame(data: &[u8]) {
     let height = u32::try_from(pixels.len()).unwrap_or(0) / width;
     let Ok(frame) = LumaFrame::luma8(pixels, width, height, width as usize) else { return };
     let effort = if choice % 2 == 0 { ScanEffort::Thorough } else { ScanEffort::Live };
-    let mut scanner = Scanner::new(ScanOptions { effort, all_symbols: choice % 4 >= 2 });
+    let mut scanner = Scanner::new(ScanOptions { effort, all_symbols: choice % 4 >= 2, ..ScanOptions::default() });
     let outcome = scanner.scan(&frame, Timestamp::from_unix_ms(1));
     for symbol in &outcome.symbols {
         assert!(symbol.bytes.len() <= 7089);
         let _ = Payload::classify(&symbol.bytes);
+    }
+}
+
+/// Target: a camera stream, so that codes are held and frames are added up. Byte 0 is the width, byte 1 the number of
+/// frames, byte 2 says how the camera is held; the rest are the pixels of all frames.
+pub fn stream(data: &[u8]) {
+    let [width, frames, choice, pixels @ ..] = data else { return };
+    let width = u32::from(*width).max(1);
+    let count = usize::from(*frames % 12) + 1;
+    let each = pixels.len() / count;
+    let height = u32::try_from(each).unwrap_or(0) / width;
+    let region = (choice & 8 != 0).then(|| Rect::new(u32::from(choice >> 4), 2, width, height / 2));
+    let mut scanner = Scanner::new(ScanOptions { region, offers_only: choice & 16 != 0, ..ScanOptions::default() });
+    for (number, pixels) in (0u64..).zip(pixels.chunks(each.max(1)).take(count)) {
+        let Ok(frame) = LumaFrame::luma8(pixels, width, height, width as usize) else { return };
+        let turn = Rotation::from_degrees(90 * i32::from(choice & 3)).unwrap_or_default();
+        let frame = frame.rotated(turn).mirrored(choice & 4 != 0);
+        // Twice: what the first look found is held in the second.
+        for look in 0..2 {
+            let outcome = scanner.scan(&frame, Timestamp::from_unix_ms(33 * number + look));
+            for symbol in &outcome.symbols {
+                assert!(symbol.bytes.len() <= 7089);
+                assert!(symbol.corners.iter().all(|corner| corner.x.is_finite() && corner.y.is_finite()));
+                let _ = Payload::classify(&symbol.bytes);
+            }
+        }
     }
 }

@@ -10,7 +10,7 @@ mod reports;
 mod rows;
 mod sync;
 
-pub use codes::{frame, payload, qr_text};
+pub use codes::{frame, payload, qr_text, stream};
 pub use lists::device_list;
 pub use machines::{linked_machine, pairing, primary_machine, reaches_link};
 pub use records::{RECORDS, wire_record};
@@ -22,11 +22,12 @@ pub use sync::{sync, sync_seeds};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 13] = [
+pub const TARGETS: [Target; 14] = [
     ("wire_record", wire_record),
     ("qr_text", qr_text),
     ("payload", payload),
     ("frame", frame),
+    ("stream", stream),
     ("stored_row", stored_row),
     ("device_list", device_list),
     ("envelope", envelope),

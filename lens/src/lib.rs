@@ -49,6 +49,7 @@ mod room;
 mod scene;
 mod sensor;
 mod sequence;
+mod texture;
 mod view;
 mod y4m;
 
@@ -64,5 +65,6 @@ pub use lens::Lens;
 pub use matrix::Matrix;
 pub use scene::{Scene, ScreenModel, Stripes, Theme};
 pub use sequence::{SEEDS_PER_SITUATION, SEQUENCE_FPS, SEQUENCE_FRAMES, Sequence, Situation, linking_text};
+pub use texture::{Texture, texture};
 pub use view::{Glare, GlareShape, Mosaic, View};
 pub use y4m::{Chroma, Y4mWriter};

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 mod clock;
 mod same;
 mod sequences;
+mod textures;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -43,16 +44,23 @@ Examples:
 /// With --sequences the simulated camera films what a person does with a phone (14 situations, 5 seeds, 90 frames) and
 /// the live scanner watches: once as it is, once looking at each frame by itself.
 ///
-/// The exit status is 1 when a line or a picture could not be used; the others are measured all the same.
+/// With --textures nothing must be read: noise, bars, lattices, symbols with drawn data, each with every attempt and as
+/// frames of a camera stream.
+///
+/// The exit status is 1 when a line or a picture could not be used (the others are measured all the same), or when a
+/// texture was read.
 #[derive(Debug, clap::Args)]
 #[command(before_help = EXAMPLES)]
 pub(crate) struct BenchArgs {
     /// The manifest: one JSON object per line
-    #[arg(required_unless_present = "sequences")]
+    #[arg(required_unless_present_any = ["sequences", "textures"])]
     manifest: Option<PathBuf>,
     /// Measure on sequences of the simulated camera, which are rendered on the way (minutes)
     #[arg(long, conflicts_with_all = ["manifest", "limit", "set", "effort"])]
     sequences: bool,
+    /// Look at so many drawn pictures without a code, and count what is read all the same
+    #[arg(long, value_name = "N", conflicts_with_all = ["manifest", "limit", "set", "effort", "sequences"])]
+    textures: Option<u64>,
     /// Only sequences of this situation
     #[arg(long, value_name = "NAME", requires = "sequences",
         value_parser = clap::builder::PossibleValuesParser::new(Situation::ALL.map(Situation::name)))]
@@ -61,6 +69,9 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "N", requires = "sequences", default_value_t = SEEDS_PER_SITUATION,
         value_parser = clap::value_parser!(u64).range(1..=SEEDS_PER_SITUATION))]
     seeds: u64,
+    /// Keep the rendered frames in this folder, and take them from there the next time
+    #[arg(long, value_name = "DIR", requires = "sequences")]
+    frames: Option<PathBuf>,
     /// Print the result as one JSON object
     #[arg(long)]
     json: bool,
@@ -70,6 +81,9 @@ pub(crate) struct BenchArgs {
     /// Spend every attempt on every picture, as if each showed several codes
     #[arg(long)]
     all: bool,
+    /// Also name the pictures that were not read, and what was read and is not expected
+    #[arg(long)]
+    list: bool,
     /// Also print how much work each stage of the scanner did
     #[arg(long)]
     stages: bool,
@@ -98,12 +112,13 @@ struct Line {
 
 /// What one picture gave.
 struct Measured {
+    image: PathBuf,
     set: String,
     shows_code: bool,
     read: bool,
     /// Texts that are expected, and how many of them were read.
     codes: (usize, usize),
-    false_reads: usize,
+    misread: Vec<Symbol>,
     took: Duration,
     stats: ScanStats,
 }
@@ -139,6 +154,9 @@ struct Report<'a> {
 /// When the manifest cannot be read or the result cannot be written. A bad line or picture is reported on stderr and
 /// makes the exit code 1.
 pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<ExitCode> {
+    if let Some(count) = args.textures {
+        return textures::run(count, args.json);
+    }
     let Some(manifest) = &args.manifest else { return run_sequences(args) };
     let file = std::fs::File::open(manifest)
         .with_context(|| format!("the manifest {} cannot be opened", manifest.display()))?;
@@ -185,6 +203,9 @@ pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<ExitCode> {
             "codes: {} of {} read; every code of {} images; median of the images that were read: {:.2} ms",
             overall.codes_read, overall.codes, overall.all_read, overall.read_p50_ms
         )?;
+        if args.list {
+            print_list(&mut out, &measured)?;
+        }
         if args.stages {
             print_stages(&mut out, &measured)?;
         }
@@ -226,7 +247,8 @@ struct Watching {
 fn run_sequences(args: &BenchArgs) -> anyhow::Result<ExitCode> {
     let live = |alone| Box::new(Live { alone, scanner: Scanner::default() }) as Box<dyn sequences::Reader>;
     let mut readers = [live(false), live(true)];
-    let choice = sequences::Choice { situation: args.situation.as_deref(), seeds: args.seeds };
+    let choice =
+        sequences::Choice { situation: args.situation.as_deref(), seeds: args.seeds, frames: args.frames.as_deref() };
     let progress = |line: &str| eprintln!("{line}");
     let lists = sequences::run(&mut readers, &choice, progress).context("the sequences cannot be rendered")?;
     let mut out = std::io::stdout().lock();
@@ -262,7 +284,7 @@ fn measure(folder: &Path, line: &str, args: &BenchArgs) -> anyhow::Result<Option
         Effort::Live => ScanEffort::Live,
         Effort::Thorough => ScanEffort::Thorough,
     };
-    let mut scanner = Scanner::new(ScanOptions { effort, all_symbols: args.all });
+    let mut scanner = Scanner::new(ScanOptions { effort, all_symbols: args.all, ..ScanOptions::default() });
     let start = clock::now();
     let outcome: ScanOutcome = scanner.scan(&frame, Timestamp::default());
     let took = clock::now().saturating_sub(start);
@@ -274,9 +296,9 @@ fn measure(folder: &Path, line: &str, args: &BenchArgs) -> anyhow::Result<Option
     let texts = expected.as_deref().unwrap_or_default();
     let is_read = |text: &&String| outcome.symbols.iter().any(|symbol| same::is_same(&symbol.bytes, text));
     let codes = (texts.len(), texts.iter().filter(is_read).count());
-    let false_reads = outcome.symbols.iter().filter(|symbol| !is_expected(symbol)).count();
     let shows_code = expected.as_ref().is_none_or(|texts| !texts.is_empty());
-    Ok(Some(Measured { set, shows_code, read, codes, false_reads, took, stats: outcome.stats }))
+    let misread = outcome.symbols.iter().filter(|symbol| !is_expected(symbol)).cloned().collect();
+    Ok(Some(Measured { image, set, shows_code, read, codes, misread, took, stats: outcome.stats }))
 }
 
 /// The brightness of a picture, as `pairlight scan` sees it.
@@ -303,7 +325,7 @@ fn summarize(group: &[&Measured]) -> Summary {
         expected,
         read,
         rate: (expected > 0).then(|| read as f64 / expected as f64),
-        false_reads: group.iter().map(|one| one.false_reads).sum(),
+        false_reads: group.iter().map(|one| one.misread.len()).sum(),
         p50_ms: percentile(&times, 50),
         p95_ms: percentile(&times, 95),
         worst_ms: times.last().copied().map_or(0.0, milliseconds),
@@ -319,6 +341,23 @@ fn summarize(group: &[&Measured]) -> Summary {
 fn percentile(sorted: &[Duration], percent: usize) -> f64 {
     let rank = (sorted.len() * percent).div_ceil(100).max(1);
     sorted.get(rank - 1).copied().map_or(0.0, milliseconds)
+}
+
+/// The pictures that were not read, and what was read and is not expected.
+fn print_list(out: &mut impl Write, measured: &[Measured]) -> std::io::Result<()> {
+    for one in measured {
+        let image = one.image.display();
+        if one.shows_code && !one.read {
+            writeln!(out, "not read    {image}: {} corner squares at most", one.stats.finders)?;
+        }
+        if one.codes.1 > 0 && one.codes.1 < one.codes.0 {
+            writeln!(out, "incomplete  {image}: {} of {} codes", one.codes.1, one.codes.0)?;
+        }
+        for symbol in &one.misread {
+            writeln!(out, "unexpected  {image}: {}", symbol.bytes.escape_ascii())?;
+        }
+    }
+    Ok(())
 }
 
 /// The work of each stage: the sum over all images, the median and the most for one image.
@@ -368,10 +407,11 @@ fn print_table(out: &mut impl Write, report: &Report<'_>) -> std::io::Result<()>
 mod tests {
     use super::*;
 
-    fn measured(set: &str, shows_code: bool, read: bool, false_reads: usize, ms: u64) -> Measured {
+    fn measured(set: &str, shows_code: bool, read: bool, ms: u64) -> Measured {
         let codes = (usize::from(shows_code), usize::from(read));
         let (set, took) = (set.to_owned(), Duration::from_millis(ms));
-        Measured { set, shows_code, read, codes, false_reads, took, stats: ScanStats::default() }
+        let stats = ScanStats::default();
+        Measured { image: PathBuf::new(), set, shows_code, read, codes, misread: Vec::new(), took, stats }
     }
 
     /// Writes a picture with a code on it, or a white one.
@@ -392,9 +432,12 @@ mod tests {
             effort: Effort::Thorough,
             all: false,
             stages: false,
+            list: false,
             limit: None,
             set: None,
             sequences: false,
+            textures: None,
+            frames: None,
             situation: None,
             seeds: 1,
         }
@@ -409,10 +452,9 @@ mod tests {
 
     #[test]
     fn a_picture_without_a_code_counts_for_false_reads_and_not_for_the_rate() {
-        let all =
-            [measured("a", true, true, 0, 1), measured("a", true, false, 0, 2), measured("b", false, false, 1, 3)];
+        let all = [measured("a", true, true, 1), measured("a", true, false, 2), measured("b", false, false, 3)];
         let summary = summarize(&all.iter().collect::<Vec<_>>());
-        assert_eq!((summary.images, summary.expected, summary.read, summary.false_reads), (3, 2, 1, 1));
+        assert_eq!((summary.images, summary.expected, summary.read, summary.false_reads), (3, 2, 1, 0));
         assert_eq!((summary.rate, summary.p50_ms, summary.worst_ms), (Some(0.5), 2.0, 3.0));
         assert_eq!((summary.codes, summary.codes_read, summary.all_read, summary.all_rate), (2, 1, 1, Some(0.5)));
         assert_eq!(summarize(&[&all[2]]).rate, None);
@@ -426,7 +468,7 @@ mod tests {
         let args = args(PathBuf::new());
         let judge = |line: &str| {
             let one = measure(folder.path(), line, &args).unwrap().unwrap();
-            (one.shows_code, one.read, one.false_reads)
+            (one.shows_code, one.read, one.misread.len())
         };
         assert_eq!(judge(r#"{"image": "code.png", "expected": ["hello", "other"], "set": "a"}"#), (true, true, 0));
         assert_eq!(judge(r#"{"image": "code.png", "expected": ["other"]}"#), (true, false, 1));

@@ -35,7 +35,8 @@ const PATIENCE: Duration = Duration::from_millis(100);
 const HINT_PAUSE: Duration = Duration::from_secs(3);
 
 /// For streams: what fails on this frame is read on one of the next.
-const LIVE: ScanOptions = ScanOptions { effort: ScanEffort::Live, all_symbols: false };
+const LIVE: ScanOptions =
+    ScanOptions { effort: ScanEffort::Live, all_symbols: false, offers_only: false, region: None };
 
 /// Scans everything that was asked for.
 pub(crate) fn run(args: &ScanArgs, voice: Voice) -> Result<Exit, Failure> {
@@ -159,7 +160,8 @@ impl<W: Write> Session<'_, W> {
         if picture::is_cut_off(bytes) {
             self.voice.warn(format_args!("{source}: the picture is cut off; copy or download it again"));
         }
-        let options = ScanOptions { effort: ScanEffort::Thorough, all_symbols: self.args.all };
+        let options =
+            ScanOptions { effort: ScanEffort::Thorough, all_symbols: self.args.all, ..ScanOptions::default() };
         let started = Instant::now();
         let mut scanner = Scanner::new(options);
         let (outcome, steps) = if self.args.explain {

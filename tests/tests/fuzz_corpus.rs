@@ -95,6 +95,20 @@ fn seeds() -> BTreeMap<&'static str, Vec<(String, Vec<u8>)>> {
     add("frame", "code-1px", picture("PAIRLIGHT", 1));
     add("frame", "code-3px", picture("PAIRLIGHT", 3));
     add("frame", "offer-2px", picture(&ours, 2));
+    // The offer, the offer drowned in noise, another one, nothing: two pixels a module.
+    let other = QrPayload::new(0, [1; 32], [2; 16]).to_text();
+    let mut film = vec![picture(&ours, 2)[0], 4, 0];
+    for (text, noise) in [(&ours, 0), (&ours, 1), (&ours, 3), (&other, 1), (&other, 3)] {
+        let mut state = u32::from(noise) + 1;
+        film.extend(picture(text, 2).iter().skip(2).map(|&pixel| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            pixel / 2 + 64 * noise / 3 * u8::from(state >> 31 == 1)
+        }));
+    }
+    for (name, choice) in [("held", 0), ("turned-mirrored", 5), ("region", 24)] {
+        film[2] = choice;
+        add("stream", name, film.clone());
+    }
 
     let account =
         Account::generate("Phone", Timestamp::from_unix_ms(1_800_000_000_000), &mut ChaCha20Rng::from_seed([7; 32]))

@@ -170,6 +170,34 @@ impl<'a> LumaFrame<'a> {
         }
     }
 
+    /// The view of the part that lies inside `region`, which is in pixels of the upright picture of the full frame: what a
+    /// person sees, whatever the rotation and the mirror. Never more than what was cropped before. `None` when nothing
+    /// of it does.
+    #[must_use]
+    pub fn within(self, region: Rect) -> Option<Self> {
+        let (wide, high) =
+            if self.rotation.swaps_sides() { (self.height, self.width) } else { (self.width, self.height) };
+        let right = region.x.saturating_add(region.width).min(wide);
+        let bottom = region.y.saturating_add(region.height).min(high);
+        // The margins that the region leaves on the four sides of the upright picture.
+        let (before, above) = (region.x.min(right), region.y.min(bottom));
+        let (after, below) = (wide.saturating_sub(right), high.saturating_sub(bottom));
+        let (before, after) = if self.mirrored { (after, before) } else { (before, after) };
+        // Undoing a clockwise turn moves the left margin to the bottom, and so on around.
+        let [left, top, right, bottom] = match self.rotation {
+            Rotation::R0 => [before, above, after, below],
+            Rotation::R90 => [above, after, below, before],
+            Rotation::R180 => [after, below, before, above],
+            Rotation::R270 => [below, before, above, after],
+        };
+        let crop = self.crop;
+        let (x, y) = (left.max(crop.x), top.max(crop.y));
+        let end_x = self.width.saturating_sub(right).min(crop.x.saturating_add(crop.width));
+        let end_y = self.height.saturating_sub(bottom).min(crop.y.saturating_add(crop.height));
+        let crop = Rect::new(x, y, end_x.saturating_sub(x), end_y.saturating_sub(y));
+        crop.fits(self.width, self.height).then_some(Self { crop, ..self })
+    }
+
     /// The view whose upright picture is reached by this clockwise turn of the buffer. Replaces an earlier rotation.
     #[must_use]
     pub const fn rotated(self, rotation: Rotation) -> Self {

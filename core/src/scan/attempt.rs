@@ -8,7 +8,6 @@ use super::pyramid::Pyramid;
 use super::reader::{self, Reader};
 use super::sample::{Ground, Modules, Softener};
 use super::segments::Decoded;
-use super::symbol::module_side;
 use super::trail::{End, Step};
 use super::view::View;
 use crate::frame::Point;
@@ -73,9 +72,9 @@ struct Candidate {
 }
 
 impl Attempt {
-    /// Tries to read the code between three squares: corner, right, below; in frame pixels. `Some` with no content when
-    /// a code is there and cannot be read.
-    pub(super) fn read(&mut self, pyramid: &Pyramid, squares: [Finder; 3]) -> Option<Located> {
+    /// Tries to read the code between three squares: corner, right, below; in frame pixels. The place of the `hidden` one,
+    /// if one is, is a guess. `Some` with no content when a code is there and cannot be read.
+    pub(super) fn read(&mut self, pyramid: &Pyramid, squares: [Finder; 3], hidden: Option<usize>) -> Option<Located> {
         self.work.triples = self.work.triples.saturating_add(1);
         let inverted = squares[0].inverted;
         let module = squares.iter().map(Finder::module).sum::<f32>() / 3.0;
@@ -86,7 +85,7 @@ impl Attempt {
             let scale = 1.0 / (1u32 << level) as f32;
             let view = View { gray: pyramid.level(level), inverted };
             let squares = squares.map(|s| s.scaled(scale));
-            let found = self.read_at(view, squares);
+            let found = self.read_at(view, squares, hidden);
             if let Some(mut located) = found {
                 located.mesh = located.mesh.scaled(scale.recip());
                 let is_read = located.decoded.is_some();
@@ -108,42 +107,9 @@ impl Attempt {
         seen
     }
 
-    /// Finds a code of known size again whose corners are expected at these places, in frame pixels: off by less than
-    /// half a module at the finder patterns. Nothing is searched and nothing is read. Gives the mesh in frame pixels and
-    /// how well the timing patterns agree, from 0.5 (not there) to 1.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the seam for following a code from frame to frame"))]
-    pub(super) fn find_again(
-        pyramid: &Pyramid,
-        corners: &[Point; 4],
-        modules: usize,
-        inverted: bool,
-    ) -> Option<(Mesh, f32)> {
-        let start = Projection::from_corners(corners, modules).filter(Projection::is_sound)?;
-        let level = level_for(pyramid, module_side(corners, modules));
-        let scale = (1u32 << level.min(16)) as f32;
-        let view = View { gray: pyramid.level(level), inverted };
-        let (projection, _) = fit::refine(view, start.scaled(scale.recip()), None)?;
-        let timing = fit::timing_agreement(view, &projection);
-        let (_, contrast) = fit::finder_agreement(view, &projection);
-        Some((Mesh::fitted(view, projection, contrast).scaled(scale), timing))
-    }
-
-    /// How much darker than its surroundings each module of a mesh in frame pixels is: `size * size` values, positive
-    /// for dark ones, in grey levels. Several frames of one code can be averaged and then [`read`](Reader::read).
-    #[cfg_attr(not(test), expect(dead_code, reason = "the seam for reading a code from several frames"))]
-    pub(super) fn soft_modules(&mut self, pyramid: &Pyramid, mesh: &Mesh, inverted: bool) -> &[i16] {
-        let size = mesh.projection.modules();
-        let level = level_for(pyramid, module_side(&mesh.corners(), size));
-        let scale = (1u32 << level.min(16)) as f32;
-        let view = View { gray: pyramid.level(level), inverted };
-        self.modules.sample(view, &mesh.scaled(scale.recip()));
-        self.softener.soften(&self.modules, Ground::Around(size / 6), &mut self.soft);
-        &self.soft
-    }
-
-    fn read_at(&mut self, view: View<'_>, squares: [Finder; 3]) -> Option<Located> {
+    fn read_at(&mut self, view: View<'_>, squares: [Finder; 3], hidden: Option<usize>) -> Option<Located> {
         let centers = squares.map(|s| s.center);
-        let measured = Measured::new(view, centers, squares.map(|s| s.module()))?;
+        let measured = Measured::new(view, centers, squares.map(|s| s.module()), hidden)?;
         if !measured.is_plausible() {
             let (upper, left) = measured.sizes;
             self.end = self.end.take().or(Some(End::NoSize { upper, left }));
@@ -293,45 +259,4 @@ fn version_in(view: View<'_>, projection: &Projection) -> Option<usize> {
     let far = size as f32 - 4.0;
     let middle = (light(0.0, far) + light(1.0, far) + light(far, 0.0) + light(far, 1.0)) / 4.0;
     reader::version_named(|row, column| middle - light(row as f32, column as f32), size)
-}
-
-#[cfg(test)]
-mod tests {
-    use qrcodegen::{QrCode, QrCodeEcc};
-
-    use super::*;
-
-    #[test]
-    fn a_code_is_found_again_near_its_last_place_and_read_from_averaged_modules() {
-        let code = QrCode::encode_text("followed from frame to frame", QrCodeEcc::Medium).unwrap();
-        let size = code.size() as usize;
-        let (side, left) = (size * 5 + 80, 41);
-        let mut pyramid = Pyramid::default();
-        let base = pyramid.base_mut();
-        (base.width, base.height) = (side, side);
-        base.pixels = (0..side * side)
-            .map(|i| {
-                let at = |n: usize| (n as i32 - left).div_euclid(5);
-                if code.get_module(at(i % side), at(i / side)) { 30 } else { 220 }
-            })
-            .collect();
-        pyramid.build();
-        let end = left as f32 + size as f32 * 5.0;
-        let guess = [(1.5, -1.0), (2.0, 1.5), (-2.0, 2.0), (0.0, -1.5)];
-        let corners = [(left as f32, left as f32), (end, left as f32), (end, end), (left as f32, end)];
-        let mut expected = [Point::default(); 4];
-        for ((to, (x, y)), (dx, dy)) in expected.iter_mut().zip(corners).zip(guess) {
-            *to = Point::new(x + dx, y + dy);
-        }
-        let (mesh, timing) = Attempt::find_again(&pyramid, &expected, size, false).unwrap();
-        assert!(timing > 0.95, "{timing}");
-        for (got, (x, y)) in mesh.corners().iter().zip(corners) {
-            assert!(got.distance(Point::new(x, y)) < 0.7, "{got:?} {x} {y}");
-        }
-        let mut attempt = Attempt::default();
-        let sum: Vec<i16> =
-            attempt.soft_modules(&pyramid, &mesh, false).iter().map(|value| value / 2 + value / 2).collect();
-        let decoded = Reader::default().read(&sum, size).unwrap();
-        assert_eq!(decoded.bytes, b"followed from frame to frame");
-    }
 }

@@ -21,7 +21,8 @@ pub(super) struct Finder {
     /// The length of the horizontal and of the vertical line through the square, in pixels.
     pub(super) across: f32,
     pub(super) down: f32,
-    /// The part of the rays from its middle that pass dark, light, dark, light as they should, 1 for a clean one.
+    /// The part of the rays from its middle that pass dark, light, dark, light as they should, 1 for a clean one; less
+    /// where dark and light hardly differ, as in noise.
     pub(super) strength: f32,
     /// Light on a dark ground.
     pub(super) inverted: bool,
@@ -56,6 +57,16 @@ impl Finder {
 /// Squares that are remembered while a picture is searched.
 const MOST_SEEN: usize = 1000;
 
+/// How many of those seen last are compared with a new one: rows are searched downwards, so the same square was seen a
+/// moment ago.
+const MOST_NEAR: usize = 32;
+
+/// Up to this width in pixels a square is looked at with the one line between dark and light that holds in its middle.
+const SMALL: usize = 40;
+
+/// Grey levels between the dark and the light ring of a square that cannot be taken for noise.
+const CLEAR_CONTRAST: f32 = 32.0;
+
 /// The part of the rays that must cross a square's rings: half of it may be hidden.
 const LEAST_RAYS: f32 = 0.5;
 
@@ -87,16 +98,18 @@ impl FinderSearch {
         let shades = Shades { gray, threshold };
         let first = found.len();
         let step = step.max(1);
+        let least_contrast = u16::from(threshold.noise()) / 2;
         for y in (step / 2..gray.height).step_by(step) {
             if Threshold::is_new_row(y, step) || self.lines.len() != gray.width {
                 threshold.fill_row(y, gray.width, &mut self.lines);
             }
-            self.find_edges(gray.row(y));
+            let row = gray.row(y);
+            self.find_edges(row);
             let starts_dark = self.dark.first().is_some_and(|&d| d != 0);
             for (i, window) in self.edges.windows(6).enumerate() {
                 let [a, b, c, d, e, f] = [window[0], window[1], window[2], window[3], window[4], window[5]];
                 let runs = [b - a, c - b, d - c, e - d, f - e];
-                if !may_be_square(runs) {
+                if !may_be_square(runs) || contrast(row, [a, b, c, d, e, f]) < least_contrast {
                     continue;
                 }
                 // The run that begins at edge number i: colours alternate.
@@ -104,7 +117,7 @@ impl FinderSearch {
                 let x = f32::from(c + d) / 2.0;
                 let here = y as f32 + 0.5;
                 let reach = f32::from(f - a) / 7.0;
-                let is_known = found[first..].iter().any(|k| {
+                let is_known = found[first..].iter().rev().take(MOST_NEAR).any(|k| {
                     k.inverted != is_dark
                         && (k.center.x - x).abs() < reach
                         && (k.center.y - here).abs() < k.down.max(k.across) * 0.3
@@ -113,7 +126,7 @@ impl FinderSearch {
                     continue;
                 }
                 let Some(finder) = shades.confirm(x as usize, y, usize::from(f - a), is_dark) else { continue };
-                if let Some(known) = found[first..].iter_mut().find(|k| k.is_at(&finder)) {
+                if let Some(known) = found[first..].iter_mut().rev().take(MOST_NEAR).find(|k| k.is_at(&finder)) {
                     if finder.strength > known.strength {
                         *known = finder;
                     }
@@ -152,6 +165,13 @@ fn may_be_square(runs: [u16; 5]) -> bool {
     c >= outer && is_square(runs.map(f32::from), 0.5)
 }
 
+/// Grey levels between the middles of the dark and of the light ones of five runs, given by where they begin and end.
+fn contrast(row: &[u8], edges: [u16; 6]) -> u16 {
+    let middle = |i: usize| u16::from(row[usize::from(edges[i] + edges[i + 1]) / 2]);
+    let (ink, gaps) = (middle(0) + middle(2) + middle(4), middle(1) + middle(3));
+    (ink / 3).abs_diff(gaps / 2)
+}
+
 /// Whether five runs are 1:1:3:1:1 within `slack` modules and a pixel.
 fn is_square(runs: [f32; 5], slack: f32) -> bool {
     let [a, b, c, d, e] = runs;
@@ -177,20 +197,29 @@ impl Shades<'_> {
 
     /// The lengths of the three runs from a pixel on, without that pixel itself; each at most `longest`.
     fn arm(&self, x: usize, y: usize, step: (isize, isize), ink: bool, longest: usize) -> Option<[usize; 3]> {
+        let (width, height) = (self.gray.width, self.gray.height);
+        // The edge of the picture ends a run.
+        let room = |at: usize, side: usize, step: isize| match step {
+            0 => usize::MAX,
+            1.. => side - 1 - at,
+            _ => at,
+        };
+        let mut room = room(x, width, step.0).min(room(y, height, step.1));
+        let one_line = (longest <= 2 * SMALL).then(|| self.threshold.at(x, y));
         let (mut x, mut y) = (x, y);
         let mut runs = [0; 3];
         for (run, wanted) in runs.iter_mut().zip([ink, !ink, ink]) {
-            loop {
-                let next = x.checked_add_signed(step.0).zip(y.checked_add_signed(step.1));
-                let Some((next_x, next_y)) = next else { break };
-                // The edge of the picture ends a run.
-                if self.is_dark(next_x, next_y) != Some(wanted) {
+            while room > 0 {
+                let (next_x, next_y) = (x.wrapping_add_signed(step.0), y.wrapping_add_signed(step.1));
+                let line = one_line.unwrap_or_else(|| self.threshold.at(next_x, next_y));
+                if (self.gray.pixels[next_y * width + next_x] <= line) != wanted {
                     break;
                 }
                 *run += 1;
                 if *run > longest {
                     return None;
                 }
+                room -= 1;
                 (x, y) = (next_x, next_y);
             }
         }
@@ -238,47 +267,69 @@ impl Shades<'_> {
         }
         let finder =
             Finder { center: Point::new(center_x, center_y), across: wide, down: tall, strength: 0.0, inverted: !ink };
-        let strength = self.rings(&finder);
-        (strength >= LEAST_RAYS).then_some(Finder { strength, ..finder })
+        self.rings(&finder).map(|strength| Finder { strength, ..finder })
     }
 
-    /// The part of sixteen rays from the middle outwards that pass dark, light, dark and light in the right proportion.
-    fn rings(&self, finder: &Finder) -> f32 {
+    /// The strength of a square, from sixteen rays from its middle outwards that should pass dark, light, dark and light in
+    /// the right proportion; `None` as soon as too many do not.
+    fn rings(&self, finder: &Finder) -> Option<f32> {
+        // Those between the axes and the diagonals first: along these the square was seen to be right already.
         const DIRECTIONS: [(f32, f32); 16] = {
             let (c, d, s) = (0.923_879_5, std::f32::consts::FRAC_1_SQRT_2, 0.382_683_43);
             [
-                (1.0, 0.0),
                 (c, s),
-                (d, d),
-                (s, c),
-                (0.0, 1.0),
-                (-s, c),
-                (-d, d),
-                (-c, s),
-                (-1.0, 0.0),
                 (-c, -s),
-                (-d, -d),
-                (-s, -c),
-                (0.0, -1.0),
+                (-s, c),
                 (s, -c),
-                (d, -d),
+                (s, c),
+                (-s, -c),
+                (-c, s),
                 (c, -s),
+                (d, d),
+                (-d, -d),
+                (-d, d),
+                (d, -d),
+                (1.0, 0.0),
+                (-1.0, 0.0),
+                (0.0, 1.0),
+                (0.0, -1.0),
             ]
         };
+        const MOST_WRONG: u8 = (16.0 * (1.0 - LEAST_RAYS)) as u8;
         /// Steps of a quarter of a module; the corner of a square is 4.95 modules from its middle.
         const STEPS: u8 = 23;
         let ink = !finder.inverted;
         let (across, down) = (finder.across / 28.0, finder.down / 28.0);
-        let right = DIRECTIONS.iter().filter(|(dx, dy)| {
+        let Point { x: middle_x, y: middle_y } = finder.center;
+        let (reach_x, reach_y) = (across * f32::from(STEPS) + 1.0, down * f32::from(STEPS) + 1.0);
+        let is_whole = middle_x > reach_x
+            && middle_y > reach_y
+            && middle_x + reach_x < self.gray.width as f32
+            && middle_y + reach_y < self.gray.height as f32;
+        let small = is_whole && finder.across.max(finder.down) <= SMALL as f32;
+        let one_line = self.threshold.at(middle_x as usize, middle_y as usize);
+        let width = self.gray.width;
+        let mut wrong = 0;
+        let (mut light, mut dark) = (0u32, 0u32);
+        let mut is_right = |(dx, dy): (f32, f32)| {
             let (step_x, step_y) = (dx * across, dy * down);
             let mut places = [0.0f32; 3];
             let mut passed = 0;
+            // In pixels and 65,536ths of them.
+            let fixed = |value: f32| (value * 65_536.0) as i32;
+            let (mut at_x, mut at_y, add_x, add_y) = (fixed(middle_x), fixed(middle_y), fixed(step_x), fixed(step_y));
             for step in 1..=STEPS {
                 let t = f32::from(step);
-                let (x, y) = (finder.center.x + step_x * t, finder.center.y + step_y * t);
-                // Beyond the edge of the picture there is paper.
-                let inside = x >= 0.0 && y >= 0.0;
-                let dark = inside && self.is_dark(x as usize, y as usize).is_some_and(|dark| dark == ink);
+                let dark = if small {
+                    (at_x, at_y) = (at_x.wrapping_add(add_x), at_y.wrapping_add(add_y));
+                    let index = (at_y >> 16) as usize * width + (at_x >> 16) as usize;
+                    (self.gray.pixels[index] <= one_line) == ink
+                } else {
+                    let (x, y) = (middle_x + step_x * t, middle_y + step_y * t);
+                    // Beyond the edge of the picture there is paper.
+                    let inside = x >= 0.0 && y >= 0.0;
+                    inside && self.is_dark(x as usize, y as usize).is_some_and(|dark| dark == ink)
+                };
                 if dark != (passed % 2 == 0) {
                     places[passed] = t;
                     passed += 1;
@@ -289,8 +340,24 @@ impl Shades<'_> {
             }
             let [a, b, c] = places;
             // 1.5, 2.5 and 3.5 modules, or the same multiple of them.
-            passed == 3 && b < a * 2.6 + 1.0 && b > a * 1.2 && c < b * 1.9 + 1.0 && c > b * 1.1
-        });
-        right.count() as f32 / 16.0
+            let is_right = passed == 3 && b < a * 2.6 + 1.0 && b > a * 1.2 && c < b * 1.9 + 1.0 && c > b * 1.1;
+            if is_right {
+                let value = |t: f32| self.gray.at((middle_x + step_x * t) as usize, (middle_y + step_y * t) as usize);
+                let (between, ring) = (value((a + b) / 2.0), value((b + c) / 2.0));
+                let (lighter, darker) = if ink { (between, ring) } else { (ring, between) };
+                light += u32::from(lighter);
+                dark += u32::from(darker);
+            }
+            is_right
+        };
+        for direction in DIRECTIONS {
+            wrong += u8::from(!is_right(direction));
+            if wrong > MOST_WRONG {
+                return None;
+            }
+        }
+        let right = f32::from(16 - wrong);
+        let contrast = light.saturating_sub(dark) as f32 / right;
+        Some(right / 16.0 * (contrast / CLEAR_CONTRAST).min(1.0))
     }
 }

@@ -24,9 +24,10 @@ pub(super) struct Measured {
 }
 
 impl Measured {
-    /// Measures along both sides. `modules` are guesses of the module side at each square. `None` when one of the
-    /// squares does not look like one along a side of the code.
-    pub(super) fn new(view: View<'_>, centers: [Point; 3], modules: [f32; 3]) -> Option<Self> {
+    /// Measures along both sides. `modules` are guesses of the module side at each square. The square that is `hidden`
+    /// (0, 1 or 2), if one is, was not seen: its place is a guess, and what it would tell is taken from its neighbour.
+    /// `None` when one of the others does not look like a corner square along a side of the code.
+    pub(super) fn new(view: View<'_>, centers: [Point; 3], modules: [f32; 3], hidden: Option<usize>) -> Option<Self> {
         let [mut a, mut b, mut c] = centers;
         let [ma, mb, mc] = modules;
         let mut measured = None;
@@ -35,12 +36,24 @@ impl Measured {
             let right = unit(a, b)?;
             let down = unit(a, c)?;
             let back = |p: Point| Point::new(-p.x, -p.y);
-            let a_right = view.measure_finder(a, right, ma)?;
-            let a_down = view.measure_finder(a, down, ma)?;
-            let b_right = view.measure_finder(b, back(right), mb)?;
-            let c_down = view.measure_finder(c, back(down), mc)?;
-            let b_down = view.measure_finder(b, down, mb);
-            let c_right = view.measure_finder(c, right, mc);
+            let look = |square: usize, at: Point, along: Point, module: f32| match hidden {
+                Some(hidden) if hidden == square => Some(None),
+                _ => view.measure_finder(at, along, module).map(Some),
+            };
+            let a_right = look(0, a, right, ma)?;
+            let a_down = look(0, a, down, ma)?;
+            let b_right = look(1, b, back(right), mb)?;
+            let c_down = look(2, c, back(down), mc)?;
+            let (b_down, c_right) = match hidden {
+                None => (view.measure_finder(b, down, mb), view.measure_finder(c, right, mc)),
+                Some(_) => (None, None),
+            };
+            // A guess does not move.
+            let still = |seen: Option<(f32, f32)>, other: Option<(f32, f32)>| {
+                seen.or_else(|| other.map(|(module, _)| (module, 0.0)))
+            };
+            let (a_right, b_right) = (still(a_right, b_right)?, still(b_right, a_right)?);
+            let (a_down, c_down) = (still(a_down, c_down)?, still(c_down, a_down)?);
             let upper = (a_right.0, b_right.0);
             let left = (a_down.0, c_down.0);
             let shift = |p: Point, along: Point, by: f32| Point::new(p.x + along.x * by, p.y + along.y * by);
@@ -48,7 +61,12 @@ impl Measured {
             b = shift(shift(b, right, -b_right.1), down, b_down.map_or(0.0, |m| m.1));
             c = shift(shift(c, down, -c_down.1), right, c_right.map_or(0.0, |m| m.1));
             let size = |p: Point, q: Point, (m, n): (f32, f32)| p.distance(q) / (m * n).sqrt() + 7.0;
-            let sizes = (size(a, b, upper), size(a, c, left));
+            let sizes = match (size(a, b, upper), size(a, c, left)) {
+                // How far away the guess lies tells nothing.
+                (_, left) if hidden == Some(1) => (left, left),
+                (upper, _) if hidden == Some(2) => (upper, upper),
+                sizes => sizes,
+            };
             measured = Some(Self { centers: [a, b, c], upper, left, sizes });
         }
         measured

@@ -16,6 +16,7 @@ pub(super) struct Projection {
 impl Projection {
     /// The map that takes the corners of the symbol (upper left, upper right, lower right, lower left) to these points,
     /// after P. Heckbert (1989). `None` when the points do not span an area.
+    #[cfg(test)]
     pub(super) fn from_corners(corners: &[Point; 4], modules: usize) -> Option<Self> {
         let [p, q, r, s] = *corners;
         let (sx, sy) = (p.x - q.x + r.x - s.x, p.y - q.y + r.y - s.y);

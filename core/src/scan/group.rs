@@ -2,6 +2,7 @@
 
 use super::finder::Finder;
 use super::geometry::turn;
+use crate::frame::Point;
 
 /// Three corner squares: the one with two neighbours, then the other two so that they run clockwise as seen.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -57,6 +58,53 @@ impl Grouping {
         self.triples.sort_unstable_by(|a, b| {
             a.cost.total_cmp(&b.cost).then((a.corner, a.right, a.below).cmp(&(b.corner, b.right, b.below)))
         });
+    }
+}
+
+/// Pairs of squares whose third is guessed, at most.
+const MOST_PAIRS: usize = 6;
+
+/// Three squares of which one was not seen: dirt, a thumb or glare hides it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Guess {
+    /// Corner, right, below.
+    pub(super) squares: [Finder; 3],
+    /// Which of them is the guess.
+    pub(super) hidden: usize,
+}
+
+/// Sets `out` to where the third square of a code may be for each two that may belong to one: at both ends of a side, on
+/// either side of it, or opposite a diagonal. The pairs that are seen best come first.
+pub(super) fn guess_hidden(finders: &[Finder], out: &mut Vec<Guess>) {
+    out.clear();
+    let mut pairs = [(f32::MAX, 0usize, 0usize); MOST_PAIRS];
+    for (i, a) in finders.iter().enumerate() {
+        for (j, b) in finders.iter().enumerate().skip(i.saturating_add(1)) {
+            let size = ratio(a.module(), b.module());
+            let modules = a.center.distance(b.center) / (a.module() + b.module()) * 2.0;
+            if a.inverted != b.inverted || size > 1.6 || !(9.0..170.0).contains(&modules) {
+                continue;
+            }
+            let cost = size + weakness(a) + weakness(b);
+            if let Some(worst) = pairs.last_mut()
+                && cost < worst.0
+            {
+                *worst = (cost, i, j);
+                pairs.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then((a.1, a.2).cmp(&(b.1, b.2))));
+            }
+        }
+    }
+    for (_, i, j) in pairs.into_iter().filter(|pair| pair.0 < f32::MAX) {
+        let (Some(&a), Some(&b)) = (finders.get(i), finders.get(j)) else { continue };
+        let (across, down) = (f32::midpoint(a.across, b.across), f32::midpoint(a.down, b.down));
+        for (p, q) in [(a, b), (b, a)] {
+            let (dx, dy) = (q.center.x - p.center.x, q.center.y - p.center.y);
+            let third = |x: f32, y: f32| Finder { center: Point::new(x, y), across, down, strength: 0.0, ..a };
+            let middle = (f32::midpoint(p.center.x, q.center.x), f32::midpoint(p.center.y, q.center.y));
+            out.push(Guess { squares: [p, q, third(p.center.x - dy, p.center.y + dx)], hidden: 2 });
+            out.push(Guess { squares: [p, third(p.center.x + dy, p.center.y - dx), q], hidden: 1 });
+            out.push(Guess { squares: [third(middle.0 - dy / 2.0, middle.1 + dx / 2.0), p, q], hidden: 0 });
+        }
     }
 }
 

@@ -21,6 +21,8 @@ pub enum Hint {
     TooTilted,
     /// A code is in view and sharp, and parts of it are so bright that nothing can be told there.
     Glare,
+    /// A code was read, and it is none of ours: only with [`ScanOptions::offers_only`](super::ScanOptions::offers_only).
+    WrongKind,
 }
 
 /// What a camera could do about it by itself.
@@ -28,16 +30,32 @@ pub enum Hint {
 pub struct CameraAdvice {
     /// The side of a module of the code that was seen and not read, in pixels of the full frame.
     pub module_px: Option<f32>,
-    /// How many times nearer a code that is too small should appear: 1.5 is a zoom to 1.5 times the present one.
+    /// How many times nearer a code that is too small should appear, 1 to 8: 1.5 is a zoom to 1.5 times the present one.
     pub zoom: Option<f32>,
-    /// Whether more light would help.
+    /// Whether the torch should be turned on. Once on it stays on until something is read: its light takes the reason away.
     pub torch: bool,
+}
+
+impl CameraAdvice {
+    /// Takes back what would follow from hints that are not given (yet).
+    pub(super) fn keep_with(&mut self, hints: &[Hint]) {
+        self.zoom = self.zoom.filter(|_| hints.contains(&Hint::TooSmall));
+        self.torch &= hints.contains(&Hint::TooDark);
+    }
 }
 
 impl Hint {
     /// All hints.
-    pub const ALL: [Self; 7] =
-        [Self::TooDark, Self::TooBright, Self::TooSmall, Self::Blurred, Self::CutOff, Self::TooTilted, Self::Glare];
+    pub const ALL: [Self; 8] = [
+        Self::TooDark,
+        Self::TooBright,
+        Self::TooSmall,
+        Self::Blurred,
+        Self::CutOff,
+        Self::TooTilted,
+        Self::Glare,
+        Self::WrongKind,
+    ];
 
     /// A stable key for translations.
     #[must_use]
@@ -50,6 +68,7 @@ impl Hint {
             Self::CutOff => "cut-off",
             Self::TooTilted => "too-tilted",
             Self::Glare => "glare",
+            Self::WrongKind => "wrong-kind",
         }
     }
 
@@ -64,6 +83,7 @@ impl Hint {
             Self::CutOff => "Move back until the whole code is in view.",
             Self::TooTilted => "Look at the code from the front.",
             Self::Glare => "Tilt a little so that no light is mirrored in the code.",
+            Self::WrongKind => "This code does not link a device. Look for the one that the other device shows.",
         }
     }
 }
@@ -119,7 +139,7 @@ impl Unread {
 /// Lets a hint through once it has been given for several frames in a row.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Steady {
-    seen: [u8; 7],
+    seen: [u8; 8],
 }
 
 impl Steady {
@@ -180,7 +200,7 @@ impl Light {
                 hints.push(Hint::CutOff);
             } else if module_px < SMALL_MODULE_PX {
                 hints.push(Hint::TooSmall);
-                advice.zoom = Some(EASY_MODULE_PX / module_px.max(0.1));
+                advice.zoom = Some((EASY_MODULE_PX / module_px.max(0.1)).min(8.0));
             } else if contrast > 40 && self.steepest < contrast / 4 {
                 hints.push(Hint::Blurred);
             } else if unread.is_tilted() {

@@ -8,8 +8,9 @@
 //! *attempt* (`attempt`): the size is measured and a projection fitted to the fixed patterns (`fit`, `geometry`), the
 //! alignment patterns bend it into a mesh (`mesh`), every module is sampled (`sample`) and the code is repaired (`reader`,
 //! with `layout` and `repair`). rqrr decodes it (`decode`, the only file that names rqrr); `segments` parses what rqrr
-//! does not know. Across frames a code is held and its modules are added up (`track`). `scanner` runs the passes and merges what they give; `seen` reports each content once; `hint` says what the person
-//! could do better.
+//! does not know. Where nothing comes of the threes, the third square of each two is guessed. Across frames a code is held
+//! and its modules are added up (`track`). `scanner` runs the passes and merges what they give; `seen` reports each content
+//! once; `hint` says what the person could do better.
 #![deny(
     clippy::unwrap_used,
     clippy::expect_used,

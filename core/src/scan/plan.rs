@@ -23,6 +23,10 @@ impl Pass {
 /// modules that fills a fifth of it has five pixels per module.
 const FIRST_SIDE: usize = 800;
 
+/// Live, every frame is looked at as finely as this longest side allows: a code that just became large enough must not
+/// wait for its turn.
+const FINE_SIDE: usize = 2000;
+
 /// Pictures with a shorter longest side than this are not searched: the smallest code would have to fill them.
 const SMALLEST_SIDE: usize = 48;
 
@@ -32,7 +36,7 @@ const LARGEST_DOUBLED: usize = 1000;
 /// The thresholds, in the order of their worth.
 const RULES: [Rule; 4] = [Rule::Mean { radius: 2 }, Rule::Mean { radius: 8 }, Rule::Middle { radius: 3 }, Rule::Global];
 
-/// All passes for a picture with this longest side. The first is the one that every frame gets.
+/// All passes for a picture with this longest side, the cheapest of those that mostly suffice first.
 pub(super) fn passes(longest_side: usize) -> impl Iterator<Item = Pass> {
     let first = (0..14).find(|&level| longest_side >> level <= FIRST_SIDE).unwrap_or(14);
     let smaller =
@@ -48,6 +52,23 @@ pub(super) fn passes(longest_side: usize) -> impl Iterator<Item = Pass> {
     })
 }
 
+/// The two looks at a frame of a camera stream: the fine one that every frame gets, and another one in turn, of which
+/// every second is the cheap one at a small picture.
+pub(super) fn live(longest_side: usize, turn: usize) -> impl Iterator<Item = (usize, Pass)> {
+    let fine = (0..14).find(|&level| longest_side >> level <= FINE_SIDE).unwrap_or(14);
+    let first = move |pass: &Pass| pass.rule == RULES[0] && !pass.doubled && pass.level == fine;
+    let small = passes(longest_side).next().filter(|pass| !first(pass));
+    let others = move || passes(longest_side).enumerate().filter(move |(_, pass)| !first(pass) && Some(*pass) != small);
+    let count = others().count();
+    // Without a smaller one all the others take turns.
+    let (is_small, nth) = if small.is_some() { (turn.is_multiple_of(2), turn / 2) } else { (false, turn) };
+    let other = nth.checked_rem(count).and_then(|nth| others().nth(nth)).filter(|_| !is_small);
+    let small = passes(longest_side).enumerate().next().filter(|_| is_small);
+    let fine = passes(longest_side).enumerate().find(move |(_, pass)| first(pass));
+    // The cheaper one first.
+    small.into_iter().chain(fine).chain(other)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -57,6 +78,22 @@ mod tests {
         for side in [1, 10, 499, 640, 1300, 1301, 4000, 16_384] {
             let pass = passes(side).next().unwrap();
             assert!(!pass.doubled && side >> pass.level <= FIRST_SIDE, "{side}: {pass:?}");
+        }
+    }
+
+    #[test]
+    fn a_stream_gets_two_looks_per_frame_and_all_of_them_in_turn() {
+        for side in [60, 640, 800, 1280, 1920, 3840] {
+            let mut missing: Vec<Pass> = passes(side).collect();
+            for turn in 0..2 * missing.len() {
+                let looks: Vec<(usize, Pass)> = live(side, turn).collect();
+                assert!((1..=2).contains(&looks.len()), "{side}: {looks:?}");
+                assert!(looks.iter().all(|(number, pass)| passes(side).nth(*number) == Some(*pass)));
+                let is_fine = |pass: &Pass| pass.rule == RULES[0] && !pass.doubled && side >> pass.level <= FINE_SIDE;
+                assert!(looks.iter().any(|(_, pass)| is_fine(pass)), "{side}: {looks:?}");
+                missing.retain(|pass| looks.iter().all(|(_, look)| look != pass));
+            }
+            assert_eq!(missing, [], "{side}");
         }
     }
 

@@ -3,24 +3,25 @@
 use super::attempt::{Attempt, Located, Work};
 use super::finder::{Finder, FinderSearch};
 use super::geometry::turn;
-use super::group::Grouping;
+use super::group::{Grouping, Guess, guess_hidden};
 use super::hint::{CameraAdvice, Hint, Light, Steady, Unread};
 use super::plan::{self, Pass};
 use super::pool::Pool;
 use super::pyramid::{GrayImage, Pyramid};
 use super::seen::SeenFilter;
-use super::symbol::{Symbol, module_side, to_text};
+use super::symbol::{Symbol, module_side, sort_as_read, to_text};
 use super::threshold::Threshold;
 use super::track::{Square, Tracked, Tracker};
 use super::trail::Step;
-use crate::frame::{LumaFrame, Point};
+use crate::frame::{LumaFrame, Point, Rect};
 use crate::time::Timestamp;
+use pairlight_wire::qr::SCHEME;
 
 /// How much work a frame is worth.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum ScanEffort {
-    /// For a camera: one cheap look at each frame, plus one of the costly ones in turn. What fails on this frame is
-    /// read on one of the next.
+    /// For a camera: one look at each frame, plus one of the others in turn. What fails on this frame is read on one of
+    /// the next.
     #[default]
     Live,
     /// For a still picture: everything, until a symbol is read or nothing is left to try.
@@ -34,6 +35,12 @@ pub struct ScanOptions {
     pub effort: ScanEffort,
     /// With [`ScanEffort::Thorough`]: go on after the first symbol, until all attempts are spent.
     pub all_symbols: bool,
+    /// The person wants to link a device: [`Hint::WrongKind`] says when a code is in view that begins otherwise than ours
+    /// do. Such a code is told all the same.
+    pub offers_only: bool,
+    /// The only part of each frame that is looked at, in pixels of the upright full frame; all of it if `None`. What
+    /// reaches outside the frame is left off.
+    pub region: Option<Rect>,
 }
 
 /// Something that happened while scanning, told once.
@@ -77,14 +84,15 @@ impl ScanStats {
 /// What one frame gave.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ScanOutcome {
-    /// All symbols that were read from this frame, each place once.
+    /// All symbols that were read from this frame, each place once, in the order in which one reads: from the top, and in
+    /// a line from the left.
     pub symbols: Vec<Symbol>,
     /// Contents that are new since the start or the last [`Scanner::rearm`].
     pub events: Vec<Event>,
-    /// Why nothing was read, as far as the picture tells; empty when something was. With [`ScanEffort::Live`] a hint
-    /// comes when it has held for several frames.
+    /// Why nothing was read, as far as the picture tells; when something was, at most [`Hint::WrongKind`]. With
+    /// [`ScanEffort::Live`] a hint comes when it has held for several frames.
     pub hints: Vec<Hint>,
-    /// What the camera could do by itself, for this frame alone.
+    /// What the camera could do by itself. With [`ScanEffort::Live`] zoom and torch come with their hint.
     pub advice: CameraAdvice,
     /// What it cost.
     pub stats: ScanStats,
@@ -115,6 +123,7 @@ struct Buffers {
     /// The squares of all passes over this frame.
     pool: Pool,
     grouping: Grouping,
+    guesses: Vec<Guess>,
     attempt: Attempt,
     /// The squares of the pass that saw most.
     squares: Vec<Square>,
@@ -137,6 +146,9 @@ const MOST_PIXELS: u64 = 8_000_000;
 
 /// Fits of one frame, at most.
 const MOST_FITS: u32 = 600;
+
+/// Fits with a corner square that was not seen, at most.
+const MOST_FITS_OF_GUESSES: u32 = 60;
 
 impl Scanner {
     /// A scanner that has seen nothing.
@@ -167,6 +179,9 @@ impl Scanner {
 
     /// Looks for symbols in a frame that was taken at `now`.
     pub fn scan(&mut self, frame: &LumaFrame<'_>, now: Timestamp) -> ScanOutcome {
+        let Some(frame) = &self.options.region.map_or(Some(*frame), |region| frame.within(region)) else {
+            return ScanOutcome::default();
+        };
         let upright = self.buffers.pyramid.base_mut();
         frame.copy_upright_into(&mut upright.pixels);
         upright.width = frame.upright_width() as usize;
@@ -185,7 +200,7 @@ impl Scanner {
         self.since_search = self.since_search.saturating_add(1);
         if !is_held || self.since_search >= FRAMES_BETWEEN_SEARCHES {
             self.since_search = 0;
-            self.search(&mut look, side);
+            if is_live { self.glance(&mut look, side) } else { self.search(&mut look, side) }
         }
         if follows && !is_held {
             let base = self.buffers.pyramid.level(0);
@@ -205,7 +220,15 @@ impl Scanner {
             let picture = self.buffers.pyramid.level(0);
             (outcome.hints, outcome.advice) = Light::measure(picture).hints(picture, unread);
         }
+        let is_ours = |symbol: &Symbol| {
+            symbol.bytes.get(..SCHEME.len()).is_some_and(|head| head.eq_ignore_ascii_case(SCHEME.as_bytes()))
+        };
+        if self.options.offers_only && !outcome.symbols.is_empty() && !outcome.symbols.iter().any(is_ours) {
+            outcome.hints.push(Hint::WrongKind);
+        }
         self.steady.pass(&mut outcome.hints, !is_live);
+        outcome.advice.keep_with(&outcome.hints);
+        sort_as_read(&mut outcome.symbols);
         for symbol in &mut outcome.symbols {
             symbol.corners = symbol.corners.map(|corner| frame.to_full_frame(corner));
             if self.seen.is_new(&symbol.bytes, now) {
@@ -215,24 +238,29 @@ impl Scanner {
         outcome
     }
 
-    /// Looks at the whole picture: in all passes, or, live, in the first and one of the others in turn.
+    /// Looks at the whole picture in two of the passes.
+    fn glance(&mut self, look: &mut Look, side: usize) {
+        self.buffers.pyramid.build();
+        self.buffers.pool.clear();
+        for (i, pass) in plan::live(side, self.turn) {
+            look.run(&mut self.buffers, pass, i, false);
+            if look.is_done(false) {
+                break;
+            }
+        }
+        self.turn = self.turn.wrapping_add(1);
+    }
+
+    /// Looks at the whole picture in all passes.
     fn search(&mut self, look: &mut Look, side: usize) {
-        let is_live = self.options.effort == ScanEffort::Live;
         self.buffers.pyramid.build();
         let pixels = self.buffers.pyramid.level(0).pixels.len() as u64;
         let budget = pixels.saturating_add(MOST_PIXELS);
-        let count = plan::passes(side).count();
-        let turn =
-            if is_live { self.turn.checked_rem(count.saturating_sub(1)).map(|n| n.saturating_add(1)) } else { None };
-        self.turn = self.turn.wrapping_add(1);
-        let all = self.options.all_symbols && !is_live;
+        let all = self.options.all_symbols;
         let mut rule = None;
         self.buffers.pool.clear();
         for (i, pass) in plan::passes(side).enumerate() {
-            if is_live && i != 0 && Some(i) != turn {
-                continue;
-            }
-            if rule.is_some_and(|rule| rule != pass.rule) && !is_live {
+            if rule.is_some_and(|rule| rule != pass.rule) {
                 look.pooled(&mut self.buffers, all);
                 if look.is_done(all) {
                     break;
@@ -248,8 +276,11 @@ impl Scanner {
                 break;
             }
         }
-        if !is_live && !look.is_done(all) {
+        if !look.is_done(all) {
             look.pooled(&mut self.buffers, all);
+            if !look.is_done(all) {
+                look.hidden(&mut self.buffers);
+            }
         }
     }
 }
@@ -309,6 +340,25 @@ impl Look {
         buffers.pool = pool;
     }
 
+    /// Takes two squares for those of a code whose third cannot be seen.
+    fn hidden(&mut self, buffers: &mut Buffers) {
+        let Buffers { pyramid, pool, finders, guesses, attempt, .. } = buffers;
+        pool.write_clearest(finders, MOST_FINDERS);
+        finders.retain(|finder| !self.outcome.symbols.iter().any(|known| is_inside(finder.center, &known.corners)));
+        guess_hidden(finders, guesses);
+        let before = attempt.work.fits;
+        for guess in guesses.iter() {
+            if attempt.work.fits.saturating_sub(before) > MOST_FITS_OF_GUESSES {
+                return;
+            }
+            let located = attempt.read(pyramid, guess.squares, Some(guess.hidden));
+            if let Some(located) = located.filter(|located| located.decoded.is_some()) {
+                self.take(located);
+                return;
+            }
+        }
+    }
+
     /// Tries the threes among the squares that were found and `may_try` lets through.
     fn try_triples(
         &mut self,
@@ -349,7 +399,7 @@ impl Look {
             if self.is_done(all) && triple.cost > PLAIN_COST {
                 return;
             }
-            if let Some(located) = attempt.read(pyramid, three) {
+            if let Some(located) = attempt.read(pyramid, three, None) {
                 self.take(located);
             }
         }

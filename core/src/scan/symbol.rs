@@ -61,6 +61,23 @@ impl Symbol {
     }
 }
 
+/// Sorts codes as one reads: line by line from the top, each line from the left. A code belongs to the line of the one
+/// above it if its middle lies no deeper than that one's lower edge, so that a hand that trembles changes no order.
+pub(super) fn sort_as_read(symbols: &mut [Symbol]) {
+    let across = |symbol: &Symbol| symbol.center().x;
+    let down = |symbol: &Symbol| symbol.center().y;
+    symbols.sort_unstable_by(|a, b| down(a).total_cmp(&down(b)).then(across(a).total_cmp(&across(b))));
+    let mut rest = symbols;
+    while let Some(first) = rest.first() {
+        let modules = f32::from(first.version) * 4.0 + 17.0;
+        let depth = down(first) + first.module_px * modules / 2.0;
+        let count = rest.iter().take_while(|symbol| down(symbol) <= depth).count().max(1);
+        let (line, below) = std::mem::take(&mut rest).split_at_mut(count);
+        line.sort_unstable_by(|a, b| across(a).total_cmp(&across(b)).then(down(a).total_cmp(&down(b))));
+        rest = below;
+    }
+}
+
 /// The mean of four corners.
 pub(super) fn middle(corners: &[Point; 4]) -> Point {
     let [a, b, c, d] = corners;

@@ -131,6 +131,87 @@ fn a_crop_gives_corners_of_the_full_frame_and_hides_the_rest() {
 }
 
 #[test]
+fn a_region_is_enforced_for_every_rotation_and_mirror() {
+    let code = encode(b"in the region", QrCodeEcc::Low);
+    // Two codes on one page: the region holds the second.
+    let mut page = draw(&code, 4, (190, 130), (320, 260));
+    let other = draw(&encode(b"outside", QrCodeEcc::Low), 4, (20, 20), (320, 260));
+    page.pixels.iter_mut().zip(&other.pixels).for_each(|(to, from)| *to = (*to).min(*from));
+    let region = Rect::new(170, 115, 1_000, 1_000);
+    let options = ScanOptions { effort: ScanEffort::Thorough, all_symbols: true, ..ScanOptions::default() };
+    let mut sensor = page.clone();
+    for turns in 0..4 {
+        let rotation = Rotation::from_degrees(360 - 90 * turns).unwrap();
+        for (sensor, mirrored) in [(sensor.clone(), false), (mirror_upright(&sensor, turns), true)] {
+            let frame = sensor.frame().rotated(rotation).mirrored(mirrored);
+            let context = format!("{turns} turns, mirrored {mirrored}");
+            let scan = |region| Scanner::new(ScanOptions { region, ..options }).scan(&frame, NOW).symbols;
+            assert_eq!(scan(None).len(), 2, "{context}");
+            let symbols = scan(Some(region));
+            assert_eq!(symbols.len(), 1, "{context}");
+            assert_eq!(symbols[0].bytes, b"in the region", "{context}");
+            assert_corners(&symbols[0], page.corners, &context);
+            assert_eq!(scan(Some(Rect::new(0, 0, 170, 115))).len(), 1, "{context}");
+            assert_eq!(scan(Some(Rect::new(0, 115, 170, 145))), [], "{context}");
+            for nothing in [Rect::new(900, 0, 50, 50), Rect::new(0, 0, 0, 9), Rect::new(u32::MAX, 1, u32::MAX, 1)] {
+                assert_eq!(scan(Some(nothing)), [], "{context}");
+            }
+        }
+        sensor = sensor.turned();
+    }
+    // A crop that was there before stays: the region cannot reach out of it.
+    let cropped = page.frame().crop(Rect::new(0, 0, 180, 260)).unwrap();
+    assert_eq!(Scanner::new(ScanOptions { region: Some(region), ..options }).scan(&cropped, NOW).symbols, []);
+}
+
+/// What a sensor that is turned so many quarters delivers when it shows the upright picture mirrored.
+fn mirror_upright(sensor: &Picture, turns: i32) -> Picture {
+    let mut upright = sensor.clone();
+    (0..4 - turns).for_each(|_| upright = upright.turned());
+    let mut mirrored = upright.mirrored();
+    (0..turns).for_each(|_| mirrored = mirrored.turned());
+    mirrored
+}
+
+#[test]
+fn several_codes_come_in_reading_order_whatever_the_hand_does() {
+    let (width, height) = (520, 340);
+    let at = |i: usize, sway: usize| {
+        // Two lines of three; within a line each hangs a little lower or higher than its neighbour.
+        (20 + 160 * (i % 3), 20 + 160 * (i / 3) + if (i + sway).is_multiple_of(2) { 0 } else { 14 })
+    };
+    for sway in [0, 1] {
+        let mut page = vec![230; width * height];
+        for i in 0..6 {
+            let one = draw(&encode(&[b'a' + i as u8], QrCodeEcc::Low), 4, at(i, sway), (width, height));
+            page.iter_mut().zip(&one.pixels).for_each(|(to, from)| *to = (*to).min(*from));
+        }
+        let frame = LumaFrame::luma8(&page, width as u32, height as u32, width).unwrap();
+        let options = ScanOptions { effort: ScanEffort::Thorough, all_symbols: true, ..ScanOptions::default() };
+        let outcome = Scanner::new(options).scan(&frame, NOW);
+        let order: Vec<u8> = outcome.symbols.iter().flat_map(|symbol| symbol.bytes.clone()).collect();
+        assert_eq!(order, b"abcdef");
+    }
+}
+
+#[test]
+fn a_code_of_another_kind_is_named_when_only_offers_are_wanted_and_after_some_frames() {
+    let page = |text: &str| draw(&encode(text.as_bytes(), QrCodeEcc::Low), 4, (20, 20), (190, 190));
+    let foreign = page("https://example.com/menu");
+    let ours = page("pairlight:/0123");
+    let hints = |offers_only, effort, picture: &Picture, frames: u64| {
+        let mut scanner = Scanner::new(ScanOptions { effort, offers_only, ..ScanOptions::default() });
+        (0..frames).map(|i| scanner.scan(&picture.frame(), NOW.plus_ms(33 * i))).last().unwrap().hints
+    };
+    let (live, still) = (ScanEffort::Live, ScanEffort::Thorough);
+    assert_eq!(hints(true, still, &foreign, 1), [Hint::WrongKind]);
+    assert_eq!(hints(true, live, &foreign, 1), []);
+    assert_eq!(hints(true, live, &foreign, 6), [Hint::WrongKind]);
+    assert_eq!(hints(true, still, &ours, 1), []);
+    assert_eq!(hints(false, still, &foreign, 1), []);
+}
+
+#[test]
 fn every_pixel_format_is_read() {
     let code = encode(b"formats", QrCodeEcc::Medium);
     let picture = draw(&code, 4, (20, 20), (140, 130));
@@ -211,7 +292,8 @@ fn several_codes_in_one_picture_are_all_read_when_asked_for() {
         }
     }
     let frame = LumaFrame::luma8(&sheet, 500, 160, 500).unwrap();
-    let mut scanner = Scanner::new(ScanOptions { effort: ScanEffort::Thorough, all_symbols: true });
+    let mut scanner =
+        Scanner::new(ScanOptions { effort: ScanEffort::Thorough, all_symbols: true, ..ScanOptions::default() });
     let outcome = scanner.scan(&frame, NOW);
     let mut contents: Vec<&[u8]> = outcome.symbols.iter().map(|s| s.bytes.as_slice()).collect();
     contents.sort_unstable();
@@ -247,6 +329,28 @@ fn live_scanning_reads_an_inverted_code_within_a_few_frames() {
 fn modules_of_little_more_than_a_pixel_are_read() {
     let picture = draw(&encode(b"tiny", QrCodeEcc::Low), 2, (20, 20), (100, 100));
     assert_eq!(read_one(&picture.frame()).bytes, b"tiny");
+}
+
+#[test]
+fn a_code_with_a_hidden_corner_square_is_read() {
+    let code = encode(b"a thumb lies on one of the three corner squares", QrCodeEcc::Medium);
+    let far = code.size() as usize - 7;
+    for (left, top) in [(0, 0), (far, 0), (0, far)] {
+        let mut picture = draw(&code, 4, (30, 24), (210, 190));
+        for y in 0..7 * 4 {
+            for x in 0..7 * 4 {
+                picture.pixels[(24 + top * 4 + y) * 210 + 30 + left * 4 + x] = 150;
+            }
+        }
+        for turn in 0..4 {
+            let context = format!("the square at {left}, {top} is hidden, {turn} quarter turns");
+            let outcome = thorough().scan(&picture.frame(), NOW);
+            assert_eq!(outcome.symbols.len(), 1, "{context}");
+            assert_eq!(outcome.symbols[0].bytes, b"a thumb lies on one of the three corner squares", "{context}");
+            assert_corners(&outcome.symbols[0], picture.corners, &context);
+            picture = picture.turned();
+        }
+    }
 }
 
 #[test]
@@ -328,7 +432,7 @@ proptest::proptest! {
             .collect();
         let frame = LumaFrame::luma8(&data, width as u32, height as u32, stride).unwrap();
         let frame = frame.rotated(Rotation::from_degrees(turn * 90).unwrap()).mirrored(mirrored);
-        let mut scanner = Scanner::new(ScanOptions { effort: ScanEffort::Thorough, all_symbols: true });
+        let mut scanner = Scanner::new(ScanOptions { effort: ScanEffort::Thorough, all_symbols: true, ..ScanOptions::default() });
         let outcome = scanner.scan(&frame, NOW);
         proptest::prop_assert_eq!(outcome.symbols, vec![]);
         proptest::prop_assert!(outcome.stats.pixels <= (width * height) as u64 + 8_000_000);

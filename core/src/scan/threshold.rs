@@ -44,12 +44,26 @@ impl Rule {
     }
 }
 
+/// A square in which brightness varies less than this part of what one in four squares varies at least is even, ...
+const EVEN_OF_MANY: u32 = 130;
+/// ... if it also varies less than this part of what the squares with the sharpest edges do, in percent, ...
+const EVEN_OF_SHARP: u32 = 50;
+/// ... and by less than so many grey levels.
+const EVEN_AT_MOST: u32 = 64;
+
 /// One brightness per square of a picture: what is not brighter counts as dark.
 #[derive(Debug, Default)]
 pub(super) struct Threshold {
     columns: usize,
     rows: usize,
     levels: Vec<u8>,
+    /// Grey levels that noise alone makes.
+    noise: u8,
+    /// The same, but on the far side of everything in an even square: noise has no edges there.
+    calm: Vec<u8>,
+    ranges: Vec<u8>,
+    darkest: Vec<u8>,
+    lightest: Vec<u8>,
     sums: Vec<u32>,
     low: Vec<u8>,
     high: Vec<u8>,
@@ -66,16 +80,69 @@ impl Threshold {
             Rule::Mean { radius } => {
                 (self.columns, self.rows) = (columns, rows);
                 self.mean(squares, radius);
+                self.calm_down(gray, squares);
             }
             Rule::Middle { radius } => {
                 (self.columns, self.rows) = (columns, rows);
                 self.middle(squares, radius);
+                self.calm_down(gray, squares);
             }
         }
     }
 
+    /// Sets `calm`: the grain of even areas costs more than all codes together where a picture is noisy.
+    fn calm_down(&mut self, gray: &GrayImage, squares: &GrayImage) {
+        const SIDE: usize = 1 << SQUARE_BITS;
+        self.noise = 0;
+        self.calm.clear();
+        if (squares.width, squares.height) != (gray.width / SIDE, gray.height / SIDE) {
+            // The pyramid ends before: so small a picture has little noise left.
+            self.calm.extend_from_slice(&self.levels);
+            return;
+        }
+        self.ranges.clear();
+        let mut counts = [0u32; 256];
+        for y in 0..self.rows {
+            self.darkest.clear();
+            self.darkest.extend_from_slice(gray.row(y * SIDE));
+            self.lightest.clear();
+            self.lightest.extend_from_slice(gray.row(y * SIDE));
+            for row in y * SIDE + 1..(y + 1) * SIDE {
+                for ((low, high), &p) in self.darkest.iter_mut().zip(&mut self.lightest).zip(gray.row(row)) {
+                    *low = (*low).min(p);
+                    *high = (*high).max(p);
+                }
+            }
+            let squares = self.darkest.chunks_exact(SIDE).zip(self.lightest.chunks_exact(SIDE)).take(self.columns);
+            for (low, high) in squares {
+                let range = high.iter().fold(0, |a, &b| b.max(a)) - low.iter().fold(255, |a, &b| b.min(a));
+                counts[usize::from(range)] += 1;
+                self.ranges.push(range);
+            }
+        }
+        let percentile = |percent: usize| {
+            let mut left = self.ranges.len() * percent / 100;
+            let reaches = |&count: &u32| {
+                let is_here = left < count as usize;
+                left = left.saturating_sub(count as usize);
+                is_here
+            };
+            counts.iter().position(reaches).unwrap_or(255) as u32
+        };
+        let even = (percentile(25) * EVEN_OF_MANY / 100).min(percentile(98) * EVEN_OF_SHARP / 100).min(EVEN_AT_MOST);
+        self.noise = even as u8;
+        let lines = self.levels.iter().zip(&self.ranges).zip(&squares.pixels);
+        self.calm.extend(lines.map(|((&line, &range), &mean)| match u32::from(range) < even {
+            true if mean <= line => 255,
+            true => 0,
+            false => line,
+        }));
+    }
+
     fn global(&mut self, gray: &GrayImage) {
         (self.columns, self.rows) = (1, 1);
+        self.noise = 0;
+        self.calm.clear();
         self.levels.clear();
         self.levels.push(otsu_level(&gray.pixels));
     }
@@ -140,6 +207,11 @@ impl Threshold {
         }
     }
 
+    /// How much brightness varies in a square for no other reason than noise, as far as the picture tells.
+    pub(super) fn noise(&self) -> u8 {
+        self.noise
+    }
+
     /// The line at a pixel.
     #[inline]
     pub(super) fn at(&self, x: usize, y: usize) -> u8 {
@@ -151,7 +223,7 @@ impl Threshold {
         self.levels[row * self.columns + column]
     }
 
-    /// Writes the line of every pixel of row `y` to `out`.
+    /// Writes the line of every pixel of row `y` to `out`; in even squares one that nothing in them crosses.
     pub(super) fn fill_row(&self, y: usize, width: usize, out: &mut Vec<u8>) {
         out.clear();
         if self.levels.len() <= 1 {
@@ -159,7 +231,7 @@ impl Threshold {
             return;
         }
         let row = (y >> SQUARE_BITS).min(self.rows - 1);
-        for &level in &self.levels[row * self.columns..][..self.columns] {
+        for &level in &self.calm[row * self.columns..][..self.columns] {
             out.extend_from_slice(&[level; 1 << SQUARE_BITS]);
         }
         let last = out.last().copied().unwrap_or(0);
@@ -254,6 +326,36 @@ mod tests {
             let mut line = Vec::new();
             threshold.fill_row(y, width, &mut line);
             assert!((0..width).all(|x| line[x] == threshold.at(x, y)));
+        }
+    }
+
+    #[test]
+    fn noise_has_no_edges_and_a_pattern_in_it_has_all_of_its_own() {
+        let (width, height) = (400, 160);
+        let mut state = 7u32;
+        // A pattern of 4 pixels on a page that is noisy everywhere, the pattern included.
+        let pixels: Vec<u8> = (0..width * height)
+            .map(|i| {
+                let (x, y) = (i % width, i / width);
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                let noise = (state >> 24) as u8 / 10;
+                let inside = (80..160).contains(&x) && (40..120).contains(&y);
+                noise + if inside && (x / 4 + y / 4) % 2 == 0 { 20 } else { 120 }
+            })
+            .collect();
+        let (pyramid, threshold) = set(width, height, pixels, Rule::Mean { radius: 2 });
+        let mut line = Vec::new();
+        for y in 0..height {
+            threshold.fill_row(y, width, &mut line);
+            let dark = |x: usize| pyramid.level(0).at(x, y) <= line[x];
+            for x in 0..width {
+                let inside = (80..160).contains(&x) && (40..120).contains(&y);
+                if inside {
+                    assert_eq!(dark(x), (x / 4 + y / 4) % 2 == 0, "at {x}, {y}");
+                } else if x.abs_diff(120) > 64 || y.abs_diff(80) > 64 {
+                    assert!(!dark(x), "at {x}, {y}");
+                }
+            }
         }
     }
 

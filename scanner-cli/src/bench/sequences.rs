@@ -3,6 +3,7 @@
 //! `pairlight bench --sequences` runs ours with it; the side-by-side benchmark uses the same file for all readers.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use pairlight_lens::{
     LensError, SEEDS_PER_SITUATION, SEQUENCE_FPS, SEQUENCE_FRAMES, Sequence, Situation, linking_text,
@@ -66,6 +67,47 @@ pub(super) struct Summary {
 pub(super) struct Choice<'a> {
     pub(super) situation: Option<&'a str>,
     pub(super) seeds: u64,
+    /// A folder in which rendered frames are kept for the next run.
+    pub(super) frames: Option<&'a Path>,
+}
+
+/// The frames of a sequence, rendered or kept from an earlier run.
+struct Film {
+    sequence: Sequence,
+    kept: Option<Vec<u8>>,
+    /// Where to keep them, and those of this run so far.
+    keep: Option<(std::path::PathBuf, Vec<u8>)>,
+}
+
+/// Size of all frames of the sequences.
+const SIZE: (usize, usize) = (1280, 720);
+
+impl Film {
+    fn new(sequence: Sequence, folder: Option<&Path>) -> Self {
+        let path = folder.map(|folder| folder.join(format!("{}.gray", sequence.name())));
+        let whole = SIZE.0 * SIZE.1 * SEQUENCE_FRAMES;
+        let kept = path.as_ref().and_then(|path| std::fs::read(path).ok()).filter(|bytes| bytes.len() == whole);
+        let keep = if kept.is_some() { None } else { path.map(|path| (path, Vec::new())) };
+        Self { sequence, kept, keep }
+    }
+
+    /// Brightness of frame `index`; they are asked for in order.
+    fn luma(&mut self, index: usize) -> Result<Vec<u8>, LensError> {
+        let one = SIZE.0 * SIZE.1;
+        if let Some(kept) = &self.kept {
+            return Ok(kept[index * one..(index + 1) * one].to_vec());
+        }
+        let frame = self.sequence.shoot(index)?;
+        assert_eq!((frame.width, frame.height), SIZE, "sequences have one size");
+        let luma = frame.luma();
+        if let Some((path, frames)) = &mut self.keep {
+            frames.extend_from_slice(&luma);
+            if index + 1 == SEQUENCE_FRAMES {
+                std::fs::write(path, frames)?;
+            }
+        }
+        Ok(luma)
+    }
 }
 
 /// Renders the sequences and shows every frame to every reader, in an order that turns by one each frame. Gives one
@@ -79,10 +121,11 @@ pub(super) fn run(
     let wanted = |situation: &Situation| choice.situation.is_none_or(|name| name == situation.name());
     for situation in Situation::ALL.into_iter().filter(wanted) {
         for seed in 0..choice.seeds.min(SEEDS_PER_SITUATION) {
-            let mut sequence = Sequence::new(situation, seed, |n| linking_text(seed, n))?;
-            let watched = watch(readers, &mut sequence, situation, seed)?;
+            let sequence = Sequence::new(situation, seed, |n| linking_text(seed, n))?;
+            let name = sequence.name();
+            let watched = watch(readers, Film::new(sequence, choice.frames), situation, seed)?;
             let shown = |one: &Watched| one.frames_to_read.map_or_else(|| "-".to_owned(), |frames| frames.to_string());
-            progress(&format!("{:<14} {}", sequence.name(), watched.iter().map(shown).collect::<Vec<_>>().join(" ")));
+            progress(&format!("{:<14} {}", name, watched.iter().map(shown).collect::<Vec<_>>().join(" ")));
             for (result, one) in results.iter_mut().zip(watched) {
                 result.push(one);
             }
@@ -93,15 +136,15 @@ pub(super) fn run(
 
 fn watch(
     readers: &mut [Box<dyn Reader>],
-    sequence: &mut Sequence,
+    mut film: Film,
     situation: Situation,
     seed: u64,
 ) -> Result<Vec<Watched>, LensError> {
-    let codes = sequence.code_in(SEQUENCE_FRAMES - 1) + 1;
+    let codes = film.sequence.code_in(SEQUENCE_FRAMES - 1) + 1;
     let texts: Vec<String> = (0..codes).map(|code| linking_text(seed, code)).collect();
     let mut known: Vec<Vec<bool>> = readers.iter().map(|_| vec![false; codes]).collect();
     let blank = Watched {
-        sequence: sequence.name(),
+        sequence: film.sequence.name(),
         situation: situation.name(),
         frames_to_read: None,
         frames_read: 0,
@@ -115,13 +158,12 @@ fn watch(
     let mut watched = vec![blank; readers.len()];
     readers.iter_mut().for_each(|reader| reader.restart());
     for index in 0..SEQUENCE_FRAMES {
-        let frame = sequence.shoot(index)?;
-        let luma = frame.luma();
+        let luma = film.luma(index)?;
         for turn in 0..readers.len() {
             let which = (turn + index) % readers.len();
             let one = &mut watched[which];
             let start = clock::now();
-            let contents = readers[which].read(&luma, frame.width, frame.height);
+            let contents = readers[which].read(&luma, SIZE.0, SIZE.1);
             let ms = clock::now().saturating_sub(start).as_secs_f64() * 1e3;
             one.all.push(ms);
             if one.frames_to_read.is_none() {
@@ -131,7 +173,7 @@ fn watch(
             }
             for content in contents {
                 // A code that was shown up to now; the one before may be told late, never one that is still to come.
-                let shown = texts.iter().take(sequence.code_in(index) + 1);
+                let shown = texts.iter().take(film.sequence.code_in(index) + 1);
                 match shown.enumerate().find(|(_, text)| text.as_bytes() == content) {
                     Some((code, _)) => {
                         known[which][code] = true;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use pairlight_core::Timestamp;
 use pairlight_core::frame::LumaFrame;
 use pairlight_core::pairing::CodeMatrix;
-use pairlight_core::scan::{Event, ScanEffort, ScanOptions, Scanner, Symbol};
+use pairlight_core::scan::{Event, ScanOptions, Scanner, Symbol};
 use pairlight_lens::{Condition, Lens, Matrix, View};
 
 use super::timeline::Timeline;
@@ -90,7 +90,7 @@ fn look_through_lens(
     let broken = |error: &dyn std::fmt::Display| {
         Failure::new(Exit::Error, format!("the lens fails: {error}"), "report this with the seed that was used")
     };
-    let mut scanner = Scanner::new(ScanOptions { effort: ScanEffort::Live, all_symbols: false });
+    let mut scanner = Scanner::new(ScanOptions::default());
     let mut scanning = Duration::ZERO;
     for index in 0..LENS_FRAMES {
         let text = screen.text().ok_or_else(|| broken(&"nothing is on the screen"))?;
@@ -132,7 +132,7 @@ fn approach(index: u32, seed: u64) -> View {
 
 fn look_through_webcam(selector: &str, timeline: &Timeline) -> Result<Sighting, Failure> {
     let mut camera = Webcam::open(&Selector::parse(selector))?;
-    let mut scanner = Scanner::new(ScanOptions { effort: ScanEffort::Live, all_symbols: false });
+    let mut scanner = Scanner::new(ScanOptions::default());
     let (start, mut scanning) = (Instant::now(), Duration::ZERO);
     let (mut frame, mut frames) = (Frame::empty(), 0);
     while start.elapsed() < WEBCAM_PATIENCE {

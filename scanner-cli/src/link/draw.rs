@@ -103,7 +103,7 @@ mod tests {
 
     fn read(pixels: &[u8], side: u32) -> Option<Vec<u8>> {
         let frame = LumaFrame::luma8(pixels, side, side, side as usize).unwrap();
-        let mut scanner = Scanner::new(ScanOptions { effort: ScanEffort::Thorough, all_symbols: false });
+        let mut scanner = Scanner::new(ScanOptions { effort: ScanEffort::Thorough, ..ScanOptions::default() });
         scanner.scan(&frame, Timestamp::from_unix_ms(0)).symbols.into_iter().next().map(|symbol| symbol.bytes)
     }
 

@@ -86,30 +86,42 @@ impl Guess {
         fits.then_some(own).into_iter().chain(others.into_iter().filter(move |size| !(fits && *size == own)))
     }
 
-    /// The plane of a symbol of this size: the fourth corner is looked for where the template agrees best.
-    pub(super) fn plane(&self, image: &GrayImage, size: usize, template: &Template) -> Option<(Plane, f32)> {
+    fn polarity(&self) -> f32 {
+        if self.inverted { -1.0 } else { 1.0 }
+    }
+
+    /// The plane of a symbol of this size whose fourth corner lies so many modules beside the parallelogram.
+    fn through(&self, size: usize, beside: (f32, f32)) -> Option<Plane> {
         let at = |modules: f32| 2.0 * modules / size as f32 - 1.0;
         let (near, far) = (at(3.5), at(size as f32 - 3.5));
         let across = (self.right.x - self.corner.x, self.right.y - self.corner.y);
         let down = (self.below.x - self.corner.x, self.below.y - self.corner.y);
         let per_module = 1.0 / (size as f32 - 7.0);
-        let polarity = if self.inverted { -1.0 } else { 1.0 };
+        let (a, d) = (1.0 + beside.0 * per_module, 1.0 + beside.1 * per_module);
+        let fourth = Point::new(self.corner.x + a * across.0 + d * down.0, self.corner.y + a * across.1 + d * down.1);
+        Plane::through([
+            ([near, near], self.corner),
+            ([far, near], self.right),
+            ([near, far], self.below),
+            ([far, far], fourth),
+        ])
+    }
+
+    /// How well a symbol of this size agrees, with the fourth corner where the three squares alone put it: corner squares
+    /// and timing lines hardly depend on it.
+    pub(super) fn score(&self, image: &GrayImage, size: usize, template: &Template) -> f32 {
+        let plane = self.through(size, (0.0, 0.0));
+        plane.map_or(-1.0, |plane| template.glance(image, &plane, self.polarity()))
+    }
+
+    /// The plane of a symbol of this size: the fourth corner is looked for where the template agrees best.
+    pub(super) fn plane(&self, image: &GrayImage, size: usize, template: &Template) -> Option<(Plane, f32)> {
         let mut best: Option<(Plane, f32)> = None;
-        for step_down in -3..=3 {
-            for step_across in -3..=3 {
-                let (a, d) = (step_across as f32 * 0.8 * per_module, step_down as f32 * 0.8 * per_module);
-                let fourth = Point::new(
-                    self.corner.x + (1.0 + a) * across.0 + (1.0 + d) * down.0,
-                    self.corner.y + (1.0 + a) * across.1 + (1.0 + d) * down.1,
-                );
-                let pairs = [
-                    ([near, near], self.corner),
-                    ([far, near], self.right),
-                    ([near, far], self.below),
-                    ([far, far], fourth),
-                ];
-                let Some(plane) = Plane::through(pairs) else { continue };
-                let score = template.glance(image, &plane, polarity);
+        for step_down in -3i8..=3 {
+            for step_across in -3i8..=3 {
+                let beside = (f32::from(step_across) * 0.8, f32::from(step_down) * 0.8);
+                let Some(plane) = self.through(size, beside) else { continue };
+                let score = template.glance(image, &plane, self.polarity());
                 if best.is_none_or(|(_, known)| score > known) {
                     best = Some((plane, score));
                 }

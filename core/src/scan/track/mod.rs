@@ -61,6 +61,7 @@ pub(super) struct Tracked {
 
 /// Largest symbol that is tracked, in modules on a side (version 15): larger ones are read from single frames.
 const MOST_MODULES: usize = 77;
+const MOST_VERSION: usize = 15;
 /// Least agreement with what is known of every symbol for a lock to begin, and for a frame to count.
 const LEAST_TO_BEGIN: f32 = 0.42;
 const LEAST_TO_COUNT: f32 = 0.30;
@@ -68,8 +69,11 @@ const LEAST_TO_COUNT: f32 = 0.30;
 const MOST_MISSES: u32 = 15;
 /// Frames that may be added up without a result before the lock is doubted.
 const MOST_FRUITLESS: u32 = 90;
-/// Rounds of fitting per frame.
+/// Rounds of fitting per frame, and for a symbol that was read and hardly moved.
 const ROUNDS: usize = 4;
+const ROUNDS_IF_STEADY: usize = 2;
+/// Guesses whose fourth corner is looked for in one frame.
+const MOST_LOOKED_INTO: usize = 2;
 
 #[derive(Debug)]
 struct Track {
@@ -81,6 +85,8 @@ struct Track {
     misses: u32,
     fruitless: u32,
     agreement: f32,
+    /// What a glance at the right place gave lately.
+    glance: f32,
     /// What the modules were when they were decoded last, and what they said.
     read: Option<(Vec<u8>, Decoded)>,
 }
@@ -92,8 +98,8 @@ pub(super) struct Tracker {
     frame: u64,
     guesses: Vec<locate::Guess>,
     shape: Option<OfferShape>,
-    fixed: Template,
-    fixed_size: usize,
+    /// What every symbol of a size shows, by its version less one; made when first asked for.
+    fixed: Vec<Template>,
     expected: Template,
     samples: Samples,
     kinds: Kinds,
@@ -114,8 +120,7 @@ impl Default for Tracker {
             frame: 0,
             guesses: Vec::with_capacity(128),
             shape: None,
-            fixed: Template::default(),
-            fixed_size: 0,
+            fixed: std::iter::repeat_with(Template::default).take(MOST_VERSION).collect(),
             expected: Template::default(),
             samples: Samples::default(),
             kinds: Kinds::default(),
@@ -153,7 +158,7 @@ impl Tracker {
     pub(super) fn follow(&mut self, image: &GrayImage) -> Option<Tracked> {
         self.frame = self.frame.saturating_add(1);
         let mut track = self.track.take()?;
-        let held = self.find_again(&mut track, image);
+        let held = self.find_again(&mut track, image).is_some();
         if held {
             track.misses = 0;
         } else {
@@ -171,41 +176,40 @@ impl Tracker {
         result
     }
 
-    /// Predicts, looks around if need be, fits. `false` if the symbol is not there.
-    fn find_again(&mut self, track: &mut Track, image: &GrayImage) -> bool {
+    /// Predicts, looks around if need be, fits. `None` if the symbol is not there.
+    fn find_again(&mut self, track: &mut Track, image: &GrayImage) -> Option<()> {
         let (dx, dy) = track.velocity;
         let predicted = track.plane.moved(dx, dy);
         let module = side(&predicted) / track.size as f32;
         let mut start = predicted;
-        let mut best = self.fixed.glance(image, &predicted, track.polarity);
-        if best < 0.75 * track.agreement {
+        let fixed = known_of(&mut self.fixed, track.size)?;
+        let mut best = fixed.glance(image, &predicted, track.polarity);
+        if best < 0.7 * track.glance {
             // Not where it should be: the neighbourhood, in steps of a module.
             for step_y in -5i8..=5 {
                 for step_x in -5i8..=5 {
                     let candidate = predicted.moved(f32::from(step_x) * module, f32::from(step_y) * module);
-                    let score = self.fixed.glance(image, &candidate, track.polarity);
+                    let score = fixed.glance(image, &candidate, track.polarity);
                     if score > best + 0.02 {
                         (best, start) = (score, candidate);
                     }
                 }
             }
         }
-        let template = if track.read.is_some() { &self.expected } else { &self.fixed };
-        let (plane, score) = template.fit(&mut self.samples, image, start, track.polarity, ROUNDS);
-        if score < LEAST_TO_COUNT || !plane.is_plausible(track.size) {
+        let rounds = if track.read.is_some() && track.agreement > 0.6 { ROUNDS_IF_STEADY } else { ROUNDS };
+        let shown = if track.read.is_some() { &self.expected } else { fixed };
+        let (mut plane, mut score) = shown.fit(&mut self.samples, image, start, track.polarity, rounds);
+        let is_there = |plane: &Plane, score: f32| score >= LEAST_TO_COUNT && plane.is_plausible(track.size);
+        if track.read.is_some() && !is_there(&plane, score) {
             // Another code may have taken its place: what all codes share must then fit.
-            if track.read.is_none() {
-                return false;
-            }
-            let (plane, score) = self.fixed.fit(&mut self.samples, image, start, track.polarity, ROUNDS);
-            if score < LEAST_TO_COUNT || !plane.is_plausible(track.size) {
-                return false;
-            }
-            track.settle(plane, score);
-            return true;
+            (plane, score) = fixed.fit(&mut self.samples, image, start, track.polarity, ROUNDS);
         }
+        if !is_there(&plane, score) {
+            return None;
+        }
+        track.glance = 0.5 * (track.glance + best.max(0.0));
         track.settle(plane, score);
-        true
+        Some(())
     }
 
     /// Reads the modules at the fitted plane, adds them to what they resemble and tries to decode.
@@ -296,6 +300,15 @@ impl Tracker {
                     break;
                 }
                 if let Some(mask) = shape.repair(soft, mirrored, &mut self.bits) {
+                    if let Some((bits, known)) = &track.read
+                        && !mirrored
+                        && !known.mirrored
+                        && *bits == self.bits
+                    {
+                        // The very same code again: what it says is known.
+                        track.fruitless = 0;
+                        return Some(known.clone());
+                    }
                     let bytes = decode::decode(&self.bits, size).unwrap_or_else(|decode::Panicked| {
                         self.panics = self.panics.saturating_add(1);
                         None
@@ -363,7 +376,9 @@ impl Tracker {
         let [a, b, c, d] = if mirrored { [a, d, c, b] } else { [a, b, c, d] };
         let square = [([-1.0, -1.0], a), ([1.0, -1.0], b), ([1.0, 1.0], c), ([-1.0, 1.0], d)];
         if let Some(plane) = Plane::through(square) {
-            self.begin(image, plane, modules, inverted);
+            let polarity = if inverted { -1.0 } else { 1.0 };
+            let glance = known_of(&mut self.fixed, modules).map_or(0.0, |fixed| fixed.glance(image, &plane, polarity));
+            self.begin(image, plane, modules, inverted, glance);
         }
     }
 
@@ -374,45 +389,47 @@ impl Tracker {
         }
         let mut guesses = std::mem::take(&mut self.guesses);
         locate::guesses(squares, &mut guesses);
-        let mut best: Option<(Plane, f32, usize, bool)> = None;
+        // All of them as they are, then the best with the fourth corner looked for. Our own code is what a person scans for:
+        // another size must look clearly better.
+        let lead = |size: usize| if size == offer::SIZE { 0.0 } else { 0.05 };
+        let mut promising = [(f32::MIN, None); MOST_LOOKED_INTO];
         for guess in &guesses {
             for size in guess.sizes() {
-                self.prepare(size);
-                let Some((plane, score)) = guess.plane(image, size, &self.fixed) else { continue };
-                // Our own code is what a person scans for: another size must look clearly better.
-                let lead = if size == offer::SIZE { 0.0 } else { 0.05 };
-                if score - lead > best.as_ref().map_or(0.3, |(_, score, _, _)| *score) {
-                    best = Some((plane, score - lead, size, guess.inverted));
+                let Some(fixed) = known_of(&mut self.fixed, size) else { continue };
+                let score = guess.score(image, size, fixed) - lead(size);
+                if let Some(worst) = promising.last_mut()
+                    && score > worst.0
+                {
+                    *worst = (score, Some((*guess, size)));
+                    promising.sort_by(|a, b| b.0.total_cmp(&a.0));
                 }
             }
         }
+        let mut best: Option<(Plane, f32, usize, bool)> = None;
+        for (guess, size) in promising.into_iter().filter_map(|(_, promising)| promising) {
+            let Some(fixed) = known_of(&mut self.fixed, size) else { continue };
+            let Some((plane, score)) = guess.plane(image, size, fixed) else { continue };
+            if score - lead(size) > best.as_ref().map_or(0.3, |(_, score, _, _)| *score) {
+                best = Some((plane, score - lead(size), size, guess.inverted));
+            }
+        }
         self.guesses = guesses;
-        if let Some((plane, _, size, inverted)) = best {
-            self.begin(image, plane, size, inverted);
-        } else if let Some(track) = &self.track {
-            self.prepare(track.size);
+        if let Some((plane, score, size, inverted)) = best {
+            self.begin(image, plane, size, inverted, score);
         }
     }
 
-    fn prepare(&mut self, size: usize) {
-        if self.fixed_size != size {
-            self.fixed_size = size;
-            self.fixed.set_fixed(size);
-        }
-    }
-
-    fn begin(&mut self, image: &GrayImage, plane: Plane, size: usize, inverted: bool) {
-        self.prepare(size);
+    fn begin(&mut self, image: &GrayImage, plane: Plane, size: usize, inverted: bool, glance: f32) {
+        let Some(fixed) = known_of(&mut self.fixed, size) else { return };
         if self.samples.size != size {
             self.samples.prepare(size);
         }
         let polarity = if inverted { -1.0 } else { 1.0 };
-        let (plane, score) = self.fixed.fit(&mut self.samples, image, plane, polarity, 2 * ROUNDS);
+        let (plane, score) = fixed.fit(&mut self.samples, image, plane, polarity, 2 * ROUNDS);
         if score < LEAST_TO_BEGIN || !plane.is_plausible(size) {
             // The old one, if any, keeps its buffers.
             if let Some(track) = &self.track {
                 let size = track.size;
-                self.prepare(size);
                 if self.samples.size != size {
                     self.samples.prepare(size);
                 }
@@ -426,7 +443,8 @@ impl Tracker {
             self.sums.iter_mut().for_each(Fusion::clear);
         }
         let (velocity, read) = keeps.map_or(((0.0, 0.0), None), |old| ((0.0, 0.0), old.read));
-        self.track = Some(Track { size, plane, polarity, velocity, misses: 0, fruitless: 0, agreement: score, read });
+        self.track =
+            Some(Track { size, plane, polarity, velocity, misses: 0, fruitless: 0, agreement: score, glance, read });
     }
 }
 
@@ -455,6 +473,15 @@ impl Track {
         let corners = if decoded.mirrored { [a, d, c, b] } else { [a, b, c, d] };
         Tracked { decoded, corners, modules: self.size, inverted: self.polarity < 0.0 }
     }
+}
+
+/// What every symbol of this size shows; `None` for sizes that are not held.
+fn known_of(fixed: &mut [Template], size: usize) -> Option<&Template> {
+    let template = fixed.get_mut(fixed::version(size)?.checked_sub(1)?)?;
+    if template.is_empty() {
+        template.set_fixed(size);
+    }
+    Some(template)
 }
 
 /// The mean side of the symbol in pixels.

@@ -83,6 +83,11 @@ impl Template {
         self.normal = normal.map(|row| row.map(f64::from));
     }
 
+    /// Whether nothing was set yet.
+    pub(super) fn is_empty(&self) -> bool {
+        self.nodes.is_empty()
+    }
+
     /// Expects what every symbol of this size shows.
     pub(super) fn set_fixed(&mut self, size: usize) {
         self.set(size, |x, y| match fixed::fixed(size, x, y) {
