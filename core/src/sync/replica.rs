@@ -463,9 +463,18 @@ impl Replica {
     /// # Errors
     /// [`SyncError`].
     pub fn has_left(&self, store: &Store) -> Result<bool, SyncError> {
-        let last = store.last_change()?;
-        let scanned = peer::peers(store)?.iter().all(|(_, state)| state.scanned >= last || state.is_full());
-        Ok(scanned && unconfirmed(store)?.is_empty())
+        let (last, peers) = (store.last_change()?, peer::peers(store)?);
+        // A device that was linked a moment ago is met on the next connection.
+        let is_met = |device: &DeviceId| peers.iter().any(|(met, _)| met == device);
+        let all_met = match self.role {
+            SyncRole::Linked => !peers.is_empty(),
+            SyncRole::Primary(_) => store.account()?.is_none_or(|account| {
+                let mut entries = account.list().list().entries.as_slice().iter();
+                entries.all(|entry| entry.device == self.own || is_met(&entry.device))
+            }),
+        };
+        let scanned = peers.iter().all(|(_, state)| state.scanned >= last || state.is_full());
+        Ok(all_met && scanned && unconfirmed(store)?.is_empty())
     }
 
     /// Seals a signal for every device that this one exchanges with.

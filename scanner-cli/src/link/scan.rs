@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
-use pairlight_core::net::{Pairing, Primary};
+use pairlight_core::net::{NetError, Pairing, Primary};
 use pairlight_core::pairing::{PrimaryEvent, ReviewModel};
 use pairlight_core::trust::{ManagedVerdict, Policy, ScanSource};
 use pairlight_wire::id::DeviceId;
@@ -249,7 +249,14 @@ impl Person<'_> {
                             self.voice.warn(format_args!("take {} s more to think about it, then answer again", wait.as_secs() + 1));
                         } else {
                             asked = None;
-                            self.approve(pairing, question).await?;
+                            match self.approve(pairing, question).await {
+                                // The clock was set back meanwhile: the core counts the time anew.
+                                Err(NetError::TooEarly(_)) => {
+                                    asked = Some(question);
+                                    self.voice.warn("this came too early; answer again in some seconds");
+                                }
+                                done => done?,
+                            }
                         }
                     }
                     // Anything but yes, and the end of the input, is no.
@@ -284,12 +291,11 @@ impl Person<'_> {
         Ok(Some(question))
     }
 
-    async fn approve(&self, pairing: &Pairing, question: Asked) -> Result<(), Failure> {
+    async fn approve(&self, pairing: &Pairing, question: Asked) -> Result<(), NetError> {
         match question {
-            Asked::Approve => pairing.approve().await?,
-            Asked::ApproveAgain => pairing.approve_again().await?,
+            Asked::Approve => pairing.approve().await,
+            Asked::ApproveAgain => pairing.approve_again().await,
         }
-        Ok(())
     }
 
     fn review(&self, model: &ReviewModel) {
