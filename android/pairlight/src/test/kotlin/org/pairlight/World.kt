@@ -66,7 +66,7 @@ class Program(vararg line: String) : AutoCloseable {
 /** A relay of its own process, and a folder that goes with it. */
 class World : AutoCloseable {
     private val folder: Path = Files.createTempDirectory("pairlight-jvm")
-    private val relay = Program("pairlight", "relay", "--listen", "127.0.0.1:0", "--data-dir", path("relay"))
+    private val relay = Program("pairlight", "relay", "--listen", "127.0.0.1:0", "--limits", "generous", "--data-dir", path("relay"))
 
     val address: RelayAddress = relay.hear("attestation key").split(Regex("\\s+")).let { words ->
         RelayAddress(url = words[words.indexOf("relay") + 1], key = words[words.indexOf("key") + 1])
