@@ -20,10 +20,11 @@ class LifeTest {
             scanner.offer(plane, 32, 32, 32)
             assertEquals(0, scanner.reports.first().codes.size)
         }
+        val idle = settledTasks()
         repeat(1_000) { round() }
         val before = resident()
         repeat(10_000) { round() }
-        while (Pairlight.activity().tasks > 0) Thread.onSpinWait()
+        while (Pairlight.activity().tasks > idle) Thread.onSpinWait()
         val grown = resident() - before
         println("10,000 scanners: resident memory grew by $grown KiB, threads of the library ${libraryThreads()}")
         // One scanner that stayed would keep its buffers, its slot and its reader: more than 16 KiB each.
@@ -34,7 +35,7 @@ class LifeTest {
     fun `a thousand links begin and are cancelled and leave nothing`() = runBlocking(Dispatchers.Default) {
         World().use { world ->
             val tablet = LinkedAccount.open(world.path("tablet.db"), SoftKey(), world.address)
-            val idle = Pairlight.activity().tasks
+            val idle = settledTasks()
             suspend fun round() = coroutineScope {
                 val show = tablet.link("Tablet", "Android", "test", this)
                 show.close()

@@ -157,14 +157,15 @@ class LinkTest {
             // No relay is there: it tries again for as long as it lives.
             val nowhere = RelayAddress("http://127.0.0.1:9", world.address.key)
             val tablet = LinkedAccount.open(world.path("tablet.db"), SoftKey(), nowhere)
-            val idle = Pairlight.activity().tasks
+            val idle = settledTasks()
             val worst = (1..20).maxOf {
                 val screen = CoroutineScope(Dispatchers.Default)
                 val show = tablet.link("Tablet", "Android", "test", screen)
                 show.state.first { it is ShowState.Reconnecting }
-                assertTrue(Pairlight.activity().tasks > idle, "nothing is under way")
+                val underWay = Pairlight.activity().tasks
                 val began = System.nanoTime()
                 screen.coroutineContext.job.cancelAndJoin()
+                assertTrue(underWay > idle, "nothing was under way")
                 while (Pairlight.activity().tasks > idle) Thread.onSpinWait()
                 assertEquals(ShowState.Failed(EndedReason.CANCELLED), show.state.value)
                 (System.nanoTime() - began) / 1_000

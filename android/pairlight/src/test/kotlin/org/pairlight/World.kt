@@ -63,6 +63,20 @@ class Program(vararg line: String) : AutoCloseable {
     }
 }
 
+/** The tasks of the library once what earlier tests closed has ended: the number holds still for a while. */
+fun settledTasks(): Int {
+    var (tasks, since) = Pairlight.activity().tasks to System.nanoTime()
+    while (System.nanoTime() - since < 300_000_000) {
+        Thread.sleep(5)
+        val now = Pairlight.activity().tasks
+        if (now != tasks) {
+            tasks = now
+            since = System.nanoTime()
+        }
+    }
+    return tasks
+}
+
 /** A relay of its own process, and a folder that goes with it. */
 class World : AutoCloseable {
     private val folder: Path = Files.createTempDirectory("pairlight-jvm")
