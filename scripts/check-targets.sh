@@ -14,7 +14,9 @@ targets=("$@")
 [ "${#targets[@]}" -gt 0 ] ||
     targets=(aarch64-linux-android aarch64-apple-ios)
 
-folder=$(realpath -m "${CARGO_TARGET_DIR:-target}")/targets
+folder=${CARGO_TARGET_DIR:-target}
+case $folder in /*) ;; *) folder=$PWD/$folder ;; esac
+folder=$folder/targets
 mkdir -p "$folder/no-c"
 # Answers as a C compiler and as an archiver that did their work.
 cat > "$folder/no-c/cc" << 'STANDIN'
@@ -48,6 +50,10 @@ debian() {
     [ -x /usr/bin/cargo ] && [ -x /usr/bin/rustc ] && [ -d "$(/usr/bin/rustc --print sysroot)/lib/rustlib/src/rust/library" ]
 }
 
+has_target() {
+    rustup target list --installed 2> /dev/null | grep -qx "$1"
+}
+
 check() {
     local target=$1 name
     name=${target//-/_}
@@ -55,7 +61,7 @@ check() {
     # Nobody is asked where Apple's headers are: nothing reads them.
     case $target in *-apple-*) export SDKROOT=$folder/no-c ;; *) unset SDKROOT ;; esac
     # shellcheck disable=SC2046
-    if rustup target list --installed 2> /dev/null | grep -qx "$target"; then
+    if has_target "$target"; then
         cargo check --locked --lib --target "$target" $(what "$target")
     else
         env PATH=/usr/bin:/bin RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 /usr/bin/cargo check --locked --lib \
@@ -64,7 +70,7 @@ check() {
 }
 
 for target in "${targets[@]}"; do
-    if ! rustup target list --installed 2> /dev/null | grep -qx "$target" && ! debian; then
+    if ! has_target "$target" && ! debian; then
         echo "skipped: type checks for $target: neither rustup's target nor Debian's rustc-web, cargo-web and rust-web-src is installed"
         exit 3
     fi

@@ -28,17 +28,17 @@ if [ "${#missing[@]}" -gt 0 ]; then
     exit 1
 fi
 
-out=$(realpath -m "${CARGO_TARGET_DIR:-target}")/android
+# Where android/pairlight/build.gradle.kts looks, whatever CARGO_TARGET_DIR says.
+out=$PWD/target/android
 rm -rf "$out/jniLibs"
 cargo ndk --platform 26 "${abis[@]/#/--target=}" --output-dir "$out/jniLibs" \
     build --locked --profile release -p pairlight-bindings --lib
-# Symbols are kept apart, for crash reports; what ships is stripped.
 scripts/check-elf.sh "$out"/jniLibs/*/*.so
 
+rm -rf "$out/kotlin"
 mkdir -p "$out/kotlin"
 cargo run --locked -p pairlight-bindings --example uniffi-bindgen -- generate --config bindings/uniffi.toml --no-format --language kotlin \
     --out-dir "$out/kotlin" "$out/jniLibs/arm64-v8a/libpairlight_bindings.so"
-rm -f "$out/kotlin/R.kt"
 
 cd android
 gradle=gradle

@@ -2,7 +2,7 @@
 # Usage: scripts/make-ios.sh
 #
 # For a Mac with Xcode: builds the Rust library for devices and simulators as dynamic frameworks (so that another Rust
-# library in the same app does not clash with ours), puts them into target/ios/PairlightBridge.xcframework with the privacy
+# library in the same app does not clash with ours), puts them into target/ios/PairlightBridgeFFI.xcframework with the privacy
 # manifest inside, and prints the checksum that Package.swift of a release needs. Says all that is missing before it begins.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -21,8 +21,10 @@ if [ "${#missing[@]}" -gt 0 ]; then
     exit 1
 fi
 
-target=$(realpath -m "${CARGO_TARGET_DIR:-target}" 2> /dev/null || echo "$PWD/target")
-out=$target/ios
+target=${CARGO_TARGET_DIR:-target}
+case $target in /*) ;; *) target=$PWD/$target ;; esac
+# Where ios/Package.swift looks, whatever CARGO_TARGET_DIR says.
+out=$PWD/target/ios
 name=PairlightBridge
 rm -rf "$out"
 mkdir -p "$out/generated"

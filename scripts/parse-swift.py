@@ -77,7 +77,7 @@ def main():
         plain = b"\n".join(b"" if line.lstrip().startswith((b"#if", b"#else", b"#elseif", b"#endif")) else line
                            for line in source.split(b"\n"))
         tree = parser.parse(plain)
-        name = path.relative_to(ROOT)
+        name = (path.relative_to(ROOT) if path.is_relative_to(ROOT) else path)
         for node in faults(tree.root_node):
             row, column = node.start_point
             print(f"{name}:{row + 1}:{column + 1}: this is no Swift: {node.text[:60].decode(errors='replace')!r}")

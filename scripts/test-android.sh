@@ -14,13 +14,16 @@ skip() {
 command -v java > /dev/null || skip 'there is no java'
 command -v mvn > /dev/null || skip 'there is no mvn'
 
-target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
+target=${CARGO_TARGET_DIR:-target}
+case $target in /*) ;; *) target=$PWD/$target ;; esac
 out=$target/android
 # The programs, the library and its Kotlin, as `cargo test --workspace` makes them: after it this is a matter of seconds.
 cargo test --locked --workspace --no-run --quiet
-cargo test --locked --workspace --quiet --test generate > /dev/null
+cargo test --locked --workspace --quiet --test generate > "$target/generate.log" || { cat "$target/generate.log"; exit 1; }
 
-mkdir -p "$out/fresh" "$out/kotlin"
+# Beside the folder that Gradle reads (scripts/make-android.sh), not in it.
+generated=$out/jvm-kotlin
+mkdir -p "$out/fresh" "$generated"
 cp "$target/tmp/bindings/kotlin/org/pairlight/bridge/pairlight_bindings.kt" "$out/fresh/"
 # In place of the class that aapt makes of the sample's texts.
 {
@@ -34,19 +37,22 @@ awk -v folder="$out/fresh" '/^```kotlin$/ { file = folder "/Guide" ++n ".kt"; pr
     /^```$/ { file = "" } file { print > file }' docs/guides/embed-android.md
 # A file that did not change keeps its age: Kotlin compiles what changed.
 for file in $(cd "$out/fresh" && ls); do
-    cmp -s "$out/fresh/$file" "$out/kotlin/$file" || cp "$out/fresh/$file" "$out/kotlin/$file"
+    cmp -s "$out/fresh/$file" "$generated/$file" || cp "$out/fresh/$file" "$generated/$file"
 done
 
 rm -rf "$out/jvm/surefire-reports"
 : > "$out/planted"
 export PAIRLIGHT_PANIC_IN=$out/planted
 run=(mvn --batch-mode --quiet --file android/pom.xml
-    "-Dpairlight.out=$out/jvm" "-Dpairlight.generated=$out/kotlin"
+    "-Dpairlight.out=$out/jvm" "-Dpairlight.generated=$generated"
     "-Dpairlight.programs=$target/debug" "-Dpairlight.root=$PWD" "-Djna.library.path=$target/debug/deps")
 # What cannot be fetched is no fault of the code.
-if ! "${run[@]}" dependency:go-offline > "$out/fetch.log" 2>&1; then
-    tail -5 "$out/fetch.log"
-    skip 'its packages could not be fetched from Maven Central'
+if [ ! "$out/fetched" -nt android/pom.xml ]; then
+    if ! "${run[@]}" dependency:go-offline > "$out/fetch.log" 2>&1; then
+        tail -5 "$out/fetch.log"
+        skip 'its packages could not be fetched from Maven Central'
+    fi
+    : > "$out/fetched"
 fi
 status=0
 RUST_BACKTRACE=0 "${run[@]}" verify "$@" || status=$?

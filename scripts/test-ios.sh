@@ -1,22 +1,22 @@
 #!/usr/bin/env bash
 # Usage: scripts/test-ios.sh
 #
-# The Swift package. Where a Swift toolchain is: builds it against the library that cargo made for this machine, and runs its
+# The Swift package. On Linux with a Swift toolchain: builds it against the library that cargo made for this machine, and runs its
 # tests. Elsewhere: parses every file with a Swift grammar (scripts/parse-swift.py says what that shows and what not).
 # Exit code 3: neither is possible, and the line "skipped: why" says what is missing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
-if command -v swift > /dev/null; then
-    cargo test --locked --workspace --quiet --test generate > /dev/null
+target=${CARGO_TARGET_DIR:-target}
+case $target in /*) ;; *) target=$PWD/$target ;; esac
+# On a Mac the package stands on the framework that `make ios` builds.
+if [ "$(uname -s)" = Linux ] && command -v swift > /dev/null; then
+    cargo test --locked --workspace --quiet --test generate > "$target/generate.log" || { cat "$target/generate.log"; exit 1; }
     generated=$target/tmp/bindings/swift
     cp "$generated/PairlightBridge.swift" ios/Sources/PairlightBridge/
-    if [ "$(uname -s)" = Linux ]; then
-        cp "$generated/PairlightBridgeFFI.h" ios/Sources/PairlightBridgeFFI/
-        sed 's/^}/    link "pairlight_bindings"\n}/' "$generated/PairlightBridgeFFI.modulemap" \
-            > ios/Sources/PairlightBridgeFFI/module.modulemap
-    fi
+    cp "$generated/PairlightBridgeFFI.h" ios/Sources/PairlightBridgeFFI/
+    sed 's/^}/    link "pairlight_bindings"\n}/' "$generated/PairlightBridgeFFI.modulemap" \
+        > ios/Sources/PairlightBridgeFFI/module.modulemap
     LD_LIBRARY_PATH=$target/debug/deps exec swift test --package-path ios -Xlinker "-L$target/debug/deps"
 fi
 
@@ -34,4 +34,4 @@ generated=()
 for file in "$target"/tmp/bindings/swift/*.swift; do
     [ ! -e "$file" ] || generated+=("$file")
 done
-exec "$python" scripts/parse-swift.py "${generated[@]}"
+exec "$python" scripts/parse-swift.py ${generated[@]+"${generated[@]}"}

@@ -99,9 +99,12 @@ impl From<StoreError> for PairlightError {
 
 impl From<SyncError> for PairlightError {
     fn from(error: SyncError) -> Self {
+        let what = error.to_string();
         match error {
             SyncError::Store(error) => error.into(),
-            other => Self::Misuse { what: other.to_string() },
+            SyncError::TooLarge { .. } | SyncError::Order(_) => Self::Misuse { what },
+            SyncError::Damaged => Self::Storage { what },
+            SyncError::Session(_) | SyncError::Protocol => Self::NotAuthentic,
         }
     }
 }

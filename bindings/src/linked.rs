@@ -1,7 +1,6 @@
 //! A device that is, or wants to be, linked.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use pairlight_core::net::{LinkedDevice, Linking};
 use pairlight_core::pairing::{CodeMatrix, DeviceDescription, LinkedEvent};
@@ -10,7 +9,7 @@ use pairlight_wire::offer::ClientKind;
 use crate::contain::contain_async;
 use crate::error::{EndedReason, PairlightError};
 use crate::host::{Clock, KeyWrap, RelayAddress, clock_or_system, open_store};
-use crate::runtime::{Owned, run};
+use crate::runtime::{Over, Owned, run};
 use crate::sync::Sync;
 
 /// A code to draw: dark on light, with four modules of margin.
@@ -99,12 +98,12 @@ pub struct LinkedAccount(Owned<LinkedDevice>);
 #[derive(Debug, uniffi::Object)]
 pub struct LinkingFlow {
     linking: Owned<Linking>,
-    is_over: AtomicBool,
+    over: Over,
 }
 
 impl LinkingFlow {
     fn new(linking: Linking) -> Self {
-        Self { linking: Owned::new(linking), is_over: AtomicBool::new(false) }
+        Self { linking: Owned::new(linking), over: Over::default() }
     }
 }
 
@@ -180,19 +179,12 @@ impl LinkingFlow {
     /// The next event; null after `Linked` or `Failed`.
     pub async fn next_event(&self) -> Result<Option<LinkingEvent>, PairlightError> {
         contain_async("LinkingFlow.next_event", async {
-            loop {
-                match self.linking.next_event().await.map(event) {
-                    Some(Some(event)) => {
-                        let is_last = matches!(event, LinkingEvent::Linked { .. } | LinkingEvent::Failed { .. });
-                        self.is_over.fetch_or(is_last, Ordering::Relaxed);
-                        return Ok(Some(event));
-                    }
-                    Some(None) => {}
-                    None if self.is_over.swap(true, Ordering::Relaxed) => return Ok(None),
-                    // The threads were ended, or something below is broken: the app must not wait for ever.
-                    None => return Err(PairlightError::Ended),
-                }
+            while let Some(raw) = self.linking.next_event().await {
+                let Some(event) = event(raw) else { continue };
+                self.over.told(matches!(event, LinkingEvent::Linked { .. } | LinkingEvent::Failed { .. }));
+                return Ok(Some(event));
             }
+            self.over.end()
         })
         .await
     }

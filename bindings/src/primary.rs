@@ -1,6 +1,5 @@
 //! The device that holds the account: links others.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use pairlight_core::net::{Pairing, Primary};
@@ -11,7 +10,7 @@ use pairlight_core::trust::{Finding, Grade, Policy, ScanSource};
 use crate::contain::contain_async;
 use crate::error::{EndedReason, PairlightError};
 use crate::host::{Approver, Clock, KeyWrap, RelayAddress, clock_or_system, open_store};
-use crate::runtime::{Owned, blocking, run};
+use crate::runtime::{Over, Owned, blocking, run};
 use crate::sync::Sync;
 
 /// Which evidence a link needs, and what it grants.
@@ -149,7 +148,7 @@ pub struct PairingFlow {
     approver: Option<Arc<dyn Approver>>,
     /// What the other device calls itself, once the review said so.
     named: Mutex<String>,
-    is_over: AtomicBool,
+    over: Over,
 }
 
 pub(crate) fn grade_number(grade: Option<Grade>) -> u8 {
@@ -221,7 +220,7 @@ impl PrimaryAccount {
 
 impl PairingFlow {
     fn new(pairing: Pairing, approver: Option<Arc<dyn Approver>>) -> Self {
-        Self { pairing: Owned::new(pairing), approver, named: Mutex::default(), is_over: AtomicBool::new(false) }
+        Self { pairing: Owned::new(pairing), approver, named: Mutex::default(), over: Over::default() }
     }
 
     /// Whether the person unlocked the device, if the app wants that to be asked.
@@ -238,23 +237,16 @@ impl PairingFlow {
     /// The next event; null after `Linked` or `Failed`.
     pub async fn next_event(&self) -> Result<Option<PairingEvent>, PairlightError> {
         contain_async("PairingFlow.next_event", async {
-            loop {
-                match self.pairing.next_event().await.map(event) {
-                    Some(Some(event)) => {
-                        if let PairingEvent::Review { approval } = &event {
-                            let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
-                            named.clone_from(&approval.device_name);
-                        }
-                        let is_last = matches!(event, PairingEvent::Linked { .. } | PairingEvent::Failed { .. });
-                        self.is_over.fetch_or(is_last, Ordering::Relaxed);
-                        return Ok(Some(event));
-                    }
-                    Some(None) => {}
-                    None if self.is_over.swap(true, Ordering::Relaxed) => return Ok(None),
-                    // The threads were ended, or something below is broken: the app must not wait for ever.
-                    None => return Err(PairlightError::Ended),
+            while let Some(raw) = self.pairing.next_event().await {
+                let Some(event) = event(raw) else { continue };
+                if let PairingEvent::Review { approval } = &event {
+                    let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
+                    named.clone_from(&approval.device_name);
                 }
+                self.over.told(matches!(event, PairingEvent::Linked { .. } | PairingEvent::Failed { .. }));
+                return Ok(Some(event));
             }
+            self.over.end()
         })
         .await
     }

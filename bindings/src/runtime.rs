@@ -1,7 +1,7 @@
 //! Threads of our own: uniffi's default is one thread for everybody, which a slow disk would stop.
 
 use std::ops::Deref;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::runtime::{Builder, Handle, Runtime};
@@ -69,6 +69,23 @@ where
         Ok(done) => done,
         Err(error) if error.is_panic() => Err(PairlightError::internal("a blocking call")),
         Err(_) => Err(PairlightError::Ended),
+    }
+}
+
+/// Whether a flow has told its last event.
+#[derive(Debug, Default)]
+pub(crate) struct Over(AtomicBool);
+
+impl Over {
+    /// An event was told.
+    pub(crate) fn told(&self, is_last: bool) {
+        self.0.fetch_or(is_last, Ordering::Relaxed);
+    }
+
+    /// What follows when no event comes any more: nothing after the last one, once; else the threads were ended, or something
+    /// below is broken, and the app must not wait for ever.
+    pub(crate) fn end<T>(&self) -> Result<Option<T>, PairlightError> {
+        if self.0.swap(true, Ordering::Relaxed) { Ok(None) } else { Err(PairlightError::Ended) }
     }
 }
 

@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use pairlight_core::Timestamp;
-use pairlight_core::net::{SyncUpdate, SyncUpdates, system_clock, system_rng};
+use pairlight_core::net::{SyncUpdate, SyncUpdates, system_rng, system_time};
 use pairlight_core::store::Cursor;
 use pairlight_core::sync::{HistoryPhase, HistoryProgress, HistoryStanding, messages};
 use pairlight_wire::envelope::EnvelopeKind;
-use pairlight_wire::id::parse_hex;
+use pairlight_wire::id::{parse_hex, to_hex};
 use rand_core::Rng;
 
 use crate::contain::contain_async;
@@ -166,10 +165,6 @@ fn id_bytes(id: &str) -> Result<Vec<u8>, PairlightError> {
     bytes.filter(|bytes| !bytes.is_empty()).ok_or_else(|| PairlightError::misuse("an id is hexadecimal digits"))
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 fn new_id() -> [u8; 16] {
     let mut id = [0; 16];
     system_rng().fill_bytes(&mut id);
@@ -178,13 +173,13 @@ fn new_id() -> [u8; 16] {
 
 fn message(entry: messages::Entry<messages::Message>) -> Message {
     Message {
-        id: hex(&entry.id),
-        conversation: hex(&entry.group),
+        id: to_hex(&entry.id),
+        conversation: to_hex(&entry.group),
         sender: entry.value.sender.as_str().to_owned(),
         text: entry.value.text.as_str().to_owned(),
         sent_ms: entry.at,
         edited_ms: entry.value.edited,
-        reply_to: entry.value.reply_to.as_ref().map(|id| hex(id)),
+        reply_to: entry.value.reply_to.as_ref().map(|id| to_hex(id)),
         place: PageMark { order: entry.cursor.order, change: entry.cursor.change },
     }
 }
@@ -220,8 +215,8 @@ fn event(updates: SyncUpdates) -> Option<SyncEvent> {
                 .into_iter()
                 .map(|record| ChangedRecord {
                     collection: record.collection,
-                    id: hex(&record.id),
-                    group: record.group.as_deref().map(hex),
+                    id: to_hex(&record.id),
+                    group: record.group.as_deref().map(to_hex),
                 })
                 .collect(),
         },
@@ -258,7 +253,7 @@ impl Sync {
             let talks = sync.conversations().await?.into_iter();
             Ok(talks
                 .map(|talk| Conversation {
-                    id: hex(&talk.id),
+                    id: to_hex(&talk.id),
                     title: talk.title,
                     latest: talk.latest.map(message),
                     read_up_to_ms: talk.read_up_to,
@@ -299,8 +294,8 @@ impl Sync {
         let sync = Arc::clone(&self.0);
         run("Sync.begin_conversation", async move {
             let id = new_id();
-            sync.write(vec![messages::put_conversation(&id, &title, now_ms())?]).await?;
-            Ok(hex(&id))
+            sync.write(vec![messages::put_conversation(&id, &title, system_time().unix_ms())?]).await?;
+            Ok(to_hex(&id))
         })
         .await
     }
@@ -316,8 +311,9 @@ impl Sync {
                 return Err(PairlightError::misuse("the text is longer than 32 KiB"));
             }
             let message = messages::Message::text(&sender, &text);
-            sync.write(vec![messages::put_message(&id_bytes(&conversation)?, &id, now_ms(), &message)?]).await?;
-            Ok(hex(&id))
+            sync.write(vec![messages::put_message(&id_bytes(&conversation)?, &id, system_time().unix_ms(), &message)?])
+                .await?;
+            Ok(to_hex(&id))
         })
         .await
     }
@@ -385,9 +381,4 @@ impl Sync {
         let sync = Arc::clone(&self.0);
         run("Sync.is_in_step", async move { Ok(sync.is_in_step().await?) }).await
     }
-}
-
-fn now_ms() -> u64 {
-    let now: Timestamp = system_clock()();
-    now.unix_ms()
 }

@@ -1,23 +1,16 @@
 //! A whole link through the binding objects, from a drawn code to messages both ways.
 
+mod common;
+
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
+use common::{SoftKey, start_relay};
 use pairlight_bindings::*;
-use pairlight_relay::{Limits, Relay, RelayConfig, RelayHandle};
 
-/// A key store in memory: turns each bit, so that what is stored is not the key itself.
-#[derive(Debug)]
-struct SoftKey;
-
-impl KeyWrap for SoftKey {
-    fn wrap(&self, key: Vec<u8>) -> Result<Vec<u8>, PairlightError> {
-        Ok(key.into_iter().map(|byte| !byte).collect())
-    }
-    fn unwrap_key(&self, wrapped: Vec<u8>) -> Result<Vec<u8>, PairlightError> {
-        self.wrap(wrapped)
-    }
-}
+/// Nothing here takes longer unless it is broken.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A person who unlocks the phone at the second request.
 #[derive(Debug, Default)]
@@ -92,14 +85,6 @@ impl Folder {
         let (key, relay, policy) = (Arc::new(SoftKey), relay.clone(), PolicyPreset::Development);
         PrimaryAccount::open(path, key, relay, policy, "Phone".into(), Some(person), clock).await.unwrap()
     }
-}
-
-async fn start_relay() -> (RelayHandle, RelayAddress) {
-    let config = RelayConfig { limits: Limits::generous(), ..RelayConfig::default() };
-    let relay = Relay::spawn(config).await.unwrap();
-    let key: String = relay.attestation_pk().iter().map(|byte| format!("{byte:02x}")).collect();
-    let address = RelayAddress { url: relay.url(), key };
-    (relay, address)
 }
 
 #[tokio::test]
@@ -208,11 +193,14 @@ async fn a_scanned_plane_becomes_a_linked_device_that_can_talk() {
 
 /// Takes events until one gives what is waited for.
 async fn until<T>(line: &Sync, mut wanted: impl FnMut(SyncEvent) -> Option<T>) -> T {
-    loop {
-        if let Some(found) = wanted(line.next_event().await.unwrap().expect("the line is open")) {
-            return found;
+    let wait = async {
+        loop {
+            if let Some(found) = wanted(line.next_event().await.unwrap().expect("the line is open")) {
+                return found;
+            }
         }
-    }
+    };
+    tokio::time::timeout(PATIENCE, wait).await.expect("it never came")
 }
 
 #[tokio::test]
@@ -228,13 +216,16 @@ async fn the_newest_frame_wins_and_what_was_announced_is_not_lost() {
     for _ in 0..200 {
         scanner.submit(&luma, info.clone()).unwrap();
     }
-    let counts = loop {
-        let counts = scanner.counts().unwrap();
-        if counts.scanned + counts.dropped == counts.submitted {
-            break counts;
+    let all = async {
+        loop {
+            let counts = scanner.counts().unwrap();
+            if counts.scanned + counts.dropped == counts.submitted {
+                return counts;
+            }
+            tokio::task::yield_now().await;
         }
-        tokio::task::yield_now().await;
     };
+    let counts = tokio::time::timeout(PATIENCE, all).await.expect("frames are left");
     assert_eq!(counts.submitted, 200);
     assert!(counts.scanned >= 1 && counts.dropped >= 1, "{counts:?}");
     // Nobody took a report meanwhile: one is left, and it still announces the code.

@@ -1,25 +1,15 @@
 //! A panic in any exported function becomes `Internal`, and the next call works. A program of its own: panics are planted
 //! through a file that its environment names. Also: which functions are exported, read from the sources.
 
+mod common;
+
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::OnceLock;
 
+use common::{SoftKey, start_relay};
 use pairlight_bindings::*;
-use pairlight_relay::{Limits, Relay, RelayConfig};
-
-#[derive(Debug)]
-struct SoftKey;
-
-impl KeyWrap for SoftKey {
-    fn wrap(&self, key: Vec<u8>) -> Result<Vec<u8>, PairlightError> {
-        Ok(key.into_iter().map(|byte| !byte).collect())
-    }
-    fn unwrap_key(&self, wrapped: Vec<u8>) -> Result<Vec<u8>, PairlightError> {
-        self.wrap(wrapped)
-    }
-}
 
 struct Silent;
 
@@ -129,10 +119,7 @@ fn a_panic_planted_in_each_exported_function_is_an_internal_error_and_the_proces
 }
 
 async fn each() {
-    let config = RelayConfig { limits: Limits::generous(), ..RelayConfig::default() };
-    let relay = Relay::spawn(config).await.unwrap();
-    let key: String = relay.attestation_pk().iter().map(|byte| format!("{byte:02x}")).collect();
-    let address = RelayAddress { url: relay.url(), key };
+    let (_relay, address) = start_relay().await;
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     let mut tried = Tried(Vec::new());

@@ -258,6 +258,7 @@ async fn sweep(state: Arc<State>) {
             mail_due = now.checked_add(MAIL_SWEEP_EVERY).unwrap_or(now);
             state.nonces.sweep(now);
             state.claims.sweep(now);
+            state.slots.sweep_wrong_codes(now);
             for attempts in [&state.opens, &state.publishes, &state.challenges] {
                 attempts.sweep(now);
             }

@@ -333,7 +333,6 @@ impl Slots {
     /// Ends and forgets what is due.
     pub(crate) fn sweep(&self, now: Instant) {
         let mut table = self.lock();
-        table.wrong_codes.sweep(now);
         let due: Vec<_> = table.slots.iter().filter(|(_, slot)| slot.deadline <= now).map(|(id, _)| *id).collect();
         for id in due {
             let Some(slot) = table.slots.get(&id) else { continue };
@@ -346,6 +345,11 @@ impl Slots {
                 Phase::Over { .. } => table.forget(&id),
             }
         }
+    }
+
+    /// Forgets wrong codes that no longer count.
+    pub(crate) fn sweep_wrong_codes(&self, now: Instant) {
+        self.lock().wrong_codes.sweep(now);
     }
 
     /// How far codes came since the start.

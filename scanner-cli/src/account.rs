@@ -51,7 +51,7 @@ pub(crate) fn run(args: &AccountArgs, voice: Voice) -> Result<Exit, Failure> {
         let (store, client) = args.profile.open(Role::Primary, voice).await?;
         if let AccountCommand::Recover { name } = &args.command {
             voice.note("type the 24 words, on one line or several, and an empty line at the end");
-            let words = RecoveryWords::parse(&typed_words().await).map_err(pairlight_core::net::NetError::from)?;
+            let words = RecoveryWords::parse(&typed_words().await)?;
             let (primary, fresh) = Primary::recover(store, client, Policy::BALANCED, name, &words).await?;
             voice.note(format_args!("recovered; the account has {} devices", primary.devices().await?.len()));
             return show(&fresh, voice);
@@ -95,7 +95,7 @@ fn show(words: &RecoveryWords, voice: Voice) -> Result<Exit, Failure> {
     voice.note(
         "write these words down: they are shown once, and whoever has them has the account. Older words are spent",
     );
-    let text = words.to_text().map_err(pairlight_core::net::NetError::from)?;
+    let text = words.to_text()?;
     writeln!(std::io::stdout(), "{}", text.as_str()).map_err(|error| Failure::from_stdout(&error))?;
     Ok(Exit::Done)
 }

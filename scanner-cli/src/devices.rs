@@ -151,7 +151,7 @@ fn list(devices: &[DeviceInfo], removed: &[RemovedDevice], json: bool) -> Result
                     "role": role(device.role),
                     "this": device.is_this,
                     "linked_ms": device.linked.unix_ms(),
-                    "grade": device.grade.map(|grade| format!("{grade:?}").to_lowercase()),
+                    "grade": device.grade.map(|grade| grade.text()),
                     "scope": device.scope,
                     "last_check_in_ms": device.last_check_in.map(Timestamp::unix_ms),
                     "lease_until_ms": device.lease_until.map(Timestamp::unix_ms),
@@ -174,7 +174,7 @@ fn list(devices: &[DeviceInfo], removed: &[RemovedDevice], json: bool) -> Result
             "ID", "ROLE", "GRADE", "STATE", "REPORTED", "LEASE TO", "NAME"
         ))?;
         for device in devices {
-            let grade = device.grade.map_or_else(|| "-".into(), |grade| format!("{grade:?}").to_lowercase());
+            let grade = device.grade.map_or("-", |grade| grade.text());
             let name = device.name.as_deref().map_or_else(|| "(unreadable)".into(), printable);
             let this = if device.is_this { " (this device)" } else { "" };
             let (state, because) = state(device);

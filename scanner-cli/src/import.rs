@@ -10,10 +10,9 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use jiff::tz::TimeZone;
-use pairlight_core::net::{NetError, SharedStore};
-use pairlight_core::sync::Replica;
+use pairlight_core::net::SharedStore;
 use pairlight_core::sync::messages::{self, MESSAGE, Message};
-use pairlight_wire::Wire;
+use pairlight_core::sync::{Change, Replica};
 use pairlight_wire::hash::sha256_16;
 use serde_json::json;
 
@@ -21,7 +20,7 @@ use self::chat::{Chat, Said};
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupt;
 use crate::link::block_on;
-use crate::messages::files::{message_of, put, take};
+use crate::messages::files::{describe, message_of, take};
 use crate::messages::{line, who, write_offline};
 use crate::profile::ProfileArgs;
 use crate::style::Voice;
@@ -211,9 +210,10 @@ async fn import(
         *count.skipped.entry(why).or_default() += skipped;
     }
     let began = chat.messages.first().map_or(0, |said| said.at);
-    let title = messages::put_conversation(&talk, &chat.title, began).map_err(NetError::from)?;
+    let title = messages::put_conversation(&talk, &chat.title, began)?;
     let mut changes = Vec::new();
-    if is_new(store, messages::CONVERSATION, &talk, None).await? {
+    // Whoever gave it another title meanwhile keeps that.
+    if !is_known(store, messages::CONVERSATION, talk).await? {
         changes.push(title);
     }
     count.conversations += 1;
@@ -229,10 +229,12 @@ async fn import(
             ids.insert(native.clone(), id);
         }
         let mut attachments = Vec::new();
+        // A file of a message that is here already was taken with it.
+        let is_known = is_known(store, MESSAGE, id).await?;
         for path in &said.files {
             if path.is_file() {
-                attachments.push(take(store, path).await?);
-                count.files += 1;
+                attachments.push(if is_known { describe(path)? } else { take(store, path).await? });
+                count.files += u64::from(!is_known);
             } else {
                 *count.skipped.entry("files that are not beside the export").or_default() += 1;
             }
@@ -245,15 +247,19 @@ async fn import(
                 reply_to: said.reply_to.as_ref().and_then(|native| ids.get(native).copied()),
                 ..message_of(&said.sender, part, files)?
             };
-            if is_new(store, MESSAGE, &id, Some(message.encode())).await? {
-                changes.push(put(&talk, &id, said.at, &message)?);
-                count.messages += 1;
-            } else {
+            let change = messages::put_message(&talk, &id, said.at, &message)?;
+            if stands(store, &change).await? {
                 count.known += 1;
+            } else {
+                changes.push(change);
+                count.messages += 1;
             }
         }
         for (who, sign) in &said.reactions {
-            changes.push(messages::put_reaction(&id, who, sign, said.at).map_err(NetError::from)?);
+            let change = messages::put_reaction(&id, who, sign, said.at)?;
+            if !stands(store, &change).await? {
+                changes.push(change);
+            }
         }
         if changes.len() >= BATCH {
             write_offline(store, replica, std::mem::take(&mut changes)).await?;
@@ -263,17 +269,16 @@ async fn import(
     write_offline(store, replica, changes).await
 }
 
-/// Whether a record is not here yet, or has another content.
-async fn is_new(
-    store: &SharedStore,
-    collection: &'static str,
-    id: &[u8; 16],
-    body: Option<Vec<u8>>,
-) -> Result<bool, Failure> {
-    let id = *id;
+/// Whether a record is here, whatever it says.
+async fn is_known(store: &SharedStore, collection: &'static str, id: [u8; 16]) -> Result<bool, Failure> {
     let known = store.run(move |store| store.record(collection, &id)).await?;
-    let known = known.and_then(|logged| logged.record.content);
-    Ok(known.is_none_or(|content| body.is_some_and(|body| content.body.as_slice() != body)))
+    Ok(known.is_some_and(|logged| logged.record.content.is_some()))
+}
+
+/// Whether writing would change nothing.
+async fn stands(store: &SharedStore, change: &Change) -> Result<bool, Failure> {
+    let change = change.clone();
+    Ok(store.run(move |store| Ok(change.stands(store))).await??)
 }
 
 /// A text in parts of at most `most` bytes, cut between characters; an empty text is one part.

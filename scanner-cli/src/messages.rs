@@ -1,17 +1,17 @@
 //! `pairlight messages`: the conversations of this profile, read and written as any device of the account does.
 
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
-use pairlight_core::Timestamp;
 use pairlight_core::net::{
-    ConnectionEvent, LinkedDevice, Primary, SharedStore, Sync, SyncUpdate, SyncUpdates, system_rng,
+    ConnectionEvent, LinkedDevice, Primary, SharedStore, Sync, SyncUpdate, SyncUpdates, system_rng, system_time,
 };
 use pairlight_core::store::Cursor;
 use pairlight_core::sync::messages::{self, ConversationInfo, Message};
 use pairlight_core::sync::{Change, HistoryProgress, HistoryStanding, Replica, SyncRole, Turn};
 use pairlight_core::trust::Policy;
+use pairlight_wire::id::to_hex;
 use rand_core::Rng;
 
 use crate::exit::{Exit, Failure};
@@ -162,12 +162,6 @@ enum MessagesCommand {
     Repair,
 }
 
-/// Milliseconds since 1970.
-pub(crate) fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-}
-
 pub(crate) fn new_id() -> [u8; 16] {
     let mut id = [0; 16];
     system_rng().fill_bytes(&mut id);
@@ -208,19 +202,13 @@ pub(crate) fn run(args: &MessagesArgs, voice: Voice) -> Result<Exit, Failure> {
                 let all = conversations(&store).await?;
                 let chosen = find(&all, conversation)?;
                 let (id, count) = (chosen.id.clone(), *count);
-                let page = store
-                    .run(move |store| Ok(messages::messages(store, &id, Cursor::NEWEST, count)))
-                    .await?
-                    .map_err(pairlight_core::net::NetError::from)?;
+                let page = store.run(move |store| Ok(messages::messages(store, &id, Cursor::NEWEST, count))).await??;
                 page.iter().rev().try_for_each(|message| print(message, &chosen.title, *format)).map(|()| Exit::Done)
             }
             MessagesCommand::Search { text, count, format } => {
                 let all = conversations(&store).await?;
                 let (text, count) = (text.clone(), *count);
-                let found = store
-                    .run(move |store| Ok(messages::search(store, &text, count)))
-                    .await?
-                    .map_err(pairlight_core::net::NetError::from)?;
+                let found = store.run(move |store| Ok(messages::search(store, &text, count))).await??;
                 for message in &found {
                     let title = all.iter().find(|talk| talk.id == message.group).map_or("", |talk| &talk.title);
                     print(message, title, *format)?;
@@ -229,7 +217,7 @@ pub(crate) fn run(args: &MessagesArgs, voice: Voice) -> Result<Exit, Failure> {
             }
             MessagesCommand::Seed { count } => {
                 let (_, replica) = who(&store).await?;
-                for changes in made_up(*count, now_ms()) {
+                for changes in made_up(*count, system_time().unix_ms()) {
                     write_offline(&store, replica, changes).await?;
                 }
                 voice.note(format_args!("wrote {count} messages"));
@@ -266,10 +254,7 @@ pub(crate) fn run(args: &MessagesArgs, voice: Voice) -> Result<Exit, Failure> {
                 let (_, replica) = who(&store).await?;
                 let lost = store.run(|store| store.repair_records()).await?;
                 if lost != 0 {
-                    store
-                        .run(move |store| Ok(replica.ask_again(store)))
-                        .await?
-                        .map_err(pairlight_core::net::NetError::from)?;
+                    store.run(move |store| Ok(replica.ask_again(store))).await??;
                     voice.note("the other devices are asked for them on the next connection");
                 }
                 voice.note(format_args!("{lost} damaged records were dropped"));
@@ -291,7 +276,7 @@ fn progress(
 
 async fn conversations(store: &SharedStore) -> Result<Vec<ConversationInfo>, Failure> {
     let all = store.run(|store| Ok(messages::conversations(store))).await?;
-    Ok(all.map_err(pairlight_core::net::NetError::from)?)
+    Ok(all?)
 }
 
 fn find<'a>(all: &'a [ConversationInfo], wanted: &str) -> Result<&'a ConversationInfo, Failure> {
@@ -304,7 +289,7 @@ fn find<'a>(all: &'a [ConversationInfo], wanted: &str) -> Result<&'a Conversatio
 fn named<'a>(all: &'a [ConversationInfo], wanted: &str) -> Option<&'a ConversationInfo> {
     let hex = wanted.to_ascii_lowercase();
     all.iter().find(|talk| talk.title.eq_ignore_ascii_case(wanted)).or_else(|| {
-        let mut found = all.iter().filter(|talk| crate::profile::hex(&talk.id).starts_with(&hex));
+        let mut found = all.iter().filter(|talk| to_hex(&talk.id).starts_with(&hex));
         found.next().filter(|_| found.next().is_none())
     })
 }
@@ -320,7 +305,7 @@ fn checked(text: &str) -> Result<&str, Failure> {
 
 /// A message to a conversation, which begins with it when there is none of that name.
 fn compose(all: &[ConversationInfo], conversation: &str, message: &Message) -> Result<Vec<Change>, Failure> {
-    let now = now_ms();
+    let now = system_time().unix_ms();
     let sync = |error: pairlight_core::sync::SyncError| Failure::from(pairlight_core::net::NetError::from(error));
     let mut changes = Vec::new();
     let talk = match named(all, conversation) {
@@ -338,13 +323,13 @@ fn compose(all: &[ConversationInfo], conversation: &str, message: &Message) -> R
 pub(crate) async fn write_offline(store: &SharedStore, replica: Replica, changes: Vec<Change>) -> Result<(), Failure> {
     let written = store.run(move |store| {
         let write = || {
-            let mut turn = Turn::begin(store, Timestamp::from_unix_ms(now_ms()), &mut system_rng())?;
+            let mut turn = Turn::begin(store, system_time(), &mut system_rng())?;
             replica.write(&mut turn, changes)?;
             turn.commit()
         };
         Ok(write())
     });
-    written.await?.map_err(pairlight_core::net::NetError::from)?;
+    written.await??;
     Ok(())
 }
 

@@ -7,6 +7,8 @@ use clap::Args;
 use pairlight_core::devices::AccountError;
 use pairlight_core::net::{NetError, RelayClient, RelayEndpoint, SharedStore, system_rng};
 use pairlight_core::store::{KeyFile, KeyWrap, KeyWrapError, Passphrase, PassphraseCost, Store, StoreError};
+use pairlight_core::sync::SyncError;
+use pairlight_wire::id::to_hex;
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
@@ -164,12 +166,12 @@ impl ProfileArgs {
             }
             None => {
                 let endpoint = RelayClient::discover(&url).await?;
-                let key = hex(&endpoint.attestation_pk());
+                let key = to_hex(&endpoint.attestation_pk());
                 voice.note(format_args!("first contact with {url}: trusting its key {key}"));
                 endpoint
             }
         };
-        let (url, key) = (endpoint.url().to_owned(), hex(&endpoint.attestation_pk()));
+        let (url, key) = (endpoint.url().to_owned(), to_hex(&endpoint.attestation_pk()));
         store
             .run(move |store| {
                 store.put_setting(SETTING_URL, url.as_bytes())?;
@@ -189,11 +191,6 @@ fn parse_key(text: &str) -> Result<[u8; 32], Failure> {
     pairlight_wire::id::parse_hex(text).ok_or_else(|| {
         Failure::new(Exit::Usage, "the relay's key is not 64 hexadecimal digits", "copy it from the relay's first line")
     })
-}
-
-/// Lower-case hexadecimal digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn passphrase() -> Result<Zeroizing<String>, Failure> {
@@ -271,6 +268,18 @@ impl From<NetError> for Failure {
         };
         let failure = Failure::new(exit, error.to_string(), remedy);
         if matches!(error, NetError::Unreachable(_)) { failure.offline() } else { failure }
+    }
+}
+
+impl From<SyncError> for Failure {
+    fn from(error: SyncError) -> Self {
+        NetError::from(error).into()
+    }
+}
+
+impl From<AccountError> for Failure {
+    fn from(error: AccountError) -> Self {
+        NetError::from(error).into()
     }
 }
 

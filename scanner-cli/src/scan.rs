@@ -10,9 +10,10 @@ mod preview;
 
 use std::io::{self, IsTerminal, Read, Write};
 use std::path::Path;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use pairlight_core::frame::{LumaBuffer, LumaFrame};
+use pairlight_core::net::system_time;
 use pairlight_core::payload::{Payload, Severity};
 use pairlight_core::scan::{Event, Hint, ScanEffort, ScanOptions, ScanOutcome, Scanner, Symbol};
 use pairlight_core::time::Timestamp;
@@ -165,10 +166,10 @@ impl<W: Write> Session<'_, W> {
         let started = Instant::now();
         let mut scanner = Scanner::new(options);
         let (outcome, steps) = if self.args.explain {
-            let (outcome, steps) = scanner.explain(&frame, wall_clock());
+            let (outcome, steps) = scanner.explain(&frame, system_time());
             (outcome, Some(steps))
         } else {
-            (scanner.scan(&frame, wall_clock()), None)
+            (scanner.scan(&frame, system_time()), None)
         };
         let took = started.elapsed();
         if let Some(steps) = steps {
@@ -445,15 +446,10 @@ fn cannot_keep(folder: &Path, error: &io::Error) -> Failure {
     )
 }
 
-fn wall_clock() -> Timestamp {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp::from_unix_ms(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX))
-}
-
 /// When the camera delivered a frame: it may have waited while an earlier one was looked at.
 fn taken_at(frame: &Frame) -> Timestamp {
     let age = u64::try_from(frame.arrived.elapsed().as_millis()).unwrap_or(u64::MAX);
-    Timestamp::from_unix_ms(wall_clock().unix_ms().saturating_sub(age))
+    Timestamp::from_unix_ms(system_time().unix_ms().saturating_sub(age))
 }
 
 /// The time of a frame as the recording's rate tells it, so that a replay gives the same result at any speed.

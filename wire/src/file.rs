@@ -8,6 +8,8 @@
 //! asker  --- FileHave ----> holder             all of it is here, and its hash is right
 //! ```
 
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
 use crate::codec::{List, choice, record};
 
 /// Bytes of a piece; the last one of a file may be shorter.
@@ -50,7 +52,7 @@ record! {
     }
 }
 record! {
-    /// Pieces that wait at the relay.
+    /// Pieces that wait at the relay. Holds the key of these pieces: zeroized on drop, redacted in `Debug`.
     #[derive(Clone, PartialEq, Eq)]
     pub struct FilePieces [3] {
         /// The file.
@@ -91,6 +93,14 @@ choice! {
         Missing(FileMissing) = 4,
         /// It arrived.
         Have(FileHave) = 5,
+    }
+}
+
+impl ZeroizeOnDrop for FilePieces {}
+
+impl Drop for FilePieces {
+    fn drop(&mut self) {
+        self.key.zeroize();
     }
 }
 

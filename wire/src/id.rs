@@ -21,7 +21,7 @@ macro_rules! identifier {
             /// Two lower-case hexadecimal digits a byte.
             #[must_use]
             pub fn to_hex(&self) -> String {
-                self.0.iter().map(|b| format!("{b:02x}")).collect()
+                to_hex(&self.0)
             }
 
             /// Parses that many hexadecimal digits of either case.
@@ -79,6 +79,12 @@ impl DeviceId {
     pub fn of(device_pk: &[u8; 32]) -> Self {
         Self(sha256_16(&[b"pairlight/v1/device\0", device_pk]))
     }
+}
+
+/// Lower-case hexadecimal digits.
+#[must_use]
+pub fn to_hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Parses exactly `2 * N` hexadecimal digits.

@@ -2,7 +2,7 @@
 //!
 //! A [`LumaFrame`] points into the caller's buffer and never copies it; sizes are checked once, in the constructor, and
 //! everything after that is only a view. Formats without a brightness plane of their own (RGB, RGBA, BGRA) go through a
-//! [`LumaBuffer`] that is kept between frames. [`Newest`] hands frames from the camera's thread to the scanner's.
+//! [`LumaBuffer`] that is kept between frames.
 //!
 //! Four coordinate systems meet here. *Buffer* pixels are what the camera delivers; the crop rectangle is given in
 //! them. *Upright* pixels are what a person sees after the rotation and, for a selfie camera, the mirror have been
@@ -20,7 +20,6 @@ mod buffer;
 mod error;
 mod geometry;
 mod luma;
-mod newest;
 #[cfg(test)]
 mod tests;
 
@@ -28,4 +27,3 @@ pub use buffer::{LumaBuffer, PackedFormat};
 pub use error::FrameError;
 pub use geometry::{Point, Rect, Rotation};
 pub use luma::{LumaFrame, MAX_PIXELS, MAX_SIDE};
-pub use newest::Newest;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use pairlight_wire::id::BlobId;
+use pairlight_wire::id::{BlobId, to_hex};
 use pairlight_wire::limits::BLOB_BYTES;
 use pairlight_wire::relay::{BlobToken, RefusalCode};
 use reqwest::header::HeaderMap;
@@ -43,8 +43,7 @@ pub struct Blobs {
 }
 
 fn bearer(token: &BlobToken) -> String {
-    let hex: String = token.token.as_slice().iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("Bearer {hex}")
+    format!("Bearer {}", to_hex(token.token.as_slice()))
 }
 
 /// Counts tries that move nothing and waits between them.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
-use pairlight_wire::id::{AccountId, DeviceId, SlotId};
+use pairlight_wire::id::{AccountId, DeviceId, SlotId, to_hex};
 use pairlight_wire::pairing::EndReason;
 use pairlight_wire::relay::*;
 use pairlight_wire::{Text, Wire};
@@ -214,8 +214,7 @@ impl RelayClient {
     async fn proof(&self, who: &Credentials<'_>) -> Result<String, NetError> {
         let challenge: Challenge = self.answer(self.http.post(self.url("/v1/challenge"))).await?;
         let auth = who.sign(challenge.nonce, &self.endpoint.host).encode();
-        let proof: String = auth.iter().map(|byte| format!("{byte:02x}")).collect();
-        Ok(format!("Pairlight {proof}"))
+        Ok(format!("Pairlight {}", to_hex(&auth)))
     }
 
     /// The newest list of the account that the words recover.
@@ -282,8 +281,7 @@ fn silent_refusal(status: u16) -> NetError {
 }
 
 fn bearer(token: &[u8; 16]) -> String {
-    let hex: String = token.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("Bearer {hex}")
+    format!("Bearer {}", to_hex(token))
 }
 
 pub(super) fn unreachable(error: &dyn std::error::Error) -> NetError {

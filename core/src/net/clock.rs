@@ -11,13 +11,17 @@ use crate::Timestamp;
 /// A source of wall-clock time; tests make it jump.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
+/// The time by the system's clock.
+#[must_use]
+pub fn system_time() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    Timestamp::from_unix_ms(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
 /// The system's clock.
 #[must_use]
 pub fn system_clock() -> Clock {
-    Arc::new(|| {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-        Timestamp::from_unix_ms(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
-    })
+    Arc::new(system_time)
 }
 
 /// The operating system's randomness; a machine that has none cannot go on.

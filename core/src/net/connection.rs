@@ -91,6 +91,7 @@ impl Connection {
             desk: ResetDesk::default(),
             reported: false,
             online_since: None,
+            looked_for_missing: None,
             socket_nonce: None,
             sync,
         };
@@ -182,6 +183,8 @@ pub(super) struct Driver {
     pub(super) reported: bool,
     /// Since when this socket has been open: what waited at the relay has come some time after.
     pub(super) online_since: Option<Timestamp>,
+    /// When it was last looked for devices that never came.
+    pub(super) looked_for_missing: Option<Timestamp>,
     /// Nonce of the socket before: never stored, so a copy of the profile does not have it.
     socket_nonce: Option<[u8; 32]>,
     /// Set on a device that keeps records in step.
@@ -257,7 +260,7 @@ impl Driver {
             return Over::Lost;
         }
         self.socket_nonce = Some(challenge.nonce);
-        self.online_since = None;
+        (self.online_since, self.looked_for_missing) = (None, None);
         let mut online = false;
         let mut confirm_at = None;
         loop {
@@ -272,8 +275,7 @@ impl Driver {
                 () = sealed(self.sync.as_deref()), if online => {}
                 () = until(&mut confirm_at) => {
                     confirm_at = match self.sync_confirm().await {
-                        Ok(true) => Some(Box::pin(tokio::time::sleep(CONFIRM_AFTER))),
-                        Ok(false) => None,
+                        Ok(after) => after.map(|after| Box::pin(tokio::time::sleep(after))),
                         Err(over) => return over,
                     };
                 }

@@ -37,7 +37,7 @@ mod upkeep;
 
 pub use blobs::{BlobStatus, Blobs};
 pub use client::{RelayClient, RelayEndpoint};
-pub use clock::{Clock, SystemRng, system_clock, system_rng};
+pub use clock::{Clock, SystemRng, system_clock, system_rng, system_time};
 pub use connection::Connection;
 pub use error::NetError;
 pub use event::ConnectionEvent;

@@ -1,6 +1,7 @@
 //! The synchronisation's turns on the connection's task.
 
 use std::pin::Pin;
+use std::time::Duration;
 
 use pairlight_wire::envelope::Envelope;
 use pairlight_wire::id::DeviceId;
@@ -50,11 +51,12 @@ pub(super) fn receive_records(
 
 impl Driver {
     /// Runs a part of the synchronisation on the store, if there is one on this connection.
-    async fn syncing<W>(&self, work: W) -> Result<bool, Over>
+    async fn syncing<T, W>(&self, work: W) -> Result<T, Over>
     where
-        W: FnOnce(&Syncing, &mut Store) -> Result<bool, SyncError> + Send + 'static,
+        T: Default + Send + 'static,
+        W: FnOnce(&Syncing, &mut Store) -> Result<T, SyncError> + Send + 'static,
     {
-        let Some(sync) = self.sync.clone() else { return Ok(false) };
+        let Some(sync) = self.sync.clone() else { return Ok(T::default()) };
         let done = self.store.run(move |store| Ok(work(&sync, store))).await;
         let done = done.and_then(|done| done.map_err(NetError::from));
         done.map_err(|error| Over::End(ConnectionEvent::Failed(error)))
@@ -62,24 +64,16 @@ impl Driver {
 
     pub(super) async fn sync_online(&self) -> Result<(), Over> {
         let listed = self.membership.listed();
-        self.syncing(move |sync, store| sync.go_online(store, &listed).map(|()| false)).await.map(drop)
+        self.syncing(move |sync, store| sync.go_online(store, &listed)).await
     }
 
     pub(super) async fn sync_follow(&self) -> Result<(), Over> {
         let listed = self.membership.listed();
-        self.syncing(move |sync, store| sync.follow(store, &listed).map(|()| false)).await.map(drop)
+        self.syncing(move |sync, store| sync.follow(store, &listed)).await
     }
 
-    /// Acknowledges what came; whether something still waits.
-    pub(super) async fn sync_confirm(&self) -> Result<bool, Over> {
-        let confirm = |sync: &Syncing, store: &mut Store| {
-            sync.forget_accepted(store)?;
-            if !sync.owes(store)? {
-                return Ok(false);
-            }
-            sync.pump(store, true)?;
-            sync.owes(store)
-        };
-        self.syncing(confirm).await
+    /// Acknowledges what came; when to look again, if something waits.
+    pub(super) async fn sync_confirm(&self) -> Result<Option<Duration>, Over> {
+        self.syncing(Syncing::confirm).await
     }
 }

@@ -9,7 +9,7 @@ use tokio::sync::{Mutex, broadcast};
 use tokio::task::JoinHandle;
 use zeroize::Zeroizing;
 
-use super::clock::{system_clock, system_rng};
+use super::clock::{system_rng, system_time};
 use super::connection::{Connection, ConnectionEvent};
 use super::error::NetError;
 use super::files;
@@ -104,6 +104,10 @@ impl Sync {
     /// # Errors
     /// [`NetError::Sync`] for a long one.
     pub async fn signal(&self, name: &str, life_ms: u64, body: &[u8]) -> Result<(), NetError> {
+        // Nobody would hear it, and each one sealed in vain leaves a gap in the ratchet.
+        if !self.shared.is_online() {
+            return Ok(());
+        }
         let (replica, name, body) = (self.shared.replica(), name.to_owned(), body.to_vec());
         self.turn(move |turn| replica.signal(turn, &name, life_ms, &body, &mut system_rng())).await
     }
@@ -166,7 +170,7 @@ impl Sync {
     pub async fn add_file(&self, content: impl Read + Send + 'static) -> Result<FileInfo, NetError> {
         let info = add_file(&self.store, content).await?;
         let replica = self.shared.replica();
-        self.turn(move |turn| replica.pursue_files(turn, true, &mut system_rng())).await?;
+        self.turn(move |turn| replica.tell_file(turn, &info.hash, &mut system_rng())).await?;
         Ok(info)
     }
 
@@ -279,7 +283,7 @@ impl Sync {
 /// # Errors
 /// As for [`Sync::add_file`].
 pub async fn add_file(store: &SharedStore, mut content: impl Read + Send + 'static) -> Result<FileInfo, NetError> {
-    let now = system_clock()().unix_ms();
+    let now = system_time().unix_ms();
     let mut writer = store.run(move |store| Ok(FileWriter::begin(store, now, &mut system_rng()))).await??;
     loop {
         let step = move |store: &mut Store| {

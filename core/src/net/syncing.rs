@@ -18,12 +18,14 @@ use super::error::NetError;
 use super::files::Files;
 use super::shared::SharedStore;
 use crate::store::Store;
-use crate::sync::{ChangedRecord, Listed, Post, Replica, SyncError, SyncEvent, SyncRole, Turn};
+use crate::sync::{ChangedRecord, Listed, Post, Replica, SyncError, SyncEvent, SyncRole, Turn, TurnDone};
 
 /// Updates that may wait for a slow reader; one that is slower hears [`SyncUpdate::Missed`].
 const UPDATES: usize = 1024;
 /// An acknowledgement waits this long for company.
 pub(super) const CONFIRM_AFTER: Duration = Duration::from_millis(200);
+/// How often it is looked for a session that is not stored yet.
+const SESSION_LOOK: Duration = Duration::from_secs(1);
 /// How often a history that waits is looked at.
 const HISTORY_LOOK: Duration = Duration::from_secs(30);
 /// Pause after a failed transfer of a chunk.
@@ -132,11 +134,16 @@ impl Syncing {
         store: &mut Store,
         work: impl FnOnce(&mut Turn<'_>) -> Result<T, SyncError>,
     ) -> Result<T, SyncError> {
-        let mut turn = Turn::begin(store, (self.clock)(), &mut system_rng())?;
-        turn.accepted(&std::mem::take(&mut *locked(&self.accepted)));
-        let outcome = work(&mut turn)?;
-        let done = turn.commit()?;
-        if self.online.load(Ordering::Acquire) && !done.posts.is_empty() {
+        let accepted = std::mem::take(&mut *locked(&self.accepted));
+        let run = || -> Result<(T, TurnDone), SyncError> {
+            let mut turn = Turn::begin(store, (self.clock)(), &mut system_rng())?;
+            turn.accepted(&accepted);
+            let outcome = work(&mut turn)?;
+            Ok((outcome, turn.commit()?))
+        };
+        // Nothing changed: what the relay has accepted is still to be noted.
+        let (outcome, done) = run().inspect_err(|_| locked(&self.accepted).extend(accepted.iter().copied()))?;
+        if self.is_online() && !done.posts.is_empty() {
             locked(&self.queue).extend(done.posts);
             self.wake.notify_one();
         }
@@ -146,19 +153,16 @@ impl Syncing {
         Ok(outcome)
     }
 
-    /// Sends what there is to send, in the same turn as `work`. Gives whether more is left.
-    fn turn_and_send(
-        &self,
-        store: &mut Store,
-        confirm: bool,
-        work: impl FnOnce(&mut Turn<'_>) -> Result<(), SyncError>,
-    ) -> Result<bool, SyncError> {
-        let online = self.online.load(Ordering::Acquire);
+    pub(super) fn is_online(&self) -> bool {
+        self.online.load(Ordering::Acquire)
+    }
+
+    /// Sends what there is to send. Gives whether more is left.
+    fn turn_and_send(&self, store: &mut Store, confirm: bool) -> Result<bool, SyncError> {
+        if !self.is_online() {
+            return Ok(false);
+        }
         self.turn(store, |turn| {
-            work(turn)?;
-            if !online {
-                return Ok(false);
-            }
             self.replica.pump_history(turn, &mut system_rng())?;
             self.replica.send(turn, confirm, &mut system_rng())
         })
@@ -166,7 +170,7 @@ impl Syncing {
 
     /// Writes here, and seals for the others at once when online: one sync of the disk.
     pub(super) fn write(&self, store: &mut Store, changes: Vec<crate::sync::Change>) -> Result<(), SyncError> {
-        if !self.online.load(Ordering::Acquire) {
+        if !self.is_online() {
             return self.turn(store, |turn| self.replica.write(turn, changes));
         }
         self.turn(store, |turn| self.replica.write_and_send(turn, changes, &mut system_rng()))?;
@@ -177,10 +181,11 @@ impl Syncing {
     /// Sends until nothing is left or the other side has to confirm first.
     pub(super) fn pump(&self, store: &mut Store, mut confirm: bool) -> Result<(), SyncError> {
         let named = confirm;
-        while self.turn_and_send(store, confirm, |_| Ok(()))? {
+        while self.turn_and_send(store, confirm)? {
             confirm = false;
         }
-        if named { self.replica.drop_passed(store) } else { Ok(()) }
+        // Only those that were named to the others.
+        if named && self.is_online() { self.replica.drop_passed(store) } else { Ok(()) }
     }
 
     /// A socket is logged in: what it has not confirmed goes again, then what is new.
@@ -206,14 +211,19 @@ impl Syncing {
         self.history.notify_one();
     }
 
-    /// Whether something waits for [`CONFIRM_AFTER`]: an acknowledgement, or a device whose session is not stored yet.
-    pub(super) fn owes(&self, store: &Store) -> Result<bool, SyncError> {
-        self.replica.owes(store)
-    }
-
-    /// Removes from the store what the relay has accepted meanwhile.
-    pub(super) fn forget_accepted(&self, store: &mut Store) -> Result<(), SyncError> {
-        if locked(&self.accepted).is_empty() { Ok(()) } else { self.turn(store, |_| Ok(())) }
+    /// Acknowledges what came, and notes what the relay has accepted. Gives when to look again, if something waits.
+    pub(super) fn confirm(&self, store: &mut Store) -> Result<Option<Duration>, SyncError> {
+        if self.replica.owes(store)? {
+            self.pump(store, true)?;
+        }
+        let lacks_session = self.replica.lacks_session(store)?;
+        if lacks_session {
+            self.pump(store, false)?;
+        }
+        if !locked(&self.accepted).is_empty() {
+            self.turn(store, |_| Ok(()))?;
+        }
+        Ok(if self.replica.owes(store)? { Some(CONFIRM_AFTER) } else { lacks_session.then_some(SESSION_LOOK) })
     }
 
     pub(super) fn go_offline(&self) {
@@ -250,7 +260,7 @@ impl Syncing {
                         self.history.notify_one();
                     }
                     Some(SyncEvent::FileOrdered(order)) => self.files.order(order),
-                    Some(SyncEvent::FileArrived { pieces, .. }) => self.files.arrive(pieces),
+                    Some(SyncEvent::FileArrived(pieces)) => self.files.arrive(pieces),
                     Some(SyncEvent::File(hash)) => self.tell(SyncUpdate::File(hash)),
                     None => {}
                 }
@@ -265,10 +275,13 @@ impl Syncing {
 
     /// The next envelope for the socket.
     pub(super) fn next_post(&self) -> Option<PostEnvelope> {
-        let post = locked(&self.queue).pop_front()?;
-        locked(&self.flight).insert(post.reference, post.to);
-        let envelope = Bytes::new(post.envelope).ok()?;
-        Some(PostEnvelope { to: post.to, reference: post.reference, envelope })
+        loop {
+            let post = locked(&self.queue).pop_front()?;
+            // One that is too long for the relay was not made here; it must not keep the others.
+            let Ok(envelope) = Bytes::new(post.envelope) else { continue };
+            locked(&self.flight).insert(post.reference, post.to);
+            return Some(PostEnvelope { to: post.to, reference: post.reference, envelope });
+        }
     }
 
     /// The relay has it, or will never take it. Whether it was one of ours.

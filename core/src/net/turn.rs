@@ -12,7 +12,7 @@ use pairlight_wire::{List, Wire};
 use super::clock::system_rng;
 use super::error::NetError;
 use crate::Timestamp;
-use crate::devices::{Action, Circumstances, LeaseTerms, ListFork, Observation, SessionCounts, Tenancy};
+use crate::devices::{Account, Action, Circumstances, LeaseTerms, ListFork, Observation, SessionCounts, Tenancy};
 use crate::session::Session;
 use crate::store::{Batch, Store, StoreError, Unreadable};
 use crate::trust::{Evidence, Policy};
@@ -78,11 +78,7 @@ pub(super) fn receive(
         | EnvelopeKind::Records
         | EnvelopeKind::File => Ok(Receipt::Nothing),
         EnvelopeKind::Application | EnvelopeKind::History | EnvelopeKind::Ephemeral => {
-            let may_send = match policy {
-                Some(_) => scope_of(store, &from)?.is_some_and(|scope| scope & SCOPE_SEND != 0),
-                None => true,
-            };
-            Ok(match may_send {
+            Ok(match may_send(store, &from)? {
                 true => Receipt::Message { kind: message.kind, body: message.body },
                 false => Receipt::Withheld,
             })
@@ -91,18 +87,15 @@ pub(super) fn receive(
 }
 
 /// The scope that a linked device has at this primary device now; `None` when it is not listed.
-pub(super) fn scope_of(store: &Store, device: &DeviceId) -> Result<Option<u64>, StoreError> {
-    let Some(account) = store.account()? else { return Ok(None) };
+fn scope_in(account: &Account, store: &Store, device: &DeviceId) -> Result<Option<u64>, StoreError> {
     let Some(entry) = account.list().entry(device) else { return Ok(None) };
     Ok(Some(if entry.role == Role::Primary { entry.scope } else { store.book(device)?.scope(entry.scope) }))
 }
 
 /// Whether another device may send now: a linked device to this primary one only in its scope.
 pub(super) fn may_send(store: &Store, from: &DeviceId) -> Result<bool, StoreError> {
-    if store.account()?.is_none() {
-        return Ok(true);
-    }
-    Ok(scope_of(store, from)?.is_some_and(|scope| scope & SCOPE_SEND != 0))
+    let Some(account) = store.account()? else { return Ok(true) };
+    Ok(scope_in(&account, store, from)?.is_some_and(|scope| scope & SCOPE_SEND != 0))
 }
 
 /// Whether this device may send an envelope of `kind` to `to` now; otherwise why not.
@@ -114,9 +107,9 @@ pub(super) fn check_scope(
     if !matches!(kind, EnvelopeKind::Application | EnvelopeKind::History | EnvelopeKind::Ephemeral) {
         return Ok(Ok(()));
     }
-    if store.account()?.is_some() {
+    if let Some(account) = store.account()? {
         let because = store.book(to)?.because;
-        let may_receive = scope_of(store, to)?.is_some_and(|scope| scope & SCOPE_RECEIVE != 0);
+        let may_receive = scope_in(&account, store, to)?.is_some_and(|scope| scope & SCOPE_RECEIVE != 0);
         return Ok(if may_receive { Ok(()) } else { Err(NetError::OutOfScope(because)) });
     }
     let scope = store.linked_account()?.map_or(0, |account| account.scope());

@@ -25,6 +25,8 @@ use crate::store::{Batch, Store, StoreError, Unreadable};
 
 /// What waited at the relay has arrived this long after the socket was opened, ms.
 const MAIL_ARRIVES_MS: u64 = 60_000;
+/// How often it is looked for devices that never came.
+const MISSING_LOOK_MS: u64 = 3_600_000;
 
 impl Driver {
     pub(super) fn now(&self) -> Timestamp {
@@ -97,9 +99,12 @@ impl Driver {
     /// other device nothing leaves such an entry, whose key nobody has any more.
     async fn remove_who_never_came(&mut self) -> Result<(), Over> {
         let now = self.now();
-        if self.online_since.is_none_or(|since| now.ms_since(since) < MAIL_ARRIVES_MS) {
+        if self.online_since.is_none_or(|since| now.ms_since(since) < MAIL_ARRIVES_MS)
+            || self.looked_for_missing.is_some_and(|looked| now.ms_since(looked) < MISSING_LOOK_MS)
+        {
             return Ok(());
         }
+        self.looked_for_missing = Some(now);
         let missing = self.stored(move |store| {
             let Some(account) = store.account()? else { return Ok(Vec::new()) };
             let list = account.list();

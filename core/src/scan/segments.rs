@@ -39,7 +39,7 @@ impl Bits<'_> {
     }
 }
 
-const LETTERS: &[u8; 45] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ $%*+-./:";
+pub(super) const LETTERS: &[u8; 45] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ $%*+-./:";
 
 /// The content of the data codewords of a code of this version, or `None` when they make no sense.
 ///

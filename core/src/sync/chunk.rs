@@ -3,15 +3,12 @@
 use pairlight_wire::sync::{ChunkRecords, SyncRecord};
 use pairlight_wire::{List, Wire};
 
-use super::SyncError;
-use crate::crypto::CryptoError;
+use super::{SyncError, padded};
 use crate::crypto::aead::OneShotKey;
 use crate::crypto::kdf::{KdfLabel, derive};
 
 /// Most bytes of encoded records in one chunk, one more record not counted.
 pub(super) const CHUNK_BYTES: usize = 512 * 1024;
-/// The length of a chunk says only this much about its content.
-const PADDING: usize = 16 * 1024;
 /// Fixed: the same records must give the same bytes when a lost chunk is made again.
 const LEVEL: i32 = 3;
 /// Longest thing that a chunk may unpack to.
@@ -44,11 +41,7 @@ impl ChunkName<'_> {
 pub(super) fn seal(name: &ChunkName<'_>, records: Vec<SyncRecord>) -> Result<Vec<u8>, SyncError> {
     let records = List::new(records).map_err(|_| SyncError::Damaged)?;
     let packed = zstd::bulk::compress(&ChunkRecords { records }.encode(), LEVEL).map_err(|_| SyncError::Damaged)?;
-    let length = u32::try_from(packed.len()).map_err(|_| SyncError::Damaged)?;
-    let mut plain = length.to_be_bytes().to_vec();
-    plain.extend_from_slice(&packed);
-    plain.resize(plain.len().next_multiple_of(PADDING), 0);
-    name.key().seal(&name.aad(), &plain).map_err(|CryptoError| SyncError::Damaged)
+    padded::seal(name.key(), &name.aad(), &packed)
 }
 
 /// Opens and unpacks.
@@ -56,17 +49,15 @@ pub(super) fn seal(name: &ChunkName<'_>, records: Vec<SyncRecord>) -> Result<Vec
 /// # Errors
 /// [`SyncError::Protocol`] for anything that was not sealed as this chunk.
 pub(super) fn open(name: &ChunkName<'_>, sealed: &[u8]) -> Result<Vec<SyncRecord>, SyncError> {
-    let plain = name.key().open(&name.aad(), sealed).map_err(|CryptoError| SyncError::Protocol)?;
-    let (length, rest) = plain.split_first_chunk::<4>().ok_or(SyncError::Protocol)?;
-    let length = usize::try_from(u32::from_be_bytes(*length)).map_err(|_| SyncError::Protocol)?;
-    let packed = rest.get(..length).ok_or(SyncError::Protocol)?;
-    let unpacked = zstd::bulk::decompress(packed, UNPACKED_BYTES).map_err(|_| SyncError::Protocol)?;
+    let packed = padded::open(name.key(), &name.aad(), sealed)?;
+    let unpacked = zstd::bulk::decompress(&packed, UNPACKED_BYTES).map_err(|_| SyncError::Protocol)?;
     let chunk = ChunkRecords::decode(&unpacked).map_err(|_| SyncError::Protocol)?;
     Ok(chunk.records.into_vec())
 }
 
 #[cfg(test)]
 mod tests {
+    use super::padded::PADDING;
     use super::*;
     use pairlight_wire::id::DeviceId;
     use pairlight_wire::{Bytes, Text};

@@ -1,11 +1,11 @@
 //! What an application writes, and what it hears.
 
 use pairlight_wire::id::DeviceId;
-use pairlight_wire::sync::{Content, SyncRecord};
+use pairlight_wire::sync::{COLLECTION_BYTES, Content, RECORD_ID_BYTES, SyncRecord};
 use pairlight_wire::{Bytes, Text};
 
 use crate::session::SessionError;
-use crate::store::StoreError;
+use crate::store::{Store, StoreError};
 
 /// Places at and beyond this are refused, so that they keep their order in the store.
 const ORDER_END: u64 = 1 << 62;
@@ -43,20 +43,20 @@ pub enum SyncError {
 /// A write of the application.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
-    pub(super) collection: Text<32>,
-    pub(super) id: Bytes<64>,
+    pub(super) collection: Text<COLLECTION_BYTES>,
+    pub(super) id: Bytes<RECORD_ID_BYTES>,
     pub(super) content: Option<Content>,
 }
 
-fn limited<const MAX: usize>(what: &'static str, bytes: &[u8]) -> Result<Bytes<MAX>, SyncError> {
+pub(super) fn limited<const MAX: usize>(what: &'static str, bytes: &[u8]) -> Result<Bytes<MAX>, SyncError> {
     Bytes::new(bytes.to_vec()).map_err(|bytes| SyncError::TooLarge { what, len: bytes.len(), limit: MAX })
 }
 
-fn named(collection: &str) -> Result<Text<32>, SyncError> {
-    if collection.len() > 32 {
-        return Err(SyncError::TooLarge { what: "collection", len: collection.len(), limit: 32 });
+pub(super) fn named(what: &'static str, name: &str) -> Result<Text<COLLECTION_BYTES>, SyncError> {
+    if name.len() > COLLECTION_BYTES {
+        return Err(SyncError::TooLarge { what, len: name.len(), limit: COLLECTION_BYTES });
     }
-    Ok(Text::truncated(collection))
+    Ok(Text::truncated(name))
 }
 
 impl Change {
@@ -69,7 +69,7 @@ impl Change {
             return Err(SyncError::Order(order));
         }
         Ok(Self {
-            collection: named(collection)?,
+            collection: named("collection", collection)?,
             id: limited("id", id)?,
             content: Some(Content { group: limited("group", group)?, order, body: limited("body", body)? }),
         })
@@ -80,7 +80,16 @@ impl Change {
     /// # Errors
     /// [`SyncError::TooLarge`].
     pub fn delete(collection: &str, id: &[u8]) -> Result<Self, SyncError> {
-        Ok(Self { collection: named(collection)?, id: limited("id", id)?, content: None })
+        Ok(Self { collection: named("collection", collection)?, id: limited("id", id)?, content: None })
+    }
+
+    /// Whether the record stands in the store with just this content: writing it would change nothing.
+    ///
+    /// # Errors
+    /// [`SyncError::Store`].
+    pub fn stands(&self, store: &Store) -> Result<bool, SyncError> {
+        let known = store.record(self.collection.as_str(), self.id.as_slice())?;
+        Ok(known.is_some_and(|logged| logged.record.content == self.content))
     }
 
     pub(super) fn at(self, clock: u64, device: DeviceId) -> SyncRecord {

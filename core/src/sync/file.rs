@@ -15,10 +15,9 @@ use pairlight_wire::{List, Wire, record};
 use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
-use super::peer;
 use super::turn::Turn;
 use super::{Replica, SyncError, SyncEvent, SyncRole};
-use crate::crypto::CryptoError;
+use super::{padded, peer};
 use crate::crypto::aead::OneShotKey;
 use crate::crypto::kdf::{KdfLabel, derive};
 use crate::crypto::random;
@@ -26,8 +25,6 @@ use crate::store::{Batch, Store, Table};
 
 /// Asked again after this time without an answer, ms.
 const ASK_AGAIN_MS: u64 = 60_000;
-/// The length of a sealed piece says only this much about the file.
-const PADDING: usize = 16 * 1024;
 /// What was begun and never finished is removed after this time, ms.
 const DRAFT_MS: u64 = 24 * 3_600_000;
 
@@ -55,6 +52,11 @@ record! {
 }
 
 impl StoredFile {
+    /// Whether all of it is here.
+    fn is_here(&self) -> bool {
+        self.stored >= pieces_of(self.size) && !self.wanted
+    }
+
     fn unknown(size: u64, rng: &mut impl CryptoRng) -> Self {
         let content = random(rng);
         Self { content, size, stored: 0, wanted: false, missing: false, tell: false, source: None, at: 0 }
@@ -124,6 +126,11 @@ pub struct FileWriter {
     began: u64,
 }
 
+fn too_large(size: u64) -> SyncError {
+    let fits = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
+    SyncError::TooLarge { what: "content", len: fits(size), limit: fits(FILE_BYTES) }
+}
+
 fn pieces_of(size: u64) -> u64 {
     size.div_ceil(PIECE_BYTES as u64)
 }
@@ -160,20 +167,6 @@ pub fn file_piece(store: &Store, hash: &[u8; 32], index: u64) -> Result<Option<Z
     Ok(store.get(Table::FilePiece, &piece_row(&file.content, index))?)
 }
 
-/// Removes a file from this device; the other devices keep theirs.
-///
-/// # Errors
-/// [`SyncError::Store`].
-pub fn drop_file(store: &mut Store, hash: &[u8; 32]) -> Result<(), SyncError> {
-    if let Some(file) = stored(store, hash)? {
-        let mut batch = Batch::new();
-        drop_pieces(&mut batch, &file);
-        batch.delete(Table::File, hash);
-        store.commit(&batch)?;
-    }
-    Ok(())
-}
-
 impl FileWriter {
     /// Begins a file at a time (ms since 1970), and removes what was begun a day ago and never finished.
     ///
@@ -201,8 +194,7 @@ impl FileWriter {
     pub fn write(&mut self, store: &mut Store, mut bytes: &[u8]) -> Result<(), SyncError> {
         self.size = self.size.saturating_add(bytes.len() as u64);
         if self.size > FILE_BYTES {
-            let (len, limit) = (usize::MAX, usize::try_from(FILE_BYTES).unwrap_or(usize::MAX));
-            return Err(SyncError::TooLarge { what: "content", len, limit });
+            return Err(too_large(self.size));
         }
         self.hash.update(bytes);
         while !bytes.is_empty() {
@@ -253,7 +245,7 @@ impl FileWriter {
         batch.delete(Table::File, &self.content);
         let known = stored(store, &hash)?;
         let file = match known {
-            Some(known) if known.stored >= pieces_of(known.size) && !known.wanted => {
+            Some(known) if known.is_here() => {
                 drop_pieces(&mut batch, &draft);
                 known
             }
@@ -280,30 +272,36 @@ fn piece_aad(hash: &[u8; 32], index: u64) -> Vec<u8> {
     [hash.as_slice(), &index.to_be_bytes()].concat()
 }
 
-fn seal_piece(hash: &[u8; 32], key: &[u8; 32], index: u64, piece: &[u8]) -> Result<Vec<u8>, SyncError> {
-    let length = u32::try_from(piece.len()).map_err(|_| SyncError::Damaged)?;
-    let mut plain = Zeroizing::new(Vec::with_capacity(piece.len().saturating_add(PADDING)));
-    plain.extend_from_slice(&length.to_be_bytes());
-    plain.extend_from_slice(piece);
-    let padded = plain.len().next_multiple_of(PADDING);
-    plain.resize(padded, 0);
-    piece_key(hash, key, index).seal(&piece_aad(hash, index), &plain).map_err(|CryptoError| SyncError::Damaged)
-}
-
-fn open_piece(hash: &[u8; 32], key: &[u8; 32], index: u64, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, SyncError> {
-    let plain = piece_key(hash, key, index).open(&piece_aad(hash, index), sealed);
-    let plain = Zeroizing::new(plain.map_err(|CryptoError| SyncError::Protocol)?);
-    let (length, rest) = plain.split_first_chunk::<4>().ok_or(SyncError::Protocol)?;
-    let length = usize::try_from(u32::from_be_bytes(*length)).map_err(|_| SyncError::Protocol)?;
-    Ok(Zeroizing::new(rest.get(..length).ok_or(SyncError::Protocol)?.to_vec()))
-}
-
 impl Replica {
-    fn primary(&self, turn: &Turn<'_>) -> Result<Option<DeviceId>, SyncError> {
-        Ok(match self.role {
-            SyncRole::Primary(_) => None,
-            SyncRole::Linked => peer::peers(turn.store)?.first().map(|(device, _)| *device),
-        })
+    /// A linked device tells its primary device of a file that was added; a primary device has nobody to tell.
+    ///
+    /// # Errors
+    /// [`SyncError::Store`].
+    pub fn tell_file(&self, turn: &mut Turn<'_>, hash: &[u8; 32], rng: &mut impl CryptoRng) -> Result<(), SyncError> {
+        match stored(turn.store, hash)?.filter(|file| file.tell) {
+            Some(mut file) => self.tell(turn, hash, &mut file, rng),
+            None => Ok(()),
+        }
+    }
+
+    fn tell(
+        &self,
+        turn: &mut Turn<'_>,
+        hash: &[u8; 32],
+        file: &mut StoredFile,
+        rng: &mut impl CryptoRng,
+    ) -> Result<(), SyncError> {
+        match self.role {
+            SyncRole::Primary(_) => file.tell = false,
+            SyncRole::Linked => {
+                file.at = turn.now.unix_ms();
+                for (primary, _) in peer::peers(turn.store)? {
+                    post(turn, &primary, FileMessage::Tell(FileTell { hash: *hash, size: file.size }), rng)?;
+                }
+            }
+        }
+        turn.batch.put(Table::File, hash, &file.encode());
+        Ok(())
     }
 
     /// Wants a file that is not here, or not all of it.
@@ -318,12 +316,10 @@ impl Replica {
         rng: &mut impl CryptoRng,
     ) -> Result<FileInfo, SyncError> {
         if size > FILE_BYTES {
-            let (len, limit) = (usize::try_from(size), usize::try_from(FILE_BYTES));
-            let (len, limit) = (len.unwrap_or(usize::MAX), limit.unwrap_or(usize::MAX));
-            return Err(SyncError::TooLarge { what: "content", len, limit });
+            return Err(too_large(size));
         }
         let known = stored(turn.store, hash)?;
-        if let Some(known) = known.as_ref().filter(|known| known.stored >= pieces_of(known.size) && !known.wanted) {
+        if let Some(known) = known.as_ref().filter(|known| known.is_here()) {
             return Ok(FileInfo::of(hash, known));
         }
         let mut file = known.unwrap_or_else(|| StoredFile::unknown(size, rng));
@@ -397,7 +393,7 @@ impl Replica {
             }
             FileMessage::Pieces(pieces) => {
                 let wanted = stored(turn.store, &pieces.hash)?.is_some_and(|file| file.wanted);
-                Ok(wanted.then_some(SyncEvent::FileArrived { from: *from, pieces }))
+                Ok(wanted.then_some(SyncEvent::FileArrived(pieces)))
             }
             FileMessage::Missing(FileMissing { hash }) => {
                 let Some(file) = stored(turn.store, &hash)?.filter(|file| file.wanted) else { return Ok(None) };
@@ -425,7 +421,7 @@ impl Replica {
         let known = stored(turn.store, hash)?;
         let is_primary = matches!(self.role, SyncRole::Primary(_));
         match known {
-            Some(file) if file.stored >= pieces_of(file.size) && !file.wanted => {
+            Some(file) if file.is_here() => {
                 post(turn, from, FileMessage::Have(FileHave { hash: *hash }), rng)?;
             }
             None if !is_primary || size > FILE_BYTES => {}
@@ -445,7 +441,6 @@ impl Replica {
     /// # Errors
     /// [`SyncError::Store`].
     pub fn pursue_files(&self, turn: &mut Turn<'_>, all: bool, rng: &mut impl CryptoRng) -> Result<(), SyncError> {
-        let primary = self.primary(turn)?;
         for row in turn.store.list(Table::File)? {
             let row = row?;
             let Ok(hash) = <[u8; 32]>::try_from(row.id.as_slice()) else { continue };
@@ -454,12 +449,8 @@ impl Replica {
             if !due {
                 continue;
             }
-            if file.tell
-                && let Some(primary) = primary
-            {
-                file.at = turn.now.unix_ms();
-                post(turn, &primary, FileMessage::Tell(FileTell { hash, size: file.size }), rng)?;
-                turn.batch.put(Table::File, &hash, &file.encode());
+            if file.tell {
+                self.tell(turn, &hash, &mut file, rng)?;
             }
             if file.wanted {
                 self.ask(turn, &hash, &mut file, rng)?;
@@ -482,7 +473,7 @@ impl Replica {
         let (key, mut sealed) = (random(rng), Vec::new());
         for index in order.first..order.first.saturating_add(order.count) {
             let Some(piece) = file_piece(store, &order.hash, index)? else { break };
-            let bytes = seal_piece(&order.hash, &key, index, &piece)?;
+            let bytes = padded::seal(piece_key(&order.hash, &key, index), &piece_aad(&order.hash, index), &piece)?;
             sealed.push(SealedPiece { blob: random(rng), bytes, index });
         }
         Ok((key, sealed))
@@ -524,7 +515,7 @@ impl Replica {
         if !file.wanted || piece.index != file.stored || file.stored >= count {
             return Ok(());
         }
-        let plain = open_piece(hash, &pieces.key, piece.index, sealed)?;
+        let plain = padded::open(piece_key(hash, &pieces.key, piece.index), &piece_aad(hash, piece.index), sealed)?;
         let before = piece.index.saturating_mul(PIECE_BYTES as u64);
         let expected = file.size.saturating_sub(before).min(PIECE_BYTES as u64);
         if plain.len() as u64 != expected {
@@ -532,8 +523,10 @@ impl Replica {
         }
         turn.batch.put(Table::FilePiece, &piece_row(&file.content, piece.index), &plain);
         file.stored = file.stored.saturating_add(1);
+        // It moves: no reason to ask again.
+        file.at = turn.now.unix_ms();
         if file.stored == count && !self.is_whole(turn, hash, &file, &plain)? {
-            tracing::warn!("a file that another device gave has not the content that its name says");
+            // Not what its name says: nothing of it stays.
             drop_pieces(&mut turn.batch, &file);
             (file.stored, file.missing) = (0, true);
         } else if file.stored == count {

@@ -20,6 +20,7 @@ mod content;
 mod file;
 mod history;
 pub mod messages;
+mod padded;
 mod peer;
 mod receiver;
 mod replica;
@@ -30,7 +31,7 @@ mod turn;
 mod tests;
 
 pub use content::{Change, ChangedRecord, SyncError};
-pub use file::{FileInfo, FileOrder, FileWriter, SealedPiece, drop_file, file, file_piece};
+pub use file::{FileInfo, FileOrder, FileWriter, SealedPiece, file, file_piece};
 pub use history::{HistoryPhase, HistoryProgress, HistoryStanding, Received};
 pub use replica::{HistoryGate, Listed, Replica, SyncEvent, SyncRole};
 pub use sender::Upload;

@@ -6,11 +6,11 @@ use pairlight_wire::id::DeviceId;
 use pairlight_wire::sync::{
     Chunk, HistoryAck, HistoryCancel, HistoryMessage, HistoryRange, HistoryRequest, Run, SyncRecord,
 };
-use pairlight_wire::{Bytes, List, Text, Wire, record};
+use pairlight_wire::{List, Wire, record};
 use rand_core::CryptoRng;
 
 use super::chunk::{self, ChunkName};
-use super::content::is_sound;
+use super::content::{is_sound, limited, named};
 use super::history::{HistoryPhase, HistoryProgress, HistoryStanding, Received};
 use super::replica::{Replica, SyncRole};
 use super::turn::Turn;
@@ -242,12 +242,8 @@ impl Replica {
         count: u64,
         rng: &mut impl CryptoRng,
     ) -> Result<(), SyncError> {
-        let group = Bytes::new(group.to_vec()).map_err(|group| SyncError::TooLarge {
-            what: "group",
-            len: group.len(),
-            limit: 64,
-        })?;
-        self.request(turn, Some(HistoryRange { collection: Text::truncated(collection), group, before, count }), rng)
+        let (collection, group) = (named("collection", collection)?, limited("group", group)?);
+        self.request(turn, Some(HistoryRange { collection, group, before, count }), rng)
     }
 
     fn request(

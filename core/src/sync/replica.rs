@@ -5,12 +5,12 @@ use pairlight_wire::envelope::EnvelopeKind;
 use pairlight_wire::file::FilePieces;
 use pairlight_wire::id::DeviceId;
 use pairlight_wire::sync::{Dropped, Exchange, Signal};
-use pairlight_wire::{Bytes, List, Text, Wire};
+use pairlight_wire::{List, Wire};
 use rand_core::CryptoRng;
 
-use super::content::is_sound;
+use super::content::{is_sound, limited, named};
 use super::peer::{self, PeerState};
-use super::turn::{Turn, unconfirmed};
+use super::turn::{Turn, post_row, unconfirmed};
 use super::{Change, FileOrder, Post, SyncError, receiver, sender};
 use crate::Timestamp;
 use crate::session::{BODY_BYTES, OpenedMessage};
@@ -92,12 +92,7 @@ pub enum SyncEvent {
     /// Another device waits for pieces of a file.
     FileOrdered(FileOrder),
     /// Pieces of a file wait at the relay.
-    FileArrived {
-        /// Who left them there.
-        from: DeviceId,
-        /// Where they lie.
-        pieces: FilePieces,
-    },
+    FileArrived(FilePieces),
     /// Something changed about the file with this hash; ask for its state.
     File([u8; 32]),
 }
@@ -109,7 +104,7 @@ impl core::fmt::Debug for SyncEvent {
             Self::Signal { from, .. } => f.debug_struct("Signal").field("from", from).finish_non_exhaustive(),
             Self::History => f.write_str("History"),
             Self::FileOrdered(order) => f.debug_tuple("FileOrdered").field(order).finish(),
-            Self::FileArrived { from, .. } => f.debug_struct("FileArrived").field("from", from).finish_non_exhaustive(),
+            Self::FileArrived(pieces) => f.debug_tuple("FileArrived").field(pieces).finish(),
             Self::File(hash) => f.debug_tuple("File").field(hash).finish(),
         }
     }
@@ -144,12 +139,13 @@ impl Replica {
             |device: &Listed| device.device != self.own && device.primary == matches!(self.role, SyncRole::Linked);
         let mut known = peer::peers(store)?;
         let mut batch = Batch::new();
+        let unconfirmed = unconfirmed(store)?;
         for (device, _) in &known {
             if !listed.iter().any(|listed| listed.device == *device && wanted(listed)) {
                 peer::delete_peer(&mut batch, device);
                 sender::delete(&mut batch, device);
-                for post in unconfirmed(store)?.iter().filter(|post| post.to == *device) {
-                    batch.delete(Table::Outgoing, &[&post.reference.to_be_bytes()[..], post.to.as_bytes()].concat());
+                for post in unconfirmed.iter().filter(|post| post.to == *device) {
+                    batch.delete(Table::Outgoing, &post_row(device, post.reference));
                 }
             }
         }
@@ -160,9 +156,11 @@ impl Replica {
             }
             let free = (1..=u8::MAX).find(|slot| known.iter().all(|(_, state)| state.slot != *slot));
             let Some(slot) = free else { continue };
-            // A new device gets what is here already as history; the primary gets all that a linked device wrote.
-            let sent = if matches!(self.role, SyncRole::Linked) { 0 } else { store.last_change()? };
-            let state = PeerState::new(slot, sent);
+            // A new device gets what is here already as history; the primary gets all that a linked device has, also what
+            // came from a primary before it.
+            let last = store.last_change()?;
+            let (sent, whole) = if matches!(self.role, SyncRole::Linked) { (0, last) } else { (last, 0) };
+            let state = PeerState { whole, ..PeerState::new(slot, sent) };
             peer::put_peer(&mut batch, &listed.device, &state);
             if matches!(self.role, SyncRole::Primary(_)) {
                 sender::begin(store, &mut batch, listed, sent, None, rng)?;
@@ -323,7 +321,7 @@ impl Replica {
                 let gone = gone.iter().map(|gone| (gone.collection.as_str(), gone.id.as_slice(), gone.clock));
                 turn.store.drop_tombstones(gone)?;
             }
-        } else if exchange.from > state.received {
+        } else if exchange.to > state.received {
             state.again = true;
         }
         turn.put_peer(from, state);
@@ -359,7 +357,8 @@ impl Replica {
         if !state.is_full() {
             let (page, all) = turn.store.records_after(state.scanned, STRETCH)?;
             let mut cut = false;
-            more = page.len() >= STRETCH;
+            // By the position and not by the length of the page: damaged rows are left out of it.
+            more = all < turn.store.last_change()?;
             for LoggedRecord { change, source, record } in page {
                 if source != state.slot || change <= state.whole {
                     let Some(left) = room.checked_sub(record.encode().len()) else {
@@ -428,16 +427,27 @@ impl Replica {
         Ok(store.drop_tombstones(gone)?)
     }
 
-    /// Whether an acknowledgement waits, or a device whose session is not stored yet.
+    /// Whether an acknowledgement waits for a device that can be reached.
     ///
     /// # Errors
     /// [`SyncError`].
     pub fn owes(&self, store: &Store) -> Result<bool, SyncError> {
         for (device, state) in peer::peers(store)? {
-            if store.book(&device)?.scope(SCOPE_RECEIVE) == 0 {
-                continue;
+            let waits = state.received > state.told || state.again;
+            if waits && store.book(&device)?.scope(SCOPE_RECEIVE) != 0 && store.session(&device)?.is_some() {
+                return Ok(true);
             }
-            if state.received > state.told || state.again || store.session(&device)?.is_none() {
+        }
+        Ok(false)
+    }
+
+    /// Whether a device has no session here yet: it is being linked, or has not come back after a recovery.
+    ///
+    /// # Errors
+    /// [`SyncError`].
+    pub fn lacks_session(&self, store: &Store) -> Result<bool, SyncError> {
+        for (device, _) in peer::peers(store)? {
+            if store.book(&device)?.scope(SCOPE_RECEIVE) != 0 && store.session(&device)?.is_none() {
                 return Ok(true);
             }
         }
@@ -449,10 +459,15 @@ impl Replica {
     /// # Errors
     /// [`SyncError`].
     pub fn is_in_step(&self, store: &Store) -> Result<bool, SyncError> {
+        let last = store.last_change()?;
         for (_, state) in peer::peers(store)? {
-            let (page, _) = store.records_after(state.acked, 1 << 16)?;
-            if page.iter().any(|logged| logged.source != state.slot || logged.change <= state.whole) {
-                return Ok(false);
+            let mut seen = state.acked;
+            while seen < last {
+                let (page, end) = store.records_after(seen, STRETCH)?;
+                if page.iter().any(|logged| logged.source != state.slot || logged.change <= state.whole) {
+                    return Ok(false);
+                }
+                seen = end;
             }
         }
         Ok(true)
@@ -489,14 +504,12 @@ impl Replica {
         body: &[u8],
         rng: &mut impl CryptoRng,
     ) -> Result<(), SyncError> {
-        let body = Bytes::new(body.to_vec()).map_err(|body| SyncError::TooLarge {
-            what: "body",
-            len: body.len(),
-            limit: 16 * 1024,
-        })?;
-        let signal = Signal { name: Text::truncated(name), sent: turn.now.unix_ms(), life: life_ms, body }.encode();
+        let (name, body) = (named("name", name)?, limited("body", body)?);
+        let signal = Signal { name, sent: turn.now.unix_ms(), life: life_ms, body }.encode();
         for (device, _) in peer::peers(turn.store)? {
-            turn.post(&device, EnvelopeKind::Ephemeral, &signal, rng)?;
+            if turn.reaches(&device)? {
+                turn.post(&device, EnvelopeKind::Ephemeral, &signal, rng)?;
+            }
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! The history as its sender sees it: what was promised, which chunks are at the relay, where the next one begins.
 
+use pairlight_wire::device::SCOPE_RECEIVE;
 use pairlight_wire::envelope::EnvelopeKind;
 use pairlight_wire::hash::sha256;
 use pairlight_wire::id::DeviceId;
@@ -426,7 +427,7 @@ impl Replica {
         let SyncRole::Primary(policy) = self.role else { return Ok(None) };
         for (device, _) in peer::peers(store)? {
             let Some(mut state) = load(store, &device)? else { continue };
-            if state.cancelled || !state.told {
+            if state.cancelled || !state.told || store.book(&device)?.scope(SCOPE_RECEIVE) == 0 {
                 continue;
             }
             let gate = state.gate(&policy, &device, Timestamp::from_unix_ms(now_ms));

@@ -1,6 +1,8 @@
 //! Devices with real stores and real ratchets, and between them a network that loses, repeats, reorders and cuts, while
 //! devices die between any two turns. In the end all hold what a plain map holds.
 
+mod exchange;
+
 use std::collections::{BTreeMap, VecDeque};
 
 use pairlight_wire::Wire;

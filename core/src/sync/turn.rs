@@ -29,7 +29,7 @@ pub struct Post {
 
 impl Post {
     fn row(&self) -> Vec<u8> {
-        [self.reference.to_be_bytes().as_slice(), self.to.as_bytes()].concat()
+        post_row(&self.to, self.reference)
     }
 
     fn from_row(id: &[u8], value: &[u8]) -> Option<Self> {
@@ -37,6 +37,11 @@ impl Post {
         let to = DeviceId(to.try_into().ok()?);
         Some(Self { to, reference: u64::from_be_bytes(*reference), envelope: value.to_vec() })
     }
+}
+
+/// The row of an envelope: in the order of the numbers.
+pub(super) fn post_row(to: &DeviceId, reference: u64) -> Vec<u8> {
+    [reference.to_be_bytes().as_slice(), to.as_bytes()].concat()
 }
 
 /// What a turn did.
@@ -176,8 +181,7 @@ impl<'s> Turn<'s> {
     /// The relay has these envelopes.
     pub fn accepted(&mut self, posts: &[(DeviceId, u64)]) {
         for (to, reference) in posts {
-            let row = [reference.to_be_bytes().as_slice(), to.as_bytes()].concat();
-            self.batch.delete(Table::Outgoing, &row);
+            self.batch.delete(Table::Outgoing, &post_row(to, *reference));
         }
     }
 

@@ -75,6 +75,18 @@ pub enum Grade {
     Strong = 3,
 }
 
+impl Grade {
+    /// The grade in a word.
+    #[must_use]
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Weak => "weak",
+            Self::Medium => "medium",
+            Self::Strong => "strong",
+        }
+    }
+}
+
 /// A set of verified evidence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Evidence(u64);

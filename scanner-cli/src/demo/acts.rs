@@ -19,14 +19,11 @@ use pairlight_wire::qr::QrPayload;
 
 use super::DemoArgs;
 use super::eye::{Eye, Screen, Sighting};
-use super::timeline::Timeline;
+use super::timeline::{LAPTOP, PHONE, THIEF, Timeline};
 use crate::exit::{Exit, Failure};
 use crate::link::{draw, finding as found, words};
 
-const LAPTOP: &str = "laptop";
-const PHONE: &str = "phone";
 const RELAY: &str = "relay";
-const THIEF: &str = "thief";
 
 /// Nothing in the story takes longer; what does is broken.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
@@ -239,7 +236,7 @@ impl Stage {
                         digits = Some(code.to_display());
                     }
                     PrimaryEvent::CheckCodeConfirmed { grade } => {
-                        timeline.step(PHONE, format!("the code was typed right; evidence so far: {}", format!("{grade:?}").to_lowercase()))?;
+                        timeline.step(PHONE, format!("the code was typed right; evidence so far: {}", grade.text()))?;
                     }
                     PrimaryEvent::EvidenceChecked { bit, finding } => {
                         timeline.step(PHONE, found(bit, &finding))?;

@@ -2,19 +2,17 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
-use pairlight_core::Timestamp;
 use pairlight_core::frame::LumaFrame;
+use pairlight_core::net::system_time;
 use pairlight_core::pairing::CodeMatrix;
 use pairlight_core::scan::{Event, ScanOptions, Scanner, Symbol};
 use pairlight_lens::{Condition, Lens, Matrix, View};
 
-use super::timeline::Timeline;
+use super::timeline::{PHONE, Timeline};
 use crate::camera::{Frame, FrameSource, Selector, Webcam};
 use crate::exit::{Exit, Failure};
-
-const PHONE: &str = "phone";
 
 /// How long a person may take to point a webcam at the screen.
 const WEBCAM_PATIENCE: Duration = Duration::from_secs(90);
@@ -65,15 +63,10 @@ impl Eye {
     }
 }
 
-fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp::from_unix_ms(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
-}
-
 /// Scans one frame; the code in it, or what the scanner would tell the person.
 fn read(scanner: &mut Scanner, luma: &[u8], width: u32, height: u32) -> Result<Symbol, &'static str> {
     let Ok(frame) = LumaFrame::luma8(luma, width, height, width as usize) else { return Err("not a frame") };
-    let outcome = scanner.scan(&frame, now());
+    let outcome = scanner.scan(&frame, system_time());
     match outcome.events.into_iter().next() {
         Some(Event::Found(symbol)) => Ok(symbol),
         None => Err(outcome.hints.first().map_or("hold the camera still", |hint| hint.text())),

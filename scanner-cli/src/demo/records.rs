@@ -2,27 +2,25 @@
 
 use std::time::{Duration, Instant};
 
-use pairlight_core::net::{Sync, SyncUpdates};
+use pairlight_core::net::{Sync, SyncUpdates, system_time};
 use pairlight_core::store::Cursor;
 use pairlight_core::sync::HistoryStanding;
 use pairlight_core::sync::messages::{self, Message};
 
 use super::acts::{PATIENCE, Stage, broken};
+use super::timeline::{LAPTOP, PHONE};
 use crate::exit::{Exit, Failure};
 use crate::made_up::made_up;
-use crate::messages::{new_id, now_ms, progress_words};
+use crate::messages::{new_id, progress_words};
 
 /// Messages on the phone before the laptop was linked.
 const OLD_MESSAGES: u32 = 2_000;
-
-const LAPTOP: &str = "laptop";
-const PHONE: &str = "phone";
 
 impl Stage {
     /// What was on the phone before it links anything.
     pub(super) async fn fill(&self) -> Result<(), Failure> {
         let phone = self.phone.sync().await?;
-        for changes in made_up(OLD_MESSAGES, now_ms()) {
+        for changes in made_up(OLD_MESSAGES, system_time().unix_ms()) {
             phone.write(changes).await?;
         }
         self.timeline.step(PHONE, format!("has {OLD_MESSAGES} messages, sealed in its store"))
@@ -51,9 +49,10 @@ impl Stage {
         let talk = talks.first().ok_or_else(|| broken("the history brought no conversation"))?;
         for (from, to, actor, reader) in [(&phone, &laptop, PHONE, LAPTOP), (&laptop, &phone, LAPTOP, PHONE)] {
             let text = format!("written on the {actor}");
-            let write = messages::put_message(&talk.id, &new_id(), now_ms(), &Message::text("me", &text));
+            let write =
+                messages::put_message(&talk.id, &new_id(), system_time().unix_ms(), &Message::text("me", &text));
             let started = Instant::now();
-            from.write(vec![write.map_err(pairlight_core::net::NetError::from)?]).await?;
+            from.write(vec![write?]).await?;
             settle(&phone, &laptop, async || {
                 let page = to.messages(talk.id.clone(), Cursor::NEWEST, 1).await?;
                 Ok(page.first().is_some_and(|latest| latest.value.text.as_str() == text))

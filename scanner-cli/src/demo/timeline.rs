@@ -10,6 +10,11 @@ use serde::Serialize;
 use crate::exit::Failure;
 use crate::style::printable;
 
+/// Who acts in the stories.
+pub(crate) const PHONE: &str = "phone";
+pub(crate) const LAPTOP: &str = "laptop";
+pub(crate) const THIEF: &str = "thief";
+
 /// One step.
 #[derive(Debug, Clone, Serialize)]
 struct Step {

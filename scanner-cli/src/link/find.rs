@@ -4,10 +4,10 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use pairlight_core::Timestamp;
 use pairlight_core::frame::{LumaBuffer, LumaFrame};
+use pairlight_core::net::system_time;
 use pairlight_core::payload::{Payload, Severity};
 use pairlight_core::scan::{Event, ScanEffort, ScanOptions, Scanner};
 use pairlight_wire::qr::QrPayload;
@@ -17,11 +17,6 @@ use crate::exit::{Exit, Failure};
 use crate::scan::picture;
 use crate::style::Voice;
 use crate::y4m::Y4mReader;
-
-fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp::from_unix_ms(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
-}
 
 /// What a code means for linking: an offer, or words why not. Nothing is ever opened.
 fn offer(bytes: &[u8], voice: Voice) -> Result<QrPayload, Failure> {
@@ -59,7 +54,7 @@ pub(super) fn in_picture(path: &Path, voice: Voice) -> Result<QrPayload, Failure
     let mut buffer = LumaBuffer::new();
     let frame = picture::decode(&bytes, &mut buffer).map_err(|error| cannot(&error))?;
     let mut scanner = Scanner::new(ScanOptions { effort: ScanEffort::Thorough, ..ScanOptions::default() });
-    let outcome = scanner.scan(&frame, now());
+    let outcome = scanner.scan(&frame, system_time());
     match outcome.symbols.first() {
         Some(symbol) => offer(&symbol.bytes, voice),
         None if outcome.stats.saw_code() => Err(unreadable(&path.display())),
@@ -80,7 +75,7 @@ pub(super) fn in_frames(path: &Path, voice: Voice) -> Result<QrPayload, Failure>
     while reader.next_frame(&mut luma).map_err(|error| broken(&error))?.is_some() {
         let frame = LumaFrame::luma8(&luma, header.width, header.height, header.width as usize)
             .map_err(|error| broken(&error))?;
-        let outcome = scanner.scan(&frame, now());
+        let outcome = scanner.scan(&frame, system_time());
         saw_code |= outcome.stats.saw_code();
         for Event::Found(symbol) in outcome.events {
             match offer(&symbol.bytes, voice) {
@@ -113,7 +108,7 @@ pub(super) fn through_camera(selector: &str, stop: &Arc<AtomicBool>, voice: Voic
             continue;
         }
         let Ok(view) = LumaFrame::luma8(&frame.luma, frame.width, frame.height, frame.width as usize) else { continue };
-        for Event::Found(symbol) in scanner.scan(&view, now()).events {
+        for Event::Found(symbol) in scanner.scan(&view, system_time()).events {
             match Payload::classify(&symbol.bytes) {
                 Payload::PairingOffer(offer) => return Ok(offer),
                 other if named.insert(symbol.bytes) => {

@@ -306,7 +306,7 @@ impl Person<'_> {
             model.app,
             model.os,
             model.place.as_deref().unwrap_or("not known"),
-            format!("{:?}", model.grade_so_far).to_lowercase(),
+            model.grade_so_far.text(),
         ));
         if let Some(name) = &model.returning {
             self.say(&format!("  returns  as \"{name}\", whose lease has lapsed"));

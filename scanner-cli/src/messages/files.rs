@@ -2,21 +2,24 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use pairlight_core::net::{NetError, SharedStore, Sync, SyncUpdates, add_file};
+use pairlight_core::net::{SharedStore, Sync, SyncUpdates, add_file};
 use pairlight_core::store::Cursor;
 use pairlight_core::sync::messages::{self, Attachment, Entry, Message};
-use pairlight_core::sync::{self, Change, FileInfo};
+use pairlight_core::sync::{self, FileInfo};
+use pairlight_wire::file::PIECE_BYTES;
+use pairlight_wire::hash::Sha256Stream;
 use pairlight_wire::{List, Text};
 use serde_json::json;
 
 use super::{Format, Own, compose, conversations, ended, line, online, send, who, write_offline};
+use pairlight_wire::id::to_hex;
+
 use crate::exit::{Exit, Failure};
 use crate::messages::MessagesArgs;
-use crate::profile::hex;
 use crate::style::{Voice, printable};
 
 /// A fetch that brings nothing for this long is given up; it goes on the next time.
@@ -50,22 +53,40 @@ pub(crate) fn media_type(path: &Path) -> &'static str {
 
 /// Takes a file into the store and describes it.
 pub(crate) async fn take(store: &SharedStore, path: &Path) -> Result<Attachment, Failure> {
-    let cannot = |error: &dyn std::fmt::Display| {
-        let what = format!("cannot read {}: {error}", path.display());
-        Failure::new(Exit::Error, what, "check the file and its permissions")
-    };
-    let content = File::open(path).map_err(|error| cannot(&error))?;
-    if !content.metadata().is_ok_and(|about| about.is_file()) {
-        return Err(cannot(&"it is not a file"));
+    let info = add_file(store, open(path)?).await?;
+    Ok(attachment(path, info.size, info.hash))
+}
+
+/// Describes a file as [`take`] does, without taking it.
+pub(crate) fn describe(path: &Path) -> Result<Attachment, Failure> {
+    let (mut content, mut hash, mut size) = (open(path)?, Sha256Stream::default(), 0);
+    let mut piece = vec![0; PIECE_BYTES];
+    loop {
+        let read = content.read(&mut piece).map_err(|error| cannot_read(path, &error))?;
+        if read == 0 {
+            return Ok(attachment(path, size, hash.finish()));
+        }
+        hash.update(&piece[..read]);
+        size += read as u64;
     }
-    let info = add_file(store, content).await?;
+}
+
+fn cannot_read(path: &Path, error: &dyn std::fmt::Display) -> Failure {
+    let what = format!("cannot read {}: {error}", path.display());
+    Failure::new(Exit::Error, what, "check the file and its permissions")
+}
+
+fn open(path: &Path) -> Result<File, Failure> {
+    let content = File::open(path).map_err(|error| cannot_read(path, &error))?;
+    match content.metadata().is_ok_and(|about| about.is_file()) {
+        true => Ok(content),
+        false => Err(cannot_read(path, &"it is not a file")),
+    }
+}
+
+fn attachment(path: &Path, size: u64, hash: [u8; 32]) -> Attachment {
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    Ok(Attachment {
-        name: Text::truncated(&name),
-        media_type: Text::truncated(media_type(path)),
-        size: info.size,
-        hash: info.hash,
-    })
+    Attachment { name: Text::truncated(&name), media_type: Text::truncated(media_type(path)), size, hash }
 }
 
 /// `pairlight messages attach`
@@ -94,7 +115,7 @@ pub(super) async fn attach(
 
 async fn info(store: &SharedStore, hash: [u8; 32]) -> Result<Option<FileInfo>, Failure> {
     let info = store.run(move |store| Ok(sync::file(store, &hash))).await?;
-    Ok(info.map_err(NetError::from)?)
+    Ok(info?)
 }
 
 /// Stays online until the primary device has the files.
@@ -163,7 +184,7 @@ async fn named(store: &SharedStore) -> Result<Vec<(Entry<Message>, Attachment)>,
         };
         Ok(all())
     });
-    let mut found = found.await?.map_err(NetError::from)?;
+    let mut found = found.await??;
     found.sort_by_key(|(entry, _)| core::cmp::Reverse(entry.at));
     Ok(found)
 }
@@ -180,7 +201,7 @@ pub(super) async fn list(store: &SharedStore, format: Format) -> Result<Exit, Fa
         let name = printable(file.name.as_str());
         match format {
             Format::Text => {
-                let hash = hex(&file.hash);
+                let hash = to_hex(&file.hash);
                 let short = hash.get(..12).unwrap_or_default();
                 line(&format!("{short}  {}  {:>11}  {state:<8}  {name}", super::clock(entry.at), file.size))?;
             }
@@ -188,13 +209,13 @@ pub(super) async fn list(store: &SharedStore, format: Format) -> Result<Exit, Fa
                 &json!({
                     "schema": 1,
                     "event": "file",
-                    "hash": hex(&file.hash),
+                    "hash": to_hex(&file.hash),
                     "name": file.name.as_str(),
                     "media_type": file.media_type.as_str(),
                     "size": file.size,
                     "stored": here.map_or(0, |info| info.stored),
                     "complete": here.is_some_and(|info| info.is_complete()),
-                    "message": hex(&entry.id),
+                    "message": to_hex(&entry.id),
                     "sent_ms": entry.at,
                 })
                 .to_string(),
@@ -208,7 +229,7 @@ pub(super) async fn list(store: &SharedStore, format: Format) -> Result<Exit, Fa
 async fn find(store: &SharedStore, wanted: &str) -> Result<Attachment, Failure> {
     let wanted = wanted.to_ascii_lowercase();
     let all = named(store).await?.into_iter().map(|(_, file)| (file.hash, file));
-    let all: BTreeMap<[u8; 32], Attachment> = all.filter(|(hash, _)| hex(hash).starts_with(&wanted)).collect();
+    let all: BTreeMap<[u8; 32], Attachment> = all.filter(|(hash, _)| to_hex(hash).starts_with(&wanted)).collect();
     let mut found = all.into_values();
     match (found.next(), found.next()) {
         (Some(file), None) => Ok(file),
@@ -295,7 +316,7 @@ async fn write_out(store: &SharedStore, file: &Attachment, target: &Path) -> Res
     let hash = file.hash;
     for index in 0.. {
         let piece = store.run(move |store| Ok(sync::file_piece(store, &hash, index))).await?;
-        let Some(piece) = piece.map_err(NetError::from)? else { break };
+        let Some(piece) = piece? else { break };
         out.write_all(&piece).map_err(cannot)?;
     }
     out.persist(target).map_err(|error| cannot(error.error))?;
@@ -307,11 +328,6 @@ pub(crate) fn message_of(sender: &str, text: &str, attachments: Vec<Attachment>)
     let attachments = List::new(attachments)
         .map_err(|_| Failure::new(Exit::Usage, "a message has at most 32 files", "send them in several messages"))?;
     Ok(Message { attachments, ..Message::text(sender, text) })
-}
-
-/// A change that writes one message of an import.
-pub(crate) fn put(talk: &[u8], id: &[u8; 16], at: u64, message: &Message) -> Result<Change, Failure> {
-    Ok(messages::put_message(talk, id, at, message).map_err(NetError::from)?)
 }
 
 #[cfg(test)]

@@ -7,6 +7,8 @@ use pairlight_core::sync::{HistoryPhase, HistoryProgress, HistoryStanding};
 use serde_json::json;
 
 use super::Format;
+use pairlight_wire::id::to_hex;
+
 use crate::exit::{Exit, Failure};
 use crate::style::printable;
 
@@ -72,14 +74,14 @@ pub(super) fn print(message: &Entry<Message>, title: &str, format: Format) -> Re
             &json!({
                 "schema": 1,
                 "event": "message",
-                "id": crate::profile::hex(&message.id),
-                "conversation": crate::profile::hex(&message.group),
+                "id": to_hex(&message.id),
+                "conversation": to_hex(&message.group),
                 "title": title,
                 "sent_ms": message.at,
                 "sender": sender,
                 "text": text,
                 "files": message.value.attachments.as_slice().iter().map(|file| json!({
-                    "hash": crate::profile::hex(&file.hash),
+                    "hash": to_hex(&file.hash),
                     "name": file.name.as_str(),
                     "media_type": file.media_type.as_str(),
                     "size": file.size,
@@ -104,7 +106,7 @@ pub(super) fn list(all: &[ConversationInfo], format: Format) -> Result<Exit, Fai
             Format::Text => {
                 let when = latest.map_or_else(|| " ".repeat(16), |latest| clock(latest.at));
                 let text: String = text.chars().take(60).collect();
-                let id = crate::profile::hex(&talk.id);
+                let id = to_hex(&talk.id);
                 line(&format!(
                     "{}  {when}  {:<24}  {}",
                     &id[..id.len().min(8)],
@@ -116,7 +118,7 @@ pub(super) fn list(all: &[ConversationInfo], format: Format) -> Result<Exit, Fai
                 &json!({
                     "schema": 1,
                     "event": "conversation",
-                    "id": crate::profile::hex(&talk.id),
+                    "id": to_hex(&talk.id),
                     "title": talk.title,
                     "latest_ms": latest.map(|latest| latest.at),
                     "latest": latest.map(|latest| latest.value.text.as_str()),

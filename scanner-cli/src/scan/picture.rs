@@ -45,7 +45,18 @@ pub(crate) fn decode<'a>(bytes: &[u8], buffer: &'a mut LumaBuffer) -> Result<Lum
 
 /// Whether the end of a JPEG is missing: a download that broke off. It is shown all the same, grey where nothing came.
 pub(crate) fn is_cut_off(bytes: &[u8]) -> bool {
-    bytes.starts_with(&[0xff, 0xd8]) && !bytes.windows(2).any(|pair| pair == [0xff, 0xd9])
+    let Some(mut rest) = bytes.strip_prefix(&[0xff, 0xd8]) else { return false };
+    // Segments have a length (ITU-T T.81, B.1.1.4); one of them may hold a smaller picture with an end of its own. Behind
+    // the start of scan (DA) come the pixels.
+    while let [0xff, marker, high, low, ..] = rest {
+        let length = 2 + usize::from(u16::from_be_bytes([*high, *low]));
+        let Some(later) = rest.get(length..) else { return true };
+        rest = later;
+        if *marker == 0xda {
+            return !rest.windows(2).any(|pair| pair == [0xff, 0xd9]);
+        }
+    }
+    true
 }
 
 #[cfg(test)]
@@ -92,6 +103,11 @@ mod tests {
         let mut jpeg = Vec::new();
         let mut encoder = image::codecs::jpeg::JpegEncoder::new(&mut jpeg);
         encoder.encode(&[200; 64 * 64], 64, 64, image::ExtendedColorType::L8).unwrap();
+        assert!(!is_cut_off(&jpeg));
+        assert!(is_cut_off(&jpeg[..jpeg.len() - 2]));
+        assert!(is_cut_off(&jpeg[..20]), "in the middle of the head");
+        // A thumbnail inside has an end; that is not the picture's.
+        jpeg.splice(2..2, *b"\xff\xe1\x00\x06\xff\xd8\xff\xd9");
         assert!(!is_cut_off(&jpeg));
         assert!(is_cut_off(&jpeg[..jpeg.len() - 2]));
         assert!(!is_cut_off(&png(&RgbaImage::new(1, 1))));

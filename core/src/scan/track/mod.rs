@@ -13,7 +13,7 @@
 //! that were decoded before.
 //!
 //! All work per frame is bounded by constants, the same frames give the same results on every machine, and after the
-//! first frames nothing is allocated except by the decoder.
+//! first frames nothing is allocated except by the decoder, for what is given out, and to rank many guesses.
 
 mod equalize;
 mod fixed;
@@ -65,9 +65,9 @@ const MOST_VERSION: usize = 15;
 /// Least agreement with what is known of every symbol for a lock to begin, and for a frame to count.
 const LEAST_TO_BEGIN: f32 = 0.42;
 const LEAST_TO_COUNT: f32 = 0.30;
-/// Frames without the symbol after which a lock that has read something, or has not, is given up.
+/// Frames without the symbol after which a lock is given up.
 const MOST_MISSES: u32 = 15;
-/// Frames that may be added up without a result before the lock is doubted.
+/// Frames with the symbol and without a result after which a lock is given up.
 const MOST_FRUITLESS: u32 = 90;
 /// Rounds of fitting per frame, and for a symbol that was read and hardly moved.
 const ROUNDS: usize = 4;
@@ -215,6 +215,8 @@ impl Tracker {
     /// Reads the modules at the fitted plane, adds them to what they resemble and tries to decode.
     fn take_in(&mut self, track: &mut Track) -> Option<Tracked> {
         let size = track.size;
+        // Until it is read: also frames that explain nothing, or belong to no sum, tell against the lock.
+        track.fruitless = track.fruitless.saturating_add(1);
         self.samples.modules(&mut self.values);
         if track.polarity < 0.0 {
             self.values.iter_mut().for_each(|value| *value = -*value);
@@ -241,9 +243,10 @@ impl Tracker {
         if let Some(sum) = self.sums.get_mut(slot) {
             sum.add(&self.equal, weight, self.frame);
         }
-        track.fruitless = track.fruitless.saturating_add(1);
-        let decoded =
-            self.decode_now(track, Source::Sum(slot)).or_else(|| self.decode_now(track, Source::Sharp(slot)))?;
+        // A sum of one frame says what that frame has just said.
+        let is_sum = self.sums.get(slot).is_some_and(|sum| sum.frames > 1);
+        let summed = if is_sum { self.decode_now(track, Source::Sum(slot)) } else { None };
+        let decoded = summed.or_else(|| self.decode_now(track, Source::Sharp(slot)))?;
         Some(track.tracked(decoded))
     }
 
@@ -442,7 +445,7 @@ impl Tracker {
         if keeps.is_none() {
             self.sums.iter_mut().for_each(Fusion::clear);
         }
-        let (velocity, read) = keeps.map_or(((0.0, 0.0), None), |old| ((0.0, 0.0), old.read));
+        let (velocity, read) = ((0.0, 0.0), keeps.and_then(|old| old.read));
         self.track =
             Some(Track { size, plane, polarity, velocity, misses: 0, fruitless: 0, agreement: score, glance, read });
     }

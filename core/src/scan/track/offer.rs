@@ -15,6 +15,7 @@ use pairlight_wire::qr::{PAYLOAD_DIGITS, SCHEME};
 
 use super::super::layout::{self, Layout};
 use super::super::repair::repair;
+use super::super::segments::LETTERS;
 use super::super::symbol::EccLevel;
 use super::fixed;
 
@@ -50,7 +51,6 @@ impl OfferShape {
         let mut bits: Vec<bool> = Vec::new();
         let mut push = |value: usize, count: u32| bits.extend((0..count).rev().map(|bit| value >> bit & 1 == 1));
         // An alphanumeric segment (ISO/IEC 18004, 7.4.4) with the scheme, then the head of the numeric one.
-        const LETTERS: &[u8] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ $%*+-./:";
         let code = |letter: u8| LETTERS.iter().position(|&known| known == letter).unwrap_or(0);
         push(0b0010, 4);
         push(SCHEME.len(), 9);

@@ -23,8 +23,10 @@ use pairlight_wire::standing::{Discrepancy, NoticeKind};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::stage::{LAPTOP, PHONE, Person, Stage, THIEF, expect, open_store, soon, surprise};
+use super::stage::{Person, Stage, expect, open_store, soon, surprise};
+use crate::demo::timeline::{LAPTOP, PHONE, THIEF};
 use crate::exit::Failure;
+use crate::link::words;
 
 /// What the scanner says about a code of another service.
 fn scanned(stage: &Stage, code: &str, secret: &str) -> Result<(), Failure> {
@@ -148,7 +150,7 @@ pub(super) async fn printed_sticker(stage: &Stage) -> Result<(), Failure> {
     let pairing = phone.link(code, ScanSource::LiveCamera).await?;
     match soon(pairing.next_event()).await? {
         PrimaryEvent::Failed(reason) => {
-            stage.tell(PHONE, format!("ended: {reason:?}"))?;
+            stage.tell(PHONE, format!("ended: {}", words(reason)))?;
             expect(reason == EndReason::Expired, "the code is too old")
         }
         _ => Err(surprise("a printed code was believed")),
@@ -259,7 +261,7 @@ pub(super) async fn evil_relay(stage: &Stage) -> Result<(), Failure> {
             _ => {}
         }
     };
-    stage.tell(PHONE, format!("ended: {reason:?}"))?;
+    stage.tell(PHONE, format!("ended: {}", words(reason)))?;
     expect(reason == EndReason::Tampered, "the phone says that it was tampered with")?;
     loop {
         match soon(linking.next_event()).await? {

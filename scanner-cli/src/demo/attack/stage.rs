@@ -18,15 +18,12 @@ use pairlight_wire::offer::ClientKind;
 use pairlight_wire::pairing::EndReason;
 use pairlight_wire::qr::QrPayload;
 
-use crate::demo::timeline::Timeline;
+use crate::demo::timeline::{LAPTOP, PHONE, THIEF, Timeline};
 use crate::exit::{Exit, Failure};
+use crate::link::words;
 
 /// Nothing takes longer; what does is broken.
 const PATIENCE: Duration = Duration::from_secs(30);
-
-pub(super) const PHONE: &str = "phone";
-pub(super) const LAPTOP: &str = "laptop";
-pub(super) const THIEF: &str = "thief";
 
 pub(super) struct Stage {
     pub(super) timeline: Timeline,
@@ -193,13 +190,13 @@ impl Stage {
                 Err(PrimaryEvent::ShowCheckCode(code)) => digits = Some(code.to_display()),
                 Err(PrimaryEvent::Linked(device)) => primary = Some(Ok(device)),
                 Err(PrimaryEvent::Failed(reason)) => {
-                    self.tell(PHONE, format!("ended: {reason:?}"))?;
+                    self.tell(PHONE, format!("ended: {}", words(reason)))?;
                     primary = Some(Err(reason));
                 }
                 Ok(LinkedEvent::EnterCheckCode) => asked = true,
                 Ok(LinkedEvent::Linked(account)) => linked = Some(Ok(account)),
                 Ok(LinkedEvent::Failed(reason)) => {
-                    self.tell(LAPTOP, format!("ended: {reason:?}"))?;
+                    self.tell(LAPTOP, format!("ended: {}", words(reason)))?;
                     linked = Some(Err(reason));
                 }
                 _ => {}

@@ -2,6 +2,7 @@ package org.pairlight
 
 import kotlinx.coroutines.CoroutineScope
 import kotlinx.coroutines.channels.BufferOverflow
+import kotlinx.coroutines.channels.Channel
 import kotlinx.coroutines.flow.Flow
 import kotlinx.coroutines.flow.MutableSharedFlow
 import kotlinx.coroutines.flow.MutableStateFlow
@@ -13,6 +14,7 @@ import kotlinx.coroutines.flow.conflate
 import kotlinx.coroutines.flow.filter
 import kotlinx.coroutines.flow.map
 import kotlinx.coroutines.flow.onSubscription
+import kotlinx.coroutines.flow.receiveAsFlow
 import kotlinx.coroutines.launch
 import org.pairlight.bridge.LineEvent
 import org.pairlight.bridge.SyncEvent
@@ -85,21 +87,21 @@ public class Sync internal constructor(private val bridge: BridgeSync, scope: Co
     private val changed = burst<Set<String>>()
     private val moved = burst<Unit>()
     private val devices = burst<Unit>()
-    private val told = burst<Alert>()
+    private val told = Channel<Alert>(WAITING, BufferOverflow.DROP_OLDEST)
     private val signalled = burst<Signal>()
-    private val arrived = burst<Parcel>()
+    private val arrived = Channel<Parcel>(WAITING, BufferOverflow.DROP_OLDEST)
 
     /** Whether it is in touch. */
     public val line: StateFlow<LineState> = lines.asStateFlow()
 
-    /** What to tell the person. */
-    public val alerts: SharedFlow<Alert> = told.asSharedFlow()
+    /** What to tell the person. For one collector: what comes before it collects waits for it. */
+    public val alerts: Flow<Alert> = told.receiveAsFlow()
 
     /** Passing words of other devices. */
     public val signals: SharedFlow<Signal> = signalled.asSharedFlow()
 
-    /** Bytes that other devices sent with [sendBytes]. */
-    public val parcels: SharedFlow<Parcel> = arrived.asSharedFlow()
+    /** Bytes that other devices sent with [sendBytes]. For one collector: what comes before it collects waits for it. */
+    public val parcels: Flow<Parcel> = arrived.receiveAsFlow()
 
     /** That the account has a new device list: call [Devices.refresh]. */
     public val devicesChanged: SharedFlow<Unit> = devices.asSharedFlow()
@@ -203,11 +205,11 @@ public class Sync internal constructor(private val bridge: BridgeSync, scope: Co
             LineEvent.Refused -> lines.value = LineState.Refused
             is LineEvent.Failed -> lines.value = LineState.Broken(event.error.own())
             LineEvent.DevicesChanged -> devices.tryEmit(Unit)
-            is LineEvent.Message -> arrived.tryEmit(Parcel(event.from, event.body))
-            is LineEvent.Notice -> told.tryEmit(Alert.Notice(event.device, event.words))
-            is LineEvent.Discrepancy -> told.tryEmit(Alert.Discrepancy(event.device, event.words))
-            is LineEvent.Forked -> told.tryEmit(Alert.Forked(event.ours, event.theirs))
-            is LineEvent.Silent -> told.tryEmit(Alert.Silent(event.forMs.toLong()))
+            is LineEvent.Message -> arrived.trySend(Parcel(event.from, event.body))
+            is LineEvent.Notice -> told.trySend(Alert.Notice(event.device, event.words))
+            is LineEvent.Discrepancy -> told.trySend(Alert.Discrepancy(event.device, event.words))
+            is LineEvent.Forked -> told.trySend(Alert.Forked(event.ours, event.theirs))
+            is LineEvent.Silent -> told.trySend(Alert.Silent(event.forMs.toLong()))
             // Nothing for a person to do: a dropped message, a renewed lease, a session made anew.
             is LineEvent.Unreadable, is LineEvent.Withheld, is LineEvent.Leased, LineEvent.RolledBack,
             is LineEvent.SessionReset,
@@ -219,7 +221,10 @@ public class Sync internal constructor(private val bridge: BridgeSync, scope: Co
     override fun close(): Unit = job.cancel()
 
     private companion object {
+        /** What waits for a slow reader. */
+        const val WAITING = 256
+
         /** Told to whoever listens now; a reader that is very slow loses the oldest, never the line its events. */
-        fun <T> burst() = MutableSharedFlow<T>(extraBufferCapacity = 256, onBufferOverflow = BufferOverflow.DROP_OLDEST)
+        fun <T> burst() = MutableSharedFlow<T>(extraBufferCapacity = WAITING, onBufferOverflow = BufferOverflow.DROP_OLDEST)
     }
 }

@@ -166,7 +166,7 @@ class LinkTest {
                 val began = System.nanoTime()
                 screen.coroutineContext.job.cancelAndJoin()
                 assertTrue(underWay > idle, "nothing was under way")
-                while (Pairlight.activity().tasks > idle) Thread.onSpinWait()
+                untilIdle(idle)
                 assertEquals(ShowState.Failed(EndedReason.CANCELLED), show.state.value)
                 (System.nanoTime() - began) / 1_000
             }

@@ -63,6 +63,18 @@ class Program(vararg line: String) : AutoCloseable {
     }
 }
 
+/** Waits for something that comes soon, or never. */
+fun until(what: String, done: () -> Boolean) {
+    val began = System.nanoTime()
+    while (!done()) {
+        if (System.nanoTime() - began > 60_000_000_000) error("it never came: $what")
+        Thread.sleep(1)
+    }
+}
+
+/** Waits until the library does no more than [idle] tasks. */
+fun untilIdle(idle: Int): Unit = until("no more than $idle tasks") { Pairlight.activity().tasks <= idle }
+
 /** The tasks of the library once what earlier tests closed has ended: the number holds still for a while. */
 fun settledTasks(): Int {
     var (tasks, since) = Pairlight.activity().tasks to System.nanoTime()

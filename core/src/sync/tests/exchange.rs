@@ -1,0 +1,82 @@
+//! What the exchange must not lose: stretches that overlap, and a primary device that takes the place of another.
+
+use pairlight_wire::sync::Exchange;
+use pairlight_wire::{List, Wire};
+
+use super::*;
+use crate::session::OpenedMessage;
+use crate::sync::peer;
+
+/// Takes an exchange of device 1 at device 0, as if it had been opened.
+fn take(world: &mut World, exchange: &Exchange) {
+    let from = world.devices[1].id;
+    let message = OpenedMessage { kind: EnvelopeKind::Records, seq: 0, body: exchange.encode() };
+    world.turn(0, |replica, turn, rng| replica.take(turn, &from, &message, rng)).unwrap();
+}
+
+#[test]
+fn a_stretch_that_overlaps_what_is_here_is_asked_for_again() {
+    let mut world = World::new(21, Policy::DEVELOPMENT);
+    world.link(Grade::Strong);
+    world.write(1, vec![say(1, 1, "one"), say(2, 2, "two")]);
+    world.settle();
+    let laptop = world.devices[1].id;
+    let replica = world.devices[0].replica;
+    let state = peer::peer(world.devices[0].store(), &laptop).unwrap().unwrap();
+    assert_eq!(state.received, 2);
+    let stretch = |from, to| Exchange {
+        log: state.log.unwrap(),
+        from,
+        to,
+        seen_log: [0; 8],
+        seen: 0,
+        again: false,
+        records: List::default(),
+        dropped: List::default(),
+    };
+    take(&mut world, &stretch(0, 2));
+    assert!(!replica.owes(world.devices[0].store()).unwrap(), "a repetition of what is here says nothing");
+    // Its second half is new, and its first is not: it does not join on, and nobody would send it once more.
+    take(&mut world, &stretch(1, 3));
+    assert!(replica.owes(world.devices[0].store()).unwrap());
+}
+
+#[test]
+fn a_new_primary_device_gets_what_came_from_the_one_before() {
+    let mut world = World::new(22, Policy::DEVELOPMENT);
+    world.link(Grade::Strong);
+    world.write(0, vec![say(1, 1, "from the first phone"), say(2, 2, "also")]);
+    world.write(1, vec![say(3, 3, "from the laptop")]);
+    world.settle();
+    world.in_step();
+
+    // The phone is lost; the account was recovered on another one, which begins with nothing.
+    let mut phone = Device::new(9, SyncRole::Primary(Policy::DEVELOPMENT));
+    let (a, b) = (RatchetAccount::generate().unwrap(), RatchetAccount::generate().unwrap());
+    let keys = a.keys();
+    let mut ratchet = a.start(&b.keys()).unwrap();
+    let joined = b.join(&keys.identity, &ratchet.seal(b"hello").unwrap().bytes).unwrap();
+    let laptop = world.devices[1].id;
+    let id = phone.id;
+    phone.store().put_session(&Session::new(id, laptop, ratchet)).unwrap();
+    world.devices[1].store().put_session(&Session::new(laptop, id, joined.ratchet)).unwrap();
+    world.linked[0].device = id;
+    world.devices[0] = phone;
+    world.settle();
+    let texts: Vec<_> = world.texts(0).into_values().collect();
+    assert_eq!(texts, ["from the first phone", "also", "from the laptop"]);
+    assert!(world.devices[1].replica.is_in_step(world.devices[1].store.as_ref().unwrap()).unwrap());
+}
+
+#[test]
+fn writing_the_same_again_can_be_told_from_a_change() {
+    let mut world = World::new(23, Policy::DEVELOPMENT);
+    world.write(0, vec![say(1, 1, "one")]);
+    let store = world.devices[0].store();
+    assert!(say(1, 1, "one").stands(store).unwrap());
+    assert!(!say(1, 1, "other").stands(store).unwrap());
+    assert!(!say(1, 2, "one").stands(store).unwrap(), "at another time");
+    assert!(!say(2, 1, "one").stands(store).unwrap());
+    let gone = messages::delete_message(&[1; 16]).unwrap();
+    assert!(!gone.stands(store).unwrap());
+}
