@@ -32,9 +32,11 @@ bench: ## read rate and milliseconds on a set of pictures: MANIFEST=path/to/mani
 	@$(pairlight) bench "$(MANIFEST)" $(BENCH_ARGS)
 
 bench-link: ## one link: time of each step, bytes and round trips, p50 and p95 of fifty links over loopback
+	@scripts/install-packages.sh bench
 	@cargo run --locked --profile $(PROFILE) -p pairlight-tests --example bench_link
 
 bench-sync: ## history and live updates between two sealed stores: COUNT=100000 messages, beside SQLite and Yjs
+	@scripts/install-packages.sh bench
 	@cargo run --locked --profile $(PROFILE) -p pairlight-tests --features bench --example bench_sync -- $(or $(COUNT),100000)
 
 bench-scan: ## beside other readers (builds them, C++ among them): MANIFEST=path/to/manifest.jsonl

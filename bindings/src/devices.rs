@@ -135,10 +135,4 @@ impl PrimaryAccount {
         let primary = self.primary.clone();
         run("PrimaryAccount.confirm", async move { Ok(primary.confirm(device_id(&device)?).await?) }).await
     }
-
-    /// Whether the account has a recovery key.
-    pub async fn has_recovery(&self) -> Result<bool, PairlightError> {
-        let primary = self.primary.clone();
-        run("PrimaryAccount.has_recovery", async move { Ok(primary.has_recovery().await?) }).await
-    }
 }

@@ -162,7 +162,6 @@ async fn each() {
     tried.call("PrimaryAccount.revoke_all", phone.revoke_all()).await;
     tried.call("PrimaryAccount.rename", phone.rename(nobody.clone(), "x".into())).await;
     tried.call("PrimaryAccount.confirm", phone.confirm(nobody.clone())).await;
-    tried.call("PrimaryAccount.has_recovery", phone.has_recovery()).await;
 
     let open = || LinkedAccount::open(path("laptop.db"), Arc::new(SoftKey), address.clone(), None);
     tried.call("LinkedAccount.open", open()).await;

@@ -13,10 +13,14 @@ use pairlight_wire::file::PIECE_BYTES;
 
 const TALK: &[u8; 16] = b"the conversation";
 
-fn say(number: u64, text: &str) -> Change {
+fn id_of(number: u64) -> [u8; 16] {
     let mut id = [7; 16];
     id[..8].copy_from_slice(&number.to_be_bytes());
-    messages::put_message(TALK, &id, 1_000 + number, &Message::text("Kim", text)).unwrap()
+    id
+}
+
+fn say(number: u64, text: &str) -> Change {
+    messages::put_message(TALK, &id_of(number), 1_000 + number, &Message::text("Kim", text)).unwrap()
 }
 
 /// Takes events until `done` says so.
@@ -61,7 +65,9 @@ fn serve(sync: Sync) -> std::sync::Arc<Sync> {
         loop {
             let Some(sync) = weak.upgrade() else { return };
             // Short turns, so that the last owner can drop it.
-            let _ = tokio::time::timeout(Duration::from_millis(100), sync.next_event()).await;
+            if let Ok(None) = tokio::time::timeout(Duration::from_millis(100), sync.next_event()).await {
+                return;
+            }
         }
     });
     sync
@@ -93,11 +99,7 @@ async fn history_then_live_writes_edits_and_deletes_reach_every_device() {
     }
     let tablet = serve(tablet);
     laptop.write(vec![say(5_000, "from the laptop"), say(0, "edited")]).await.unwrap();
-    let gone = say(1, "");
-    let mut id = [7; 16];
-    id[..8].copy_from_slice(&1_u64.to_be_bytes());
-    drop(gone);
-    laptop.write(vec![messages::delete_message(&id).unwrap()]).await.unwrap();
+    laptop.write(vec![messages::delete_message(&id_of(1)).unwrap()]).await.unwrap();
     until(&laptop, "both others to have it", async |_| {
         let (a, b) = (texts(&sync).await, texts(&tablet).await);
         [a, b].iter().all(|all| {

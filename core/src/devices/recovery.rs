@@ -13,6 +13,7 @@ use rand_core::CryptoRng;
 use zeroize::{ZeroizeOnDrop, Zeroizing};
 
 use super::account::{Account, AccountError, ListDraft, ListPlace, certify_ops, enter_primary};
+use super::label::LabelKey;
 use crate::Timestamp;
 use crate::crypto::aead::RecordKey;
 use crate::crypto::kdf::{KdfLabel, derive};
@@ -125,7 +126,8 @@ impl Account {
             let known = open_recovery(&signed, &self.root.public(), &self.id()).map_err(|_| AccountError::Damaged)?;
             draft.recovery = Some(root.sign_payload(SigningContext::Recovery, known.encode())?);
         }
-        self.under(root, draft, now, rng)
+        let held = Held { device: self.device.clone(), label_key: self.label_key.clone(), list: self.list.clone() };
+        Self::under(root, held, draft, now, rng)
     }
 
     /// The account of `words` on this device, which is new: from the newest list that the relay gives, whose root key is
@@ -177,32 +179,31 @@ impl Account {
         roots.push(rotation);
         let recovery = Some(name_recovery(&root, account, fresh, &label_key, now, rng)?);
         let draft = ListDraft { entries, tombstones, recovery, roots, resets: list.resets.as_slice().to_vec() };
-        // Only a placeholder for what `under` replaces: this device never had the old keys.
-        let before = Self {
-            root: root.clone(),
-            ops: root.clone(),
-            device,
-            label_key,
-            ops_cert: signed.clone(),
-            list: newest.clone(),
-        };
-        before.under(root, draft, now, rng)
+        Self::under(root, Held { device, label_key, list: newest.clone() }, draft, now, rng)
     }
 
-    /// This account with other keys, and with the list that brings them in.
+    /// An account with new keys, and with the list that brings them in.
     fn under(
-        &self,
         root: SigningKey,
+        held: Held,
         draft: ListDraft,
         now: Timestamp,
         rng: &mut impl CryptoRng,
     ) -> Result<Self, AccountError> {
+        let Held { device, label_key, list } = held;
         let ops = SigningKey::generate(rng);
-        let ops_cert = certify_ops(&root, &ops, self.id(), now)?;
-        let mut next = Self { root, ops, ops_cert, ..self.clone() };
+        let ops_cert = certify_ops(&root, &ops, list.list().account, now)?;
+        let mut next = Self { root, ops, device, label_key, ops_cert, list };
         next.list = next.sign_list(draft, &next.root, now)?;
         Ok(next)
     }
+}
+
+/// What a device keeps when the keys of its account change.
+struct Held {
+    device: SigningKey,
+    label_key: Zeroizing<LabelKey>,
+    list: VerifiedList,
 }
 
 /// A list of an account that this device meets for the first time, because `words` name it.

@@ -430,14 +430,6 @@ impl Primary {
         Ok(words)
     }
 
-    /// Whether the account has a recovery key.
-    ///
-    /// # Errors
-    /// [`NetError::Store`].
-    pub async fn has_recovery(&self) -> Result<bool, NetError> {
-        Ok(self.account().await?.has_recovery())
-    }
-
     /// Brings the account under a new root key, signed by the old one. Devices and the recovery key stay.
     ///
     /// # Errors

@@ -101,7 +101,7 @@ public class KeystoreVault(alias: String = "pairlight-store") : KeyWrap {
     }
 }
 
-/** Shows the system's prompt for a cipher and waits for the answer. [FingerprintPrompt] is the one of the framework. */
+/** Shows the system's prompt for a cipher and waits for the answer. [FrameworkPrompt] is the one of the framework. */
 public fun interface PresencePrompt {
     /** The unlocked cipher, or null when the person said no. Called on a thread that may block, never the main one. */
     public fun unlock(cipher: Cipher, deviceName: String): Cipher?
