@@ -181,6 +181,11 @@ pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<ExitCode> {
         }
     }
 
+    if measured.is_empty() && broken == 0 {
+        let of_set = args.set.as_ref().map(|set| format!(" of the set {set:?}")).unwrap_or_default();
+        anyhow::bail!("nothing to measure: the manifest {} lists no picture{of_set}", manifest.display());
+    }
+
     let mut groups: BTreeMap<&str, Vec<&Measured>> = BTreeMap::new();
     for one in &measured {
         groups.entry(&one.set).or_default().push(one);
@@ -489,5 +494,17 @@ mod tests {
         std::fs::write(&manifest, format!("{{\n{{\"image\": \"gone.png\", \"expected\": []}}\n{good}\n")).unwrap();
         assert_eq!(run(&args(manifest)).unwrap(), ExitCode::FAILURE);
         assert!(run(&args(folder.path().join("none.jsonl"))).is_err());
+    }
+
+    #[test]
+    fn a_manifest_without_pictures_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let manifest = folder.path().join("manifest.jsonl");
+        std::fs::write(&manifest, "\n").unwrap();
+        assert!(run(&args(manifest.clone())).unwrap_err().to_string().contains("lists no picture"));
+        picture(&folder.path().join("code.png"), Some("hello"));
+        std::fs::write(&manifest, r#"{"image": "code.png", "expected": ["hello"], "set": "a"}"#).unwrap();
+        let other_set = BenchArgs { set: Some("b".to_owned()), ..args(manifest) };
+        assert!(run(&other_set).unwrap_err().to_string().contains("of the set \"b\""));
     }
 }
