@@ -162,8 +162,8 @@ pub(super) struct World {
     pub(super) publishing: Publishing,
     pub(super) open_refusal: Option<RefusalCode>,
     pub(super) claim_refusal: Option<RefusalCode>,
-    /// The linked device's clock was set forward: it gives up before the account does.
-    pub(super) linked_hurried: bool,
+    /// A clock hid or made up time between one start and the next: the linked device may give up before the account.
+    pub(super) clock_hid_time: bool,
     /// The relay stores nothing, whatever it says: who is on its list means nothing.
     pub(super) denied: bool,
     /// When a clock was set.
@@ -264,7 +264,7 @@ impl World {
             publishing: Publishing::Honest,
             open_refusal: None,
             claim_refusal: None,
-            linked_hurried: false,
+            clock_hid_time: false,
             denied: false,
             jumped: None,
             list_races: 0,
@@ -1035,7 +1035,7 @@ impl World {
         if self.disk.linked_device {
             assert!(listed, "the primary device believes in a link that is not on the list");
             // Such an entry ends by itself: the device never reports (docs/protocol.md 12.4).
-            let nobody = linked.is_none() && self.linked_hurried;
+            let nobody = linked.is_none() && self.clock_hid_time;
             assert!(nobody || linked == Some(true), "the primary device is linked with nobody");
         } else {
             assert!(!listed, "a device that the primary device does not know is on the list");
