@@ -1,6 +1,7 @@
 //! `pairlight import`: chat exports as people have them become conversations of this device.
 
 mod chat;
+mod packed;
 mod signal;
 mod telegram;
 mod whatsapp;
@@ -28,6 +29,7 @@ use crate::style::Voice;
 const EXAMPLES: &str = "\
 Examples:
   pairlight import \"WhatsApp Chat with Kim.txt\"       with the media files that lie beside it
+  pairlight import \"WhatsApp Chat - Kim.zip\"         as the phone packs it
   pairlight import whatsapp-export/ --me Robin        a folder with _chat.txt; messages of Robin are mine
   pairlight import ~/Downloads/Telegram/result.json   of Telegram Desktop: one chat, or all of them
   pairlight import signal-chats/                      of signal-export: one folder for each chat";
@@ -41,7 +43,7 @@ const BATCH: usize = 500;
 pub(crate) struct ImportArgs {
     #[command(flatten)]
     profile: ProfileArgs,
-    /// The export: a file, or its folder
+    /// The export: a file, its folder, or a zip archive of either
     #[arg(value_name = "PATH")]
     path: PathBuf,
     /// Who of the senders you are
@@ -95,7 +97,11 @@ pub(crate) fn run(args: &ImportArgs, voice: Voice) -> Result<Exit, Failure> {
             Failure::new(Exit::Usage, error.to_string(), "name it as in the time zone database, like Europe/Berlin")
         })?,
     };
-    let mut chats = read(args, &zone)?;
+    let interrupt = Interrupt::listen();
+    let is_packed = args.path.is_file() && args.path.extension().is_some_and(|end| end.eq_ignore_ascii_case("zip"));
+    let unpacked = if is_packed { Some(packed::unpack(&args.path, &interrupt, voice)?) } else { None };
+    let path = unpacked.as_ref().map_or(args.path.as_path(), |unpacked| unpacked.path.as_path());
+    let mut chats = read(path, args, &zone)?;
     if let Some(title) = &args.title {
         let [chat] = chats.as_mut_slice() else {
             let what = format!("--title names one conversation, and this export has {}", chats.len());
@@ -115,7 +121,6 @@ pub(crate) fn run(args: &ImportArgs, voice: Voice) -> Result<Exit, Failure> {
     let done = block_on(async {
         let store = args.profile.open_existing(args.profile.likely_role())?;
         let (_, replica) = who(&store).await?;
-        let interrupt = Interrupt::listen();
         let total: usize = chats.iter().map(|chat| chat.messages.len()).sum();
         for chat in &chats {
             import(chat, &store, replica, &mut count, total, &interrupt, voice).await?;
@@ -128,8 +133,7 @@ pub(crate) fn run(args: &ImportArgs, voice: Voice) -> Result<Exit, Failure> {
 }
 
 /// Reads whatever export lies there.
-fn read(args: &ImportArgs, zone: &TimeZone) -> Result<Vec<Chat>, Failure> {
-    let path = args.path.as_path();
+fn read(path: &Path, args: &ImportArgs, zone: &TimeZone) -> Result<Vec<Chat>, Failure> {
     let unknown = |what: String| {
         let remedy = "give the _chat.txt of a WhatsApp export, the result.json of Telegram Desktop, or the folder of signal-export";
         Failure::new(Exit::Usage, what, remedy)
@@ -158,11 +162,6 @@ fn read(args: &ImportArgs, zone: &TimeZone) -> Result<Vec<Chat>, Failure> {
         Some("txt") => Ok(vec![whatsapp::read(path, args.date_order, zone)?]),
         Some("json") if path.file_name().is_some_and(|name| name == "data.json") => Ok(vec![signal::read(path, zone)?]),
         Some("json") => telegram::read(path, zone),
-        Some("zip") => Err(Failure::new(
-            Exit::Usage,
-            format!("{} is packed", path.display()),
-            "unpack it into a folder, and give that folder",
-        )),
         _ if !path.exists() => {
             Err(Failure::new(Exit::Error, format!("there is no {}", path.display()), "check the name"))
         }

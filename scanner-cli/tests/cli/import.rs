@@ -22,6 +22,19 @@ fn export(folder: &Path) -> Vec<u8> {
     photo
 }
 
+/// Packs a folder as a phone does: its files, without the folder.
+fn packed(folder: &Path, archive: &Path) -> String {
+    let mut zip = zip::ZipWriter::new(std::fs::File::create(archive).unwrap());
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        zip.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
+        std::io::copy(&mut std::fs::File::open(&path).unwrap(), &mut zip).unwrap();
+    }
+    zip.finish().unwrap();
+    archive.to_str().unwrap().to_owned()
+}
+
 #[test]
 fn an_export_reaches_the_other_device_with_its_files() {
     let world = World::new();
@@ -52,6 +65,11 @@ fn an_export_reaches_the_other_device_with_its_files() {
         (Some(0), Some(3)),
         "a second time changes nothing"
     );
+    let archive = packed(&world.path("Kim"), &world.path("Kim.zip"));
+    let (exit, said) =
+        Program::start(&["import", "--profile", &phone, "--time-zone", "UTC", "--me", "Robin", &archive]).end();
+    assert_eq!(exit, 0, "{said}");
+    assert!(said.contains("; 3 messages were here already"), "packed by the phone it is the same: {said}");
 
     let online = Program::start(&["messages", "--profile", &phone, "follow"]);
     let (exit, said) = Program::start(&["messages", "--profile", &laptop, "follow", "--once"]).end();
@@ -100,7 +118,7 @@ fn what_is_no_export_is_named() {
     write(folder.path(), "data.json", b"{}\n");
     std::fs::create_dir(folder.path().join("empty")).unwrap();
     for (name, exit, words) in [
-        ("a.zip", 2, "unpack it"),
+        ("a.zip", 1, "no zip archive"),
         ("b.txt", 1, "looks like WhatsApp's"),
         ("c.json", 1, "no chat in this export"),
         ("d.txt", 2, "--date-order"),

@@ -1,0 +1,178 @@
+//! Exports as phones hand them over: packed. They are unpacked into a private folder that goes when the import ends.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+use zip::ZipArchive;
+use zip::result::ZipError;
+
+use crate::exit::{Exit, Failure};
+use crate::interrupt::Interrupt;
+use crate::style::Voice;
+
+/// Most bytes that come out of one archive: far more than a chat has, and far less than a bomb.
+const UNPACKED_BYTES: u64 = 32 * 1024 * 1024 * 1024;
+/// Most files and folders in one archive.
+const ENTRIES: usize = 200_000;
+
+/// An archive that lies unpacked as long as this lives.
+pub(super) struct Unpacked {
+    _folder: TempDir,
+    /// Where the export begins.
+    pub(super) path: PathBuf,
+}
+
+/// Unpacks a zip archive. The folder has the archive's name, because an export may be named by nothing else.
+pub(super) fn unpack(archive: &Path, interrupt: &Interrupt, voice: Voice) -> Result<Unpacked, Failure> {
+    let bad = |error: ZipError| match error {
+        ZipError::Io(error) => cannot("read", archive, &error),
+        _ => {
+            let what = format!("{} is no zip archive that can be unpacked: {error}", archive.display());
+            Failure::new(Exit::Error, what, "fetch it again, or unpack it yourself and give the folder")
+        }
+    };
+    let file = File::open(archive).map_err(|error| cannot("open", archive, &error))?;
+    let mut zip = ZipArchive::new(io::BufReader::new(file)).map_err(bad)?;
+    let mut builder = tempfile::Builder::new();
+    builder.prefix("pairlight-import-");
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
+    let folder = builder.tempdir();
+    let folder = folder.map_err(|error| cannot("make a folder in", &std::env::temp_dir(), &error))?;
+    let root = folder.path().join(archive.file_stem().unwrap_or_default());
+    fs::create_dir(&root).map_err(|error| cannot("make", &root, &error))?;
+    let too_large = || {
+        let what = format!("{} unpacks to more than a chat export has", archive.display());
+        Failure::new(Exit::Error, what, "unpack it yourself, and give the folder")
+    };
+    let (count, mut left) = (zip.len(), UNPACKED_BYTES);
+    if count > ENTRIES {
+        return Err(too_large());
+    }
+    for index in 0..count {
+        if interrupt.is_raised() {
+            return Err(Failure::new(
+                Exit::Interrupted,
+                "interrupted while unpacking",
+                "nothing was imported: start it again",
+            ));
+        }
+        let mut entry = zip.by_index(index).map_err(bad)?;
+        // A name that leads out of the folder, and a link to anywhere, are of no export.
+        let Some(name) = entry.enclosed_name().filter(|_| !entry.is_symlink()) else { continue };
+        let path = root.join(name);
+        if entry.is_dir() {
+            fs::create_dir_all(&path).map_err(|error| cannot("make", &path, &error))?;
+            continue;
+        }
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent).map_err(|error| cannot("make", parent, &error))?;
+        }
+        let mut out = File::create_new(&path).map_err(|error| cannot("write", &path, &error))?;
+        // The size that it claims is not believed.
+        let copied = io::copy(&mut entry.by_ref().take(left.saturating_add(1)), &mut out);
+        let copied = copied.map_err(|error| cannot("unpack", archive, &error))?;
+        left = left.checked_sub(copied).ok_or_else(too_large)?;
+        voice.progress(Some(format_args!("unpacking: {} of {count} files", index + 1)));
+    }
+    voice.progress(None);
+    // People pack the folder as often as what is in it.
+    let inside: Vec<PathBuf> = super::entries(&root, |name| !name.starts_with("__MACOSX") && name != ".DS_Store")?;
+    let path = match inside.as_slice() {
+        [only] if only.is_dir() && !only.join("data.json").is_file() => only.clone(),
+        _ => root,
+    };
+    Ok(Unpacked { _folder: folder, path })
+}
+
+fn cannot(what: &str, path: &Path, error: &io::Error) -> Failure {
+    let remedy = match error.kind() {
+        io::ErrorKind::StorageFull => "free some space, or let TMPDIR name a folder with more",
+        io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidInput => "fetch it again",
+        _ => "check that it is there and yours to use",
+    };
+    Failure::new(Exit::Error, format!("cannot {what} {}: {error}", path.display()), remedy)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use zip::ZipWriter;
+    use zip::write::SimpleFileOptions;
+
+    use super::*;
+
+    fn silent() -> Voice {
+        Voice::new(crate::style::ColorChoice::Never, true)
+    }
+
+    fn packed(folder: &Path, entries: &[(&str, &[u8])]) -> PathBuf {
+        let path = folder.join("WhatsApp Chat - Kim.zip");
+        let mut zip = ZipWriter::new(File::create(&path).unwrap());
+        for (name, content) in entries {
+            zip.start_file(*name, SimpleFileOptions::default()).unwrap();
+            zip.write_all(content).unwrap();
+        }
+        zip.finish().unwrap();
+        path
+    }
+
+    #[test]
+    fn what_comes_out_lies_in_a_private_folder_of_the_archives_name_and_goes() {
+        let folder = tempfile::tempdir().unwrap();
+        let archive = packed(folder.path(), &[("_chat.txt", b"chat"), ("a/b.jpg", &[7; 100_000])]);
+        let unpacked = unpack(&archive, &Interrupt::default(), silent()).unwrap();
+        assert!(unpacked.path.ends_with("WhatsApp Chat - Kim"));
+        assert_eq!(fs::read(unpacked.path.join("_chat.txt")).unwrap(), b"chat");
+        assert_eq!(fs::read(unpacked.path.join("a/b.jpg")).unwrap(), [7; 100_000]);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            let mode = fs::metadata(unpacked.path.parent().unwrap()).unwrap().permissions().mode();
+            assert_eq!(mode & 0o077, 0, "others can look in: {mode:o}");
+        }
+        let path = unpacked.path.clone();
+        drop(unpacked);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_packed_folder_is_looked_into_and_names_that_lead_out_are_left() {
+        let folder = tempfile::tempdir().unwrap();
+        let entries: [(&str, &[u8]); 3] =
+            [("ChatExport/result.json", b"{}"), ("../outside", b"no"), ("__MACOSX/x", b"")];
+        let unpacked = unpack(&packed(folder.path(), &entries), &Interrupt::default(), silent()).unwrap();
+        assert!(unpacked.path.join("result.json").is_file());
+        let all = walk(unpacked._folder.path());
+        assert!(!all.iter().any(|path| path.ends_with("outside")), "{all:?}");
+        assert!(!folder.path().join("outside").exists());
+    }
+
+    fn walk(folder: &Path) -> Vec<PathBuf> {
+        let mut found = Vec::new();
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                found.extend(walk(&path));
+            }
+            found.push(path);
+        }
+        found
+    }
+
+    #[test]
+    fn a_damaged_archive_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let archive = packed(folder.path(), &[("_chat.txt", &[3; 50_000])]);
+        let mut bytes = fs::read(&archive).unwrap();
+        for byte in bytes.iter_mut().skip(45).take(20) {
+            *byte ^= 0x55;
+        }
+        fs::write(&archive, &bytes).unwrap();
+        let error = unpack(&archive, &Interrupt::default(), silent()).err().expect("refused");
+        assert!(format!("{error:?}").contains("Kim.zip"), "{error:?}");
+    }
+}
