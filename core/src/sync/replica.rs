@@ -298,6 +298,8 @@ impl Replica {
             }
         }
         let in_order = exchange.from == state.received;
+        // Sent once more, because we asked while it was on its way: nothing new, but the latest word on what they have.
+        let ends_here = exchange.from < state.received && exchange.to == state.received;
         let knows_us = exchange.seen_log == turn.log() && exchange.seen <= last;
         if exchange.again {
             if knows_us {
@@ -308,7 +310,7 @@ impl Replica {
             } else {
                 state.rewind(0, last);
             }
-        } else if in_order && knows_us {
+        } else if (in_order || ends_here) && knows_us {
             state.confirm(exchange.seen);
         }
         if in_order {

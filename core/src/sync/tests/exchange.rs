@@ -42,6 +42,33 @@ fn a_stretch_that_overlaps_what_is_here_is_asked_for_again() {
 }
 
 #[test]
+fn what_was_sent_once_more_in_vain_still_confirms() {
+    let mut world = World::new(24, Policy::DEVELOPMENT);
+    world.link(Grade::Strong);
+    world.write(0, vec![say(1, 1, "from the phone")]);
+    world.write(1, vec![say(2, 2, "from the laptop")]);
+    world.settle();
+    world.write(0, vec![say(3, 3, "not confirmed yet")]);
+    let laptop = world.devices[1].id;
+    let state = peer::peer(world.devices[0].store(), &laptop).unwrap().unwrap();
+    let last = world.devices[0].store().last_change().unwrap();
+    assert!(state.acked < last && state.received > 0);
+    // The phone had asked for all of it again while it was on its way, and the laptop has said all that it owes with it.
+    let sent_again = Exchange {
+        log: state.log.unwrap(),
+        from: 0,
+        to: state.received,
+        seen_log: peer::own(world.devices[0].store()).unwrap().unwrap().log,
+        seen: last,
+        again: false,
+        records: List::default(),
+        dropped: List::default(),
+    };
+    take(&mut world, &sent_again);
+    assert!(world.devices[0].replica.is_in_step(world.devices[0].store.as_ref().unwrap()).unwrap());
+}
+
+#[test]
 fn a_new_primary_device_gets_what_came_from_the_one_before() {
     let mut world = World::new(22, Policy::DEVELOPMENT);
     world.link(Grade::Strong);
