@@ -9,7 +9,7 @@ let bridge: [Target] = [
 ]
 #else
 let bridge: [Target] = [
-    .binaryTarget(name: "PairlightBridgeFFI", path: "../target/ios/PairlightBridgeFFI.xcframework"),
+    .binaryTarget(name: "PairlightBridgeFFI", path: "Frameworks/PairlightBridgeFFI.xcframework"),
 ]
 #endif
 
@@ -21,8 +21,13 @@ let package = Package(
         .library(name: "Pairlight", targets: ["Pairlight"]),
     ],
     targets: bridge + [
-        // Generated; not in the repository.
-        .target(name: "PairlightBridge", dependencies: ["PairlightBridgeFFI"], exclude: ["README.md"]),
+        // Generated; not in the repository. Its types are Sendable; that its inside passes as Swift 6 is the generator's affair.
+        .target(
+            name: "PairlightBridge",
+            dependencies: ["PairlightBridgeFFI"],
+            exclude: ["README.md"],
+            swiftSettings: [.swiftLanguageMode(.v5)]
+        ),
         .target(
             name: "Pairlight",
             dependencies: ["PairlightBridge"],

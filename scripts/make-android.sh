@@ -16,7 +16,7 @@ command -v cargo-ndk > /dev/null || missing+=("cargo-ndk:          cargo install
     missing+=("the NDK, 28 or newer: sdkmanager 'ndk;28.2.13676358' (it aligns to pages of 16 KB by itself)")
 command -v java > /dev/null || missing+=("java 17 or newer")
 command -v gradle > /dev/null || [ -x android/gradlew ] ||
-    missing+=("gradle 9.3.1 or newer: then \`gradle wrapper\` in android/ makes gradlew")
+    missing+=("gradle 9.5.0 or newer: then \`gradle wrapper\` in android/ makes gradlew")
 command -v readelf > /dev/null || command -v llvm-readelf > /dev/null || missing+=("readelf:            binutils or llvm")
 for target in "${targets[@]}"; do
     rustup target list --installed 2> /dev/null | grep -qx "$target" ||

@@ -2,7 +2,7 @@
 # Usage: scripts/make-ios.sh
 #
 # For a Mac with Xcode: builds the Rust library for devices and simulators as dynamic frameworks (so that another Rust
-# library in the same app does not clash with ours), puts them into target/ios/PairlightBridgeFFI.xcframework with the privacy
+# library in the same app does not clash with ours), puts them into ios/Frameworks/PairlightBridgeFFI.xcframework with the privacy
 # manifest inside, and prints the checksum that Package.swift of a release needs. Says all that is missing before it begins.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -23,11 +23,12 @@ fi
 
 target=${CARGO_TARGET_DIR:-target}
 case $target in /*) ;; *) target=$PWD/$target ;; esac
-# Where ios/Package.swift looks, whatever CARGO_TARGET_DIR says.
-out=$PWD/target/ios
+out=$target/ios
 name=PairlightBridge
-rm -rf "$out"
-mkdir -p "$out/generated"
+# Where ios/Package.swift looks: a package may use nothing outside of its folder.
+frameworks=$PWD/ios/Frameworks
+rm -rf "$out" "$frameworks"
+mkdir -p "$out/generated" "$frameworks"
 export IPHONEOS_DEPLOYMENT_TARGET=15.0
 for each in "${targets[@]}"; do
     cargo rustc --locked --release -p pairlight-bindings --lib --crate-type cdylib --target "$each" -- \
@@ -62,12 +63,12 @@ framework "$out/device" "$target/aarch64-apple-ios/release/libpairlight_bindings
 framework "$out/simulator" "$target/aarch64-apple-ios-sim/release/libpairlight_bindings.dylib" \
     "$target/x86_64-apple-ios/release/libpairlight_bindings.dylib"
 xcodebuild -create-xcframework -framework "$out/device/${name}FFI.framework" \
-    -framework "$out/simulator/${name}FFI.framework" -output "$out/${name}FFI.xcframework"
+    -framework "$out/simulator/${name}FFI.framework" -output "$frameworks/${name}FFI.xcframework"
 
 # What another Rust library could also export would clash: all our symbols carry the name of the bridge.
 if nm -gU "$out/device/${name}FFI.framework/${name}FFI" | awk '{ print $NF }' | grep -v -E '^_(uniffi|ffi|UNIFFI_META)_?.*pairlight'; then
     echo "the symbols above have no name of ours in them" >&2
     exit 1
 fi
-(cd "$out" && zip -qry "${name}FFI.xcframework.zip" "${name}FFI.xcframework")
+(cd "$frameworks" && zip -qry "$out/${name}FFI.xcframework.zip" "${name}FFI.xcframework")
 echo "checksum: $(swift package compute-checksum "$out/${name}FFI.xcframework.zip")"

@@ -17,8 +17,9 @@ command -v mvn > /dev/null || skip 'there is no mvn'
 target=${CARGO_TARGET_DIR:-target}
 case $target in /*) ;; *) target=$PWD/$target ;; esac
 out=$target/android
-# The programs, the library and its Kotlin, as `cargo test --workspace` makes them: after it this is a matter of seconds.
-cargo test --locked --workspace --no-run --quiet
+# The programs, the library and its Kotlin, as `cargo test --workspace` makes them: after it this is a matter of seconds. Without
+# it only these are built, by way of the tests that use them.
+cargo test --locked --workspace --no-run --quiet --test generate --test program --test cli
 cargo test --locked --workspace --quiet --test generate > "$target/generate.log" || { cat "$target/generate.log"; exit 1; }
 
 # Beside the folder that Gradle reads (scripts/make-android.sh), not in it.

@@ -27,10 +27,6 @@ android {
     publishing.singleVariant("release") { withSourcesJar() }
 }
 
-kotlin {
-    explicitApi()
-}
-
 dependencies {
     api(libs.coroutines.core)
     implementation(libs.coroutines.android)

@@ -6,6 +6,7 @@ use pairlight_wire::id::DeviceId;
 use pairlight_wire::list::RemovalReason;
 use pairlight_wire::standing::Standing;
 
+use crate::alert::{Alert, Fork};
 use crate::error::PairlightError;
 use crate::primary::{PrimaryAccount, grade_number};
 use crate::runtime::run;
@@ -134,5 +135,27 @@ impl PrimaryAccount {
     pub async fn confirm(&self, device: String) -> Result<(), PairlightError> {
         let primary = self.primary.clone();
         run("PrimaryAccount.confirm", async move { Ok(primary.confirm(device_id(&device)?).await?) }).await
+    }
+
+    /// Device lists that contradict each other, if some were seen; null when there are none.
+    pub async fn fork(&self) -> Result<Option<Fork>, PairlightError> {
+        let primary = self.primary.clone();
+        run("PrimaryAccount.fork", async move { Ok(primary.fork().await?.map(Fork::from)) }).await
+    }
+
+    /// The person compared the hashes of a fork and keeps the list of this device.
+    pub async fn keep_own_list(&self) -> Result<(), PairlightError> {
+        let primary = self.primary.clone();
+        run("PrimaryAccount.keep_own_list", async move { Ok(primary.keep_own_list().await?) }).await
+    }
+
+    /// Alerts that are due on this device now, such as the reminder of a link some hours later; each is given out once. A live
+    /// line gives them out by itself.
+    pub async fn due_alerts(&self) -> Result<Vec<Alert>, PairlightError> {
+        let primary = self.primary.clone();
+        run("PrimaryAccount.due_alerts", async move {
+            Ok(primary.due_notices().await?.into_iter().map(Alert::from).collect())
+        })
+        .await
     }
 }

@@ -5,6 +5,7 @@
 //! Scanner            submit(luma plane, info); nextReport() -> codes, hints     the plane is read in place
 //! PrimaryAccount     link(code) -> PairingFlow    devices, rename, revoke    sync() -> Sync
 //! LinkedAccount      link(name) -> LinkingFlow    standing                   sync() -> Sync
+//! Sync               conversations, messages, send, files (NewFile), history
 //! PairingFlow, LinkingFlow, Sync                  nextEvent() until null; commands
 //! KeyWrap, Approver, Clock, LogSink               what the app gives: few, synchronous, on threads of this library
 //! ```
@@ -19,9 +20,11 @@
 //!   generator takes the buffer's start, not its position.
 //! - No asynchronous foreign traits: Swift 6 has trouble with them.
 
+mod alert;
 mod contain;
 mod devices;
 mod error;
+mod files;
 mod frame_slot;
 mod host;
 mod line;
@@ -29,18 +32,22 @@ mod linked;
 mod log;
 mod payload;
 mod primary;
+mod recovery;
 mod runtime;
 mod scanner;
 mod sync;
 
+pub use alert::{Alert, AlertKind, Fork};
 pub use devices::{Device, DeviceStanding, RemovedDevice};
 pub use error::{EndedReason, PairlightError};
+pub use files::{Attachment, FileState, NewFile};
 pub use host::{Approver, Clock, KeyWrap, RelayAddress};
 pub use line::LineEvent;
 pub use linked::{CodePicture, LinkedAccount, LinkingEvent, LinkingFlow, OwnStanding};
 pub use log::{LogLevel, LogSink, set_log_level, start_logging};
 pub use payload::{Danger, Meaning, explain};
 pub use primary::{Approval, PairingEvent, PairingFlow, PolicyPreset, PrimaryAccount, Source};
+pub use recovery::{RecoveredAccount, recover_account};
 pub use runtime::{Activity, activity, shutdown};
 pub use scanner::{
     FrameFate, FrameInfo, Hint, Region, ScanCounts, ScanReport, ScannedCode, ScannedPoint, Scanner, Turn,

@@ -1,7 +1,8 @@
-//! What happens on the live line of a device: reach, messages, the list, removal.
+//! What happens on the live line of a device: reach, messages, the list, permission, removal.
 
 use pairlight_core::net::ConnectionEvent;
 
+use crate::alert::{Alert, AlertKind};
 use crate::error::PairlightError;
 
 /// What happens on a line.
@@ -21,18 +22,8 @@ pub enum LineEvent {
         /// The content.
         body: Vec<u8>,
     },
-    /// A message that could not be opened was dropped.
-    Unreadable {
-        /// Claimed sender's id.
-        from: String,
-    },
     /// The account has a new device list.
     DevicesChanged,
-    /// A message from a device that may not send now was dropped.
-    Withheld {
-        /// Sender's id.
-        from: String,
-    },
     /// A new lease: this device may stay.
     Leased {
         /// Until when, ms since 1970.
@@ -40,45 +31,15 @@ pub enum LineEvent {
         /// Why this device may not do everything, for people; null when it may.
         restriction: Option<String>,
     },
-    /// The primary device has been silent for long.
-    Silent {
-        /// For how long, ms.
-        for_ms: u64,
+    /// Something to tell the person.
+    Alerted {
+        /// What.
+        alert: Alert,
     },
     /// The permission of this device has ended; its store is sealed. Open it again and link anew.
     Locked {
         /// Why, for people.
         reason: String,
-    },
-    /// Somebody shows different devices different lists: show both hashes.
-    Forked {
-        /// Epoch of the lists.
-        epoch: u64,
-        /// Hash of this device's list.
-        ours: Vec<u8>,
-        /// Hash of the other one.
-        theirs: Vec<u8>,
-    },
-    /// The relay shows an older list than before.
-    RolledBack,
-    /// Something about a device does not add up.
-    Discrepancy {
-        /// The device's id.
-        device: String,
-        /// What, for people.
-        words: String,
-    },
-    /// Something happened to a device of the account.
-    Notice {
-        /// The device's id.
-        device: String,
-        /// What, for people.
-        words: String,
-    },
-    /// The session with a device was made anew.
-    SessionReset {
-        /// The device's id.
-        device: String,
     },
     /// This device was removed; its data is erased. The last event.
     Removed {
@@ -96,29 +57,40 @@ pub enum LineEvent {
 
 impl From<ConnectionEvent> for LineEvent {
     fn from(event: ConnectionEvent) -> Self {
+        let alerted = |kind, device, text: &str| Self::Alerted { alert: Alert::new(kind, device, text) };
         match event {
             ConnectionEvent::Online => Self::Online,
             ConnectionEvent::Offline { retry_in } => {
                 Self::Offline { retry_ms: u64::try_from(retry_in.as_millis()).unwrap_or(u64::MAX) }
             }
             ConnectionEvent::Message { from, kind: _, body } => Self::Message { from: from.to_hex(), body },
-            ConnectionEvent::Unreadable { from } => Self::Unreadable { from: from.to_hex() },
             ConnectionEvent::ListChanged { .. } => Self::DevicesChanged,
-            ConnectionEvent::Withheld { from } => Self::Withheld { from: from.to_hex() },
             ConnectionEvent::Leased { until, because, .. } => {
                 Self::Leased { until_ms: until.unix_ms(), restriction: because.map(|row| row.text().to_owned()) }
             }
-            ConnectionEvent::Silent { for_ms } => Self::Silent { for_ms },
-            ConnectionEvent::Locked(row) => Self::Locked { reason: row.text().to_owned() },
-            ConnectionEvent::Forked(fork) => {
-                Self::Forked { epoch: fork.epoch, ours: fork.ours.to_vec(), theirs: fork.theirs.to_vec() }
-            }
-            ConnectionEvent::RolledBack { .. } => Self::RolledBack,
+            ConnectionEvent::Notice(notice) => Self::Alerted { alert: notice.into() },
             ConnectionEvent::Discrepancy { device, row, .. } => {
-                Self::Discrepancy { device: device.to_hex(), words: row.text().to_owned() }
+                alerted(AlertKind::Discrepancy, Some(device), row.text())
             }
-            ConnectionEvent::Notice(notice) => Self::Notice { device: notice.device.to_hex(), words: notice.text() },
-            ConnectionEvent::SessionReset { peer } => Self::SessionReset { device: peer.to_hex() },
+            ConnectionEvent::Forked(_) => {
+                alerted(AlertKind::Forked, None, "devices of this account are shown different device lists")
+            }
+            ConnectionEvent::RolledBack { .. } => {
+                alerted(AlertKind::RolledBack, None, "the relay shows an older device list than before")
+            }
+            ConnectionEvent::Silent { .. } => {
+                alerted(AlertKind::Silent, None, "the device that holds the account has not been seen for long")
+            }
+            ConnectionEvent::Unreadable { from } => {
+                alerted(AlertKind::Unreadable, Some(from), "a message that could not be opened was dropped")
+            }
+            ConnectionEvent::Withheld { from } => {
+                alerted(AlertKind::Withheld, Some(from), "a message from a device that may not send now was dropped")
+            }
+            ConnectionEvent::SessionReset { peer } => {
+                alerted(AlertKind::SessionReset, Some(peer), "the session with a device was made anew")
+            }
+            ConnectionEvent::Locked(row) => Self::Locked { reason: row.text().to_owned() },
             ConnectionEvent::Removed(reason) => Self::Removed { reason: reason.text().to_owned() },
             ConnectionEvent::Refused(_) => Self::Refused,
             ConnectionEvent::Failed(error) => Self::Failed { error: error.into() },

@@ -5,11 +5,14 @@ use std::sync::Arc;
 use pairlight_core::net::{LinkedDevice, Linking};
 use pairlight_core::pairing::{CodeMatrix, DeviceDescription, LinkedEvent};
 use pairlight_wire::offer::ClientKind;
+use tokio::sync::Mutex;
+use tokio::task::JoinHandle;
 
+use crate::alert::Fork;
 use crate::contain::contain_async;
 use crate::error::{EndedReason, PairlightError};
 use crate::host::{Clock, KeyWrap, RelayAddress, clock_or_system, open_store};
-use crate::runtime::{Over, Owned, run};
+use crate::runtime::{Over, Owned, handle, run};
 use crate::sync::Sync;
 
 /// A code to draw: dark on light, with four modules of margin.
@@ -87,6 +90,10 @@ pub struct OwnStanding {
     pub restriction: Option<String>,
     /// When its permission ends unless it is renewed, ms since 1970.
     pub ends_ms: u64,
+    /// How long the device that holds the account has been silent, ms.
+    pub silent_ms: u64,
+    /// Device lists that contradict each other, if some were seen; settled by `keep_own_list`.
+    pub fork: Option<Fork>,
 }
 
 /// A device that is, or wants to be, linked.
@@ -98,12 +105,14 @@ pub struct LinkedAccount(Owned<LinkedDevice>);
 #[derive(Debug, uniffi::Object)]
 pub struct LinkingFlow {
     linking: Owned<Linking>,
+    /// The event that is being converted: drawing a code takes a while. Kept when nobody waits for it any more.
+    converting: Mutex<Option<JoinHandle<Option<LinkingEvent>>>>,
     over: Over,
 }
 
 impl LinkingFlow {
     fn new(linking: Linking) -> Self {
-        Self { linking: Owned::new(linking), over: Over::default() }
+        Self { linking: Owned::new(linking), converting: Mutex::default(), over: Over::default() }
     }
 }
 
@@ -138,9 +147,17 @@ impl LinkedAccount {
                 is_locked: standing.locked,
                 restriction: standing.because.map(|row| row.text().to_owned()),
                 ends_ms: standing.ends.unix_ms(),
+                silent_ms: standing.silent_ms,
+                fork: standing.fork.map(Fork::from),
             }))
         })
         .await
+    }
+
+    /// The person compared the hashes of a fork and keeps the list of this device: lists are taken again.
+    pub async fn keep_own_list(&self) -> Result<(), PairlightError> {
+        let device = self.0.clone();
+        run("LinkedAccount.keep_own_list", async move { Ok(device.keep_own_list().await?) }).await
     }
 
     /// Shows codes until somebody links this device.
@@ -148,6 +165,13 @@ impl LinkedAccount {
         let device = self.0.clone();
         let description = DeviceDescription { name, os, app, kind: ClientKind::Native };
         run("LinkedAccount.link", async move { Ok(LinkingFlow::new(device.link(description))) }).await
+    }
+
+    /// As `link`, for a device whose permission has ended: it comes back as the device that it was.
+    pub async fn relink(&self, name: String, os: String, app: String) -> Result<LinkingFlow, PairlightError> {
+        let device = self.0.clone();
+        let description = DeviceDescription { name, os, app, kind: ClientKind::Native };
+        run("LinkedAccount.relink", async move { Ok(LinkingFlow::new(device.relink(description).await?)) }).await
     }
 
     /// Goes on with a link that was interrupted by the end of the app; null when there is none. Call it before `link`.
@@ -179,12 +203,21 @@ impl LinkingFlow {
     /// The next event; null after `Linked` or `Failed`.
     pub async fn next_event(&self) -> Result<Option<LinkingEvent>, PairlightError> {
         contain_async("LinkingFlow.next_event", async {
-            while let Some(raw) = self.linking.next_event().await {
-                let Some(event) = event(raw) else { continue };
+            let mut converting = self.converting.lock().await;
+            loop {
+                if converting.is_none() {
+                    let Some(raw) = self.linking.next_event().await else { return self.over.end() };
+                    *converting = Some(handle()?.spawn(async move { event(raw) }));
+                }
+                let Some(task) = converting.as_mut() else { continue };
+                let converted = task.await;
+                *converting = None;
+                let Some(event) = converted.map_err(|_| PairlightError::internal("LinkingFlow.next_event"))? else {
+                    continue;
+                };
                 self.over.told(matches!(event, LinkingEvent::Linked { .. } | LinkingEvent::Failed { .. }));
                 return Ok(Some(event));
             }
-            self.over.end()
         })
         .await
     }

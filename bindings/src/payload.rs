@@ -33,10 +33,16 @@ pub struct Meaning {
     pub is_offer: bool,
 }
 
-/// Explains the content of a code. Nothing is ever opened.
+/// The most that a QR code can hold: digits, version 40, lowest correction.
+const CODE_BYTES: usize = 7_089;
+
+/// Explains the content of a code. Nothing is ever opened. More bytes than a code can hold are refused.
 #[uniffi::export]
 pub fn explain(content: Vec<u8>) -> Result<Meaning, PairlightError> {
-    contain("explain", || Ok(Meaning::of(&content)))
+    contain("explain", || match content.len() {
+        0..=CODE_BYTES => Ok(Meaning::of(&content)),
+        _ => Err(PairlightError::misuse("no code holds more than 7,089 characters")),
+    })
 }
 
 impl Meaning {

@@ -26,6 +26,17 @@ pub enum PolicyPreset {
     Development,
 }
 
+impl From<PolicyPreset> for Policy {
+    fn from(preset: PolicyPreset) -> Self {
+        match preset {
+            PolicyPreset::Balanced => Self::BALANCED,
+            PolicyPreset::Strict => Self::STRICT,
+            PolicyPreset::StrongOnly => Self::STRONG_ONLY,
+            PolicyPreset::Development => Self::DEVELOPMENT,
+        }
+    }
+}
+
 /// How a code reached this device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Enum)]
 pub enum Source {
@@ -155,6 +166,12 @@ pub(crate) fn grade_number(grade: Option<Grade>) -> u8 {
     grade.map_or(0, |grade| grade as u8)
 }
 
+impl PrimaryAccount {
+    pub(crate) fn new(primary: Primary, approver: Option<Arc<dyn Approver>>) -> Self {
+        Self { primary: Owned::new(primary), approver }
+    }
+}
+
 #[uniffi::export]
 impl PrimaryAccount {
     /// Opens the account in the store at `path`, or makes one called `name`. `approver` is asked before each approval
@@ -172,14 +189,8 @@ impl PrimaryAccount {
         run("PrimaryAccount.open", async move {
             let client = relay.client()?;
             let store = open_store(path, key).await?;
-            let policy = match policy {
-                PolicyPreset::Balanced => Policy::BALANCED,
-                PolicyPreset::Strict => Policy::STRICT,
-                PolicyPreset::StrongOnly => Policy::STRONG_ONLY,
-                PolicyPreset::Development => Policy::DEVELOPMENT,
-            };
-            let primary = Primary::open_at(store, client, policy, &name, clock_or_system(clock)).await?;
-            Ok(Self { primary: Owned::new(primary), approver })
+            let primary = Primary::open_at(store, client, policy.into(), &name, clock_or_system(clock)).await?;
+            Ok(Self::new(primary, approver))
         })
         .await
     }

@@ -1,4 +1,4 @@
-//! A device that is online and keeps its conversations in step: history, live changes, messages.
+//! A device that is online and keeps its conversations in step: history, live changes, messages (their files: `files.rs`).
 
 use std::sync::Arc;
 
@@ -12,8 +12,9 @@ use rand_core::Rng;
 use crate::contain::contain_async;
 use crate::devices::device_id;
 use crate::error::PairlightError;
+use crate::files::{Attachment, own_attachments};
 use crate::line::LineEvent;
-use crate::runtime::{Owned, run};
+use crate::runtime::{Over, Owned, run};
 
 /// A message of a conversation. Its texts come from other devices: show them as data.
 #[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
@@ -32,6 +33,8 @@ pub struct Message {
     pub edited_ms: Option<u64>,
     /// The id of the message that it answers.
     pub reply_to: Option<String>,
+    /// Its files.
+    pub attachments: Vec<Attachment>,
     /// Where a listing goes on after it.
     pub place: PageMark,
 }
@@ -136,6 +139,11 @@ pub enum SyncEvent {
     },
     /// The history moved on: ask `history`.
     HistoryMoved,
+    /// Something changed about a file: ask `file`.
+    FileMoved {
+        /// Which, 64 hexadecimal digits.
+        file: String,
+    },
     /// Updates were too many to keep: read what is on the screen anew.
     Missed,
     /// The line itself.
@@ -147,11 +155,14 @@ pub enum SyncEvent {
 
 /// A device that is online. Closing it goes offline; what was written stays and goes out the next time.
 #[derive(Debug, uniffi::Object)]
-pub struct Sync(Arc<Owned<pairlight_core::net::Sync>>);
+pub struct Sync {
+    pub(crate) line: Arc<Owned<pairlight_core::net::Sync>>,
+    over: Over,
+}
 
 impl Sync {
     pub(crate) fn new(sync: pairlight_core::net::Sync) -> Self {
-        Self(Arc::new(Owned::new(sync)))
+        Self { line: Arc::new(Owned::new(sync)), over: Over::default() }
     }
 }
 
@@ -163,6 +174,18 @@ fn id_bytes(id: &str) -> Result<Vec<u8>, PairlightError> {
     });
     let bytes: Option<Vec<u8>> = pairs.collect();
     bytes.filter(|bytes| !bytes.is_empty()).ok_or_else(|| PairlightError::misuse("an id is hexadecimal digits"))
+}
+
+fn message_id(id: &str) -> Result<messages::Id, PairlightError> {
+    parse_hex(id).ok_or_else(|| PairlightError::misuse("the id of a message that can be answered has 32 digits"))
+}
+
+/// A text that is too long is refused, never cut: nobody must send what they did not write.
+fn whole(text: &str) -> Result<&str, PairlightError> {
+    match text.len() {
+        0..=messages::TEXT_BYTES => Ok(text),
+        _ => Err(PairlightError::misuse("the text is longer than 32 KiB")),
+    }
 }
 
 fn new_id() -> [u8; 16] {
@@ -180,6 +203,7 @@ fn message(entry: messages::Entry<messages::Message>) -> Message {
         sent_ms: entry.at,
         edited_ms: entry.value.edited,
         reply_to: entry.value.reply_to.as_ref().map(|id| to_hex(id)),
+        attachments: entry.value.attachments.as_slice().iter().map(Attachment::from).collect(),
         place: PageMark { order: entry.cursor.order, change: entry.cursor.change },
     }
 }
@@ -208,8 +232,14 @@ fn progress(progress: &HistoryProgress) -> History {
     }
 }
 
-fn event(updates: SyncUpdates) -> Option<SyncEvent> {
-    Some(match updates {
+/// Whether the line ends with it.
+fn is_last(event: &SyncEvent) -> bool {
+    let SyncEvent::Line { event } = event else { return false };
+    matches!(event, LineEvent::Removed { .. } | LineEvent::Refused | LineEvent::Failed { .. })
+}
+
+fn event(updates: SyncUpdates) -> SyncEvent {
+    match updates {
         SyncUpdates::Update(SyncUpdate::Changed(records)) => SyncEvent::Changed {
             records: records
                 .into_iter()
@@ -225,10 +255,9 @@ fn event(updates: SyncUpdates) -> Option<SyncEvent> {
         }
         SyncUpdates::Update(SyncUpdate::History) => SyncEvent::HistoryMoved,
         SyncUpdates::Update(SyncUpdate::Missed) => SyncEvent::Missed,
-        // Files are not bound yet: nobody here can have asked for one.
-        SyncUpdates::Update(SyncUpdate::File(_)) => return None,
+        SyncUpdates::Update(SyncUpdate::File(hash)) => SyncEvent::FileMoved { file: to_hex(&hash) },
         SyncUpdates::Line(event) => SyncEvent::Line { event: event.into() },
-    })
+    }
 }
 
 #[uniffi::export]
@@ -236,19 +265,16 @@ impl Sync {
     /// The next event; null after the last. A device whose events are not taken stands still.
     pub async fn next_event(&self) -> Result<Option<SyncEvent>, PairlightError> {
         contain_async("Sync.next_event", async {
-            while let Some(updates) = self.0.next_event().await {
-                if let Some(event) = event(updates) {
-                    return Ok(Some(event));
-                }
-            }
-            Ok(None)
+            let Some(event) = self.line.next_event().await.map(event) else { return self.over.end() };
+            self.over.told(is_last(&event));
+            Ok(Some(event))
         })
         .await
     }
 
     /// The conversations, latest first.
     pub async fn conversations(&self) -> Result<Vec<Conversation>, PairlightError> {
-        let sync = Arc::clone(&self.0);
+        let sync = Arc::clone(&self.line);
         run("Sync.conversations", async move {
             let talks = sync.conversations().await?.into_iter();
             Ok(talks
@@ -270,7 +296,7 @@ impl Sync {
         before: Option<PageMark>,
         limit: u32,
     ) -> Result<Vec<Message>, PairlightError> {
-        let sync = Arc::clone(&self.0);
+        let sync = Arc::clone(&self.line);
         run("Sync.messages", async move {
             let before = before.map_or(Cursor::NEWEST, |place| Cursor { order: place.order, change: place.change });
             let page = sync.messages(id_bytes(&conversation)?, before, limit as usize).await?;
@@ -281,7 +307,7 @@ impl Sync {
 
     /// Messages that contain a text, newest first; on this device alone.
     pub async fn search(&self, text: String, limit: u32) -> Result<Vec<Message>, PairlightError> {
-        let sync = Arc::clone(&self.0);
+        let sync = Arc::clone(&self.line);
         run(
             "Sync.search",
             async move { Ok(sync.search(text, limit as usize).await?.into_iter().map(message).collect()) },
@@ -291,7 +317,7 @@ impl Sync {
 
     /// Begins a conversation. Gives its id.
     pub async fn begin_conversation(&self, title: String) -> Result<String, PairlightError> {
-        let sync = Arc::clone(&self.0);
+        let sync = Arc::clone(&self.line);
         run("Sync.begin_conversation", async move {
             let id = new_id();
             sync.write(vec![messages::put_conversation(&id, &title, system_time().unix_ms())?]).await?;
@@ -301,16 +327,22 @@ impl Sync {
     }
 
     /// Writes a message; when this returns it is durable here, and goes to the other devices when both are online. Gives
-    /// its id. `sender` is how the person calls themselves.
-    pub async fn send(&self, conversation: String, sender: String, text: String) -> Result<String, PairlightError> {
-        let sync = Arc::clone(&self.0);
+    /// its id. `sender` is how the person calls themselves, `reply_to` the message that it answers, `attachments` files
+    /// of this store, 32 at most.
+    pub async fn send(
+        &self,
+        conversation: String,
+        sender: String,
+        text: String,
+        reply_to: Option<String>,
+        attachments: Vec<Attachment>,
+    ) -> Result<String, PairlightError> {
+        let sync = Arc::clone(&self.line);
         run("Sync.send", async move {
             let id = new_id();
-            // A text that is too long is refused, never cut: nobody must send what they did not write.
-            if text.len() > messages::TEXT_BYTES {
-                return Err(PairlightError::misuse("the text is longer than 32 KiB"));
-            }
-            let message = messages::Message::text(&sender, &text);
+            let mut message = messages::Message::text(&sender, whole(&text)?);
+            message.reply_to = reply_to.as_deref().map(message_id).transpose()?;
+            message.attachments = own_attachments(attachments)?;
             sync.write(vec![messages::put_message(&id_bytes(&conversation)?, &id, system_time().unix_ms(), &message)?])
                 .await?;
             Ok(to_hex(&id))
@@ -318,9 +350,25 @@ impl Sync {
         .await
     }
 
+    /// Gives a message another text on all devices; its time, its files and what it answers stay.
+    pub async fn edit_message(&self, message: String, text: String) -> Result<(), PairlightError> {
+        let sync = Arc::clone(&self.line);
+        run("Sync.edit_message", async move {
+            let record = sync.record(messages::MESSAGE, id_bytes(&message)?).await?;
+            let known = record.as_ref().and_then(messages::read::<messages::Message>);
+            let known = known.ok_or_else(|| PairlightError::misuse("there is no such message"))?;
+            let mut edited = messages::Message::text(known.value.sender.as_str(), whole(&text)?);
+            edited.edited = Some(system_time().unix_ms());
+            edited.reply_to = known.value.reply_to;
+            edited.attachments = known.value.attachments;
+            Ok(sync.write(vec![messages::put_message(&known.group, &known.id, known.at, &edited)?]).await?)
+        })
+        .await
+    }
+
     /// Deletes a message on all devices.
     pub async fn delete_message(&self, message: String) -> Result<(), PairlightError> {
-        let sync = Arc::clone(&self.0);
+        let sync = Arc::clone(&self.line);
         run("Sync.delete_message", async move {
             Ok(sync.write(vec![messages::delete_message(&id_bytes(&message)?)?]).await?)
         })
@@ -329,7 +377,7 @@ impl Sync {
 
     /// Marks a conversation as read up to a time, ms since 1970, on all devices.
     pub async fn mark_read(&self, conversation: String, up_to_ms: u64) -> Result<(), PairlightError> {
-        let sync = Arc::clone(&self.0);
+        let sync = Arc::clone(&self.line);
         run("Sync.mark_read", async move {
             Ok(sync.write(vec![messages::put_read_mark(&id_bytes(&conversation)?, up_to_ms)?]).await?)
         })
@@ -338,13 +386,13 @@ impl Sync {
 
     /// Tells the devices that are online something that is worthless after `life_ms`, such as "is typing".
     pub async fn signal(&self, name: String, life_ms: u64, body: Vec<u8>) -> Result<(), PairlightError> {
-        let sync = Arc::clone(&self.0);
+        let sync = Arc::clone(&self.line);
         run("Sync.signal", async move { Ok(sync.signal(&name, life_ms, &body).await?) }).await
     }
 
     /// Seals bytes of the app's own for a device of the account, and waits until the relay has stored them.
     pub async fn send_bytes(&self, to: String, body: Vec<u8>) -> Result<(), PairlightError> {
-        let sync = Arc::clone(&self.0);
+        let sync = Arc::clone(&self.line);
         run("Sync.send_bytes", async move {
             Ok(sync.connection().send(device_id(&to)?, EnvelopeKind::Application, &body).await?)
         })
@@ -353,32 +401,50 @@ impl Sync {
 
     /// How the transfers of history are doing: to each linked device, or to this one.
     pub async fn history(&self) -> Result<Vec<History>, PairlightError> {
-        let sync = Arc::clone(&self.0);
+        let sync = Arc::clone(&self.line);
         run("Sync.history", async move { Ok(sync.history().await?.iter().map(progress).collect()) }).await
     }
 
     /// Stops a transfer of history: to `device`, or to this one. What is stored stays.
     pub async fn cancel_history(&self, device: String) -> Result<(), PairlightError> {
-        let sync = Arc::clone(&self.0);
+        let sync = Arc::clone(&self.line);
         run("Sync.cancel_history", async move { Ok(sync.cancel_history(device_id(&device)?).await?) }).await
+    }
+
+    /// On a linked device: asks the device that holds the account for `count` messages of a conversation older than
+    /// `before_ms`, which the transfer of history has not brought. They arrive as changes.
+    pub async fn ask_older(&self, conversation: String, before_ms: u64, count: u32) -> Result<(), PairlightError> {
+        let sync = Arc::clone(&self.line);
+        run("Sync.ask_older", async move {
+            let group = id_bytes(&conversation)?;
+            Ok(sync.ask_older(messages::MESSAGE, group, before_ms, u64::from(count)).await?)
+        })
+        .await
     }
 
     /// Begins a transfer of history anew, without a new link.
     pub async fn retry_history(&self, device: String) -> Result<(), PairlightError> {
-        let sync = Arc::clone(&self.0);
+        let sync = Arc::clone(&self.line);
         run("Sync.retry_history", async move { Ok(sync.retry_history(device_id(&device)?).await?) }).await
     }
 
     /// The person proved presence, to free what the policy holds back of the history of `device`. The app answers for
     /// the proof.
     pub async fn presence_shown(&self, device: String) -> Result<(), PairlightError> {
-        let sync = Arc::clone(&self.0);
+        let sync = Arc::clone(&self.line);
         run("Sync.presence_shown", async move { Ok(sync.presence_shown(device_id(&device)?).await?) }).await
     }
 
     /// Whether every device has confirmed what was written here.
     pub async fn is_in_step(&self) -> Result<bool, PairlightError> {
-        let sync = Arc::clone(&self.0);
+        let sync = Arc::clone(&self.line);
         run("Sync.is_in_step", async move { Ok(sync.is_in_step().await?) }).await
+    }
+
+    /// After `Storage` said that a record is damaged: deletes such records and asks the other devices for everything
+    /// again. Gives how many were lost here.
+    pub async fn repair(&self) -> Result<u64, PairlightError> {
+        let sync = Arc::clone(&self.line);
+        run("Sync.repair", async move { Ok(sync.repair().await?) }).await
     }
 }

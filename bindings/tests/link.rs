@@ -1,13 +1,19 @@
 //! A whole link through the binding objects, from a drawn code to messages both ways.
 
+#[path = "common/camera.rs"]
+mod camera;
 mod common;
+#[path = "common/wait.rs"]
+mod wait;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use camera::photograph;
 use common::{SoftKey, start_relay};
 use pairlight_bindings::*;
+use wait::until;
 
 /// Nothing here takes longer unless it is broken.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -43,34 +49,6 @@ impl LogSink for Notebook {
     fn line(&self, level: LogLevel, place: String, text: String) {
         LINES.lock().unwrap().push((level, place, text));
     }
-}
-
-/// The code as a camera's luma plane: 4 pixels a module, 4 modules of margin, rows padded to a stride.
-fn photograph(code: &CodePicture) -> (Vec<u8>, FrameInfo) {
-    let size = code.size as usize;
-    let side = (size + 8) * 4;
-    let stride = side + 24;
-    let mut luma = vec![255; stride * side];
-    for y in 0..side {
-        for x in 0..side {
-            let (column, row) = ((x / 4).wrapping_sub(4), (y / 4).wrapping_sub(4));
-            if column < size && row < size && code.modules[row * size + column] == 1 {
-                luma[y * stride + x] = 0;
-            }
-        }
-    }
-    let (side, row_stride) = (side as u32, stride as u32);
-    let info = FrameInfo {
-        width: side,
-        height: side,
-        row_stride,
-        pixel_stride: 1,
-        turn: Turn::None,
-        mirrored: false,
-        crop: None,
-        taken_ms: 1,
-    };
-    (luma, info)
 }
 
 struct Folder(tempfile::TempDir);
@@ -159,7 +137,7 @@ async fn a_scanned_plane_becomes_a_linked_device_that_can_talk() {
     });
     assert_eq!(arrived.await, b"hello");
     let talk = laptop_line.begin_conversation("Kim".into()).await.unwrap();
-    laptop_line.send(talk.clone(), "me".into(), "see you at eight".into()).await.unwrap();
+    laptop_line.send(talk.clone(), "me".into(), "see you at eight".into(), None, Vec::new()).await.unwrap();
     let group = until(&phone_line, |event| match event {
         SyncEvent::Changed { records } => records.into_iter().find(|record| record.collection == "message")?.group,
         _ => None,
@@ -189,18 +167,6 @@ async fn a_scanned_plane_becomes_a_linked_device_that_can_talk() {
     for secret in secrets {
         assert_eq!(lines.iter().find(|(.., text)| text.contains(&secret)), None, "a line holds a secret");
     }
-}
-
-/// Takes events until one gives what is waited for.
-async fn until<T>(line: &Sync, mut wanted: impl FnMut(SyncEvent) -> Option<T>) -> T {
-    let wait = async {
-        loop {
-            if let Some(found) = wanted(line.next_event().await.unwrap().expect("the line is open")) {
-                return found;
-            }
-        }
-    };
-    tokio::time::timeout(PATIENCE, wait).await.expect("it never came")
 }
 
 #[tokio::test]

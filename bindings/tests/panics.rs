@@ -1,7 +1,9 @@
 //! A panic in any exported function becomes `Internal`, and the next call works. A program of its own: panics are planted
-//! through a file that its environment names. Also: which functions are exported, read from the sources.
+//! through a file that its environment names.
 
 mod common;
+#[path = "common/exported.rs"]
+mod exported;
 
 use std::future::Future;
 use std::path::{Path, PathBuf};
@@ -37,34 +39,6 @@ fn plant(name: &str) {
 
 fn is_internal<T>(name: &str, outcome: Result<T, PairlightError>) {
     assert_eq!(outcome.err(), Some(PairlightError::Internal { what: name.to_owned() }), "{name}");
-}
-
-/// Names of what is exported: the methods of each `#[uniffi::export]` block and the exported functions.
-fn exported() -> Vec<String> {
-    let mut names = Vec::new();
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        let Ok(source) = std::fs::read_to_string(&path) else { continue };
-        for block in source.split("#[uniffi::export]\n").skip(1) {
-            let block = block.split("\n}\n").next().unwrap();
-            let owner = block.strip_prefix("impl ").and_then(|rest| rest.split(' ').next());
-            for line in block.lines() {
-                let line = line.trim_start();
-                let Some(rest) = line.strip_prefix("pub fn ").or_else(|| line.strip_prefix("pub async fn ")) else {
-                    continue;
-                };
-                let name = rest.split('(').next().unwrap();
-                names.push(owner.map_or(name.to_owned(), |owner| format!("{owner}.{name}")));
-                let body = block.split(&format!("fn {name}(")).nth(1).unwrap();
-                let own = format!("\"{}\"", names.last().unwrap());
-                let next = body.find("    pub ").unwrap_or(body.len());
-                assert!(body[..next].contains(&own), "{} is not contained under its name", names.last().unwrap());
-            }
-        }
-    }
-    names.sort();
-    names
 }
 
 struct Tried(Vec<String>);
@@ -162,6 +136,14 @@ async fn each() {
     tried.call("PrimaryAccount.revoke_all", phone.revoke_all()).await;
     tried.call("PrimaryAccount.rename", phone.rename(nobody.clone(), "x".into())).await;
     tried.call("PrimaryAccount.confirm", phone.confirm(nobody.clone())).await;
+    tried.call("PrimaryAccount.fork", phone.fork()).await;
+    tried.call("PrimaryAccount.keep_own_list", phone.keep_own_list()).await;
+    tried.call("PrimaryAccount.due_alerts", phone.due_alerts()).await;
+    tried.call("PrimaryAccount.create_recovery", phone.create_recovery()).await;
+    tried.call("PrimaryAccount.rotate_root", phone.rotate_root()).await;
+    let (file, key, preset) = (path("other.db"), Arc::new(SoftKey), PolicyPreset::Balanced);
+    let recovered = recover_account("words".into(), file, key, address.clone(), preset, "P".into(), None, None);
+    tried.call("recover_account", recovered).await;
 
     let open = || LinkedAccount::open(path("laptop.db"), Arc::new(SoftKey), address.clone(), None);
     tried.call("LinkedAccount.open", open()).await;
@@ -169,6 +151,8 @@ async fn each() {
     let begin = || laptop.link("L".into(), "os".into(), "app".into());
     tried.call("LinkedAccount.standing", laptop.standing()).await;
     tried.call("LinkedAccount.link", begin()).await;
+    tried.call("LinkedAccount.relink", laptop.relink("L".into(), "os".into(), "app".into())).await;
+    tried.call("LinkedAccount.keep_own_list", laptop.keep_own_list()).await;
     tried.call("LinkedAccount.resume", laptop.resume()).await;
     tried.call("LinkedAccount.sync", laptop.sync()).await;
     tried.call("LinkedAccount.forget", laptop.forget()).await;
@@ -213,7 +197,8 @@ async fn each() {
     tried.call("Sync.messages", sync.messages(nobody.clone(), None, 1)).await;
     tried.call("Sync.search", sync.search("x".into(), 1)).await;
     tried.call("Sync.begin_conversation", sync.begin_conversation("x".into())).await;
-    tried.call("Sync.send", sync.send(nobody.clone(), "x".into(), "y".into())).await;
+    tried.call("Sync.send", sync.send(nobody.clone(), "x".into(), "y".into(), None, Vec::new())).await;
+    tried.call("Sync.edit_message", sync.edit_message(nobody.clone(), "y".into())).await;
     tried.call("Sync.delete_message", sync.delete_message(nobody.clone())).await;
     tried.call("Sync.mark_read", sync.mark_read(nobody.clone(), 1)).await;
     tried.call("Sync.signal", sync.signal("x".into(), 1, Vec::new())).await;
@@ -222,11 +207,20 @@ async fn each() {
     tried.call("Sync.cancel_history", sync.cancel_history(nobody.clone())).await;
     tried.call("Sync.retry_history", sync.retry_history(nobody.clone())).await;
     tried.call("Sync.presence_shown", sync.presence_shown(nobody.clone())).await;
+    tried.call("Sync.ask_older", sync.ask_older(nobody.clone(), 1, 1)).await;
     tried.call("Sync.is_in_step", sync.is_in_step()).await;
+    tried.call("Sync.repair", sync.repair()).await;
+    tried.call("Sync.begin_file", sync.begin_file()).await;
+    tried.call("Sync.file", sync.file(nobody.clone())).await;
+    tried.call("Sync.want_file", sync.want_file(nobody.clone(), 1)).await;
+    tried.call("Sync.file_piece", sync.file_piece(nobody.clone(), 0)).await;
+    let file = sync.begin_file().await.unwrap();
+    tried.call("NewFile.write", file.write(vec![1])).await;
+    tried.call("NewFile.finish", file.finish("x".into(), "y".into())).await;
     let talk = sync.begin_conversation("Kim".into()).await.unwrap();
-    sync.send(talk.clone(), "me".into(), "still here".into()).await.unwrap();
+    sync.send(talk.clone(), "me".into(), "still here".into(), None, Vec::new()).await.unwrap();
     assert_eq!(sync.messages(talk, None, 9).await.unwrap().len(), 1);
 
     tried.0.sort();
-    assert_eq!(tried.0, exported(), "each exported function has its panic here");
+    assert_eq!(tried.0, exported::functions(), "each exported function has its panic here");
 }

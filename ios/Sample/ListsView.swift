@@ -34,7 +34,12 @@ struct DevicesView: View {
             Button("remove", role: .destructive) { Task { await remove(device) } }
             Button("cancel", role: .cancel) { removing = nil }
         }
-        .overlay(alignment: .bottom) { if let trouble { Text(verbatim: trouble) } }
+        .overlay(alignment: .bottom) {
+            VStack {
+                if let alert = model.alert { Text(alert).accessibilityAddTraits(.updatesFrequently) }
+                if let trouble { Text(verbatim: trouble) }
+            }
+        }
     }
 
     private func follow() async {
@@ -69,6 +74,9 @@ struct MessagesView: View {
                 VStack(alignment: .leading) {
                     Text(verbatim: message.sender).font(.caption)
                     Text(verbatim: message.text)
+                    ForEach(message.attachments, id: \.file) { attachment in
+                        Label { Text(verbatim: attachment.name) } icon: { Image(systemName: "paperclip") }
+                    }
                 }
                 .accessibilityElement(children: .combine)
             }

@@ -11,6 +11,14 @@ struct PairlightSample: App {
         WindowGroup {
             NavigationView {
                 List {
+                    // Addresses and keys are read from left to right in every language.
+                    Group {
+                        TextField("relay_url", text: $model.url)
+                        TextField("relay_key", text: $model.key)
+                    }
+                    .environment(\.layoutDirection, .leftToRight)
+                    .textInputAutocapitalization(.never)
+                    .disableAutocorrection(true)
                     NavigationLink("link_a_device") { ScanView(model: model) }
                     NavigationLink("show_a_code") { ShowView(model: model) }
                     NavigationLink("devices") { DevicesView(model: model) }
@@ -29,6 +37,8 @@ final class Model: ObservableObject {
     @Published var messages: [Message] = []
     @Published var devices: [Device] = []
     @Published var isOnline = false
+    /// What the person has to be told.
+    @Published var alert: LocalizedStringKey?
     @AppStorage("relay_url") var url = ""
     @AppStorage("relay_key") var key = ""
     private var opened: PrimaryAccount?
@@ -74,9 +84,26 @@ final class Model: ObservableObject {
             case .online: isOnline = true
             case .offline: isOnline = false
             case .devices: devices = try await account.devices.list()
-            case .records: try await readMessages()
-            default: break
+            case .records, .file: try await readMessages()
+            case let .alert(alert): tell(alert)
+            case let .broken(error): throw error
+            // What only a linked device hears, or what this sample does not show.
+            case .history, .signal, .bytes, .leased, .locked, .removed, .refused: break
             }
+        }
+    }
+
+    private func tell(_ alert: Alert) {
+        switch alert.kind {
+        case .linked, .relinked: self.alert = "alert_linked"
+        case .removed: self.alert = "alert_removed"
+        case .discrepancy: self.alert = "alert_discrepancy"
+        case .rootChanged, .recoveryChanged: self.alert = "alert_key_changed"
+        case .forked: self.alert = "alert_forked"
+        case .rolledBack: self.alert = "alert_rolled_back"
+        case .silent: self.alert = "alert_silent"
+        // For a developer's screen.
+        case .unreadable, .withheld, .sessionReset: break
         }
     }
 

@@ -8,12 +8,13 @@ struct ReviewView: View {
     let code: Data
     @State private var state = LinkState.connecting
     @State private var link: LinkFlow?
+    @State private var isWatched = false
     @State private var trouble: String?
 
     var body: some View {
         VStack(alignment: .leading, spacing: 12) {
             switch state {
-            case .connecting, .approved, .finishing, .checkCodeConfirmed:
+            case .connecting, .finishing, .checkCodeConfirmed, .secondScanner:
                 ProgressView("connecting")
             case let .review(approval):
                 Text("review_title").font(.title2).accessibilityAddTraits(.isHeader)
@@ -44,6 +45,7 @@ struct ReviewView: View {
             case let .broken(error):
                 Text(verbatim: String(describing: error))
             }
+            if isWatched { Text("second_scanner") }
             if let trouble { Text(verbatim: trouble) }
         }
         .padding()
@@ -55,7 +57,12 @@ struct ReviewView: View {
             let link = try await model.account().link(code, source: .liveCamera)
             self.link = link
             for await state in link {
-                self.state = state
+                // A line on the screen that is shown, no screen of its own.
+                if state == .secondScanner {
+                    isWatched = true
+                } else {
+                    self.state = state
+                }
             }
         } catch {
             trouble = String(describing: error)

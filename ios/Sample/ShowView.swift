@@ -8,6 +8,7 @@ struct ShowView: View {
     @State private var state = ShowState.preparing
     @State private var show: ShowFlow?
     @State private var typed = ""
+    @State private var isWatched = false
     @State private var trouble: String?
 
     var body: some View {
@@ -21,7 +22,7 @@ struct ShowView: View {
                 Text("show_paused")
                 Button("show_new") { Task { try? await show?.showAgain() } }
             case .reconnecting: Text("reconnecting")
-            case .claimed, .deciding: Text("show_claimed")
+            case .claimed, .deciding, .secondScanner: Text("show_claimed")
             case let .enterCheckCode(triesLeft):
                 Text("show_enter").accessibilityAddTraits(.isHeader)
                 if let triesLeft { Text("show_tries \(Int(triesLeft))") }
@@ -32,6 +33,7 @@ struct ShowView: View {
             case let .failed(reason): Text(words(reason))
             case let .broken(error): Text(verbatim: String(describing: error))
             }
+            if isWatched { Text("second_scanner") }
             if let trouble { Text(verbatim: trouble) }
         }
         .padding()
@@ -56,7 +58,11 @@ struct ShowView: View {
             }
             self.show = show
             for await state in show {
-                self.state = state
+                if state == .secondScanner {
+                    isWatched = true
+                } else {
+                    self.state = state
+                }
             }
         } catch {
             trouble = String(describing: error)

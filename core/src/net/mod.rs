@@ -46,5 +46,5 @@ pub use linking::Linking;
 pub use pairing::Pairing;
 pub use primary::{DeviceInfo, Primary, RemovedDevice};
 pub use shared::SharedStore;
-pub use sync::{Sync, SyncUpdates, add_file};
+pub use sync::{FileDraft, Sync, SyncUpdates, add_file};
 pub use syncing::SyncUpdate;

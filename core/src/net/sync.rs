@@ -169,9 +169,17 @@ impl Sync {
     /// [`NetError::File`] when `content` cannot be read, [`NetError::Sync`] for one over 4 GiB, [`NetError::Store`].
     pub async fn add_file(&self, content: impl Read + Send + 'static) -> Result<FileInfo, NetError> {
         let info = add_file(&self.store, content).await?;
-        let replica = self.shared.replica();
-        self.turn(move |turn| replica.tell_file(turn, &info.hash, &mut system_rng())).await?;
+        tell_file(&self.store, &self.shared, info.hash).await?;
         Ok(info)
+    }
+
+    /// As [`Sync::add_file`], for a content that comes bit by bit and may be slow: the store is free in between.
+    ///
+    /// # Errors
+    /// [`NetError::Store`].
+    pub async fn begin_file(&self) -> Result<FileDraft, NetError> {
+        let writer = begin_file(&self.store).await?;
+        Ok(FileDraft { store: self.store.clone(), shared: Arc::clone(&self.shared), writer: Some(writer) })
     }
 
     /// Wants a file that a record names. Its pieces come by [`SyncUpdate::File`]; after a restart it goes on where it was.
@@ -278,13 +286,63 @@ impl Sync {
     }
 }
 
+/// A file that is taken bit by bit. Dropped before [`FileDraft::finish`] it leaves nothing but what is removed later.
+pub struct FileDraft {
+    store: SharedStore,
+    shared: Arc<Syncing>,
+    /// `None` after a failure, or a call that was not waited for.
+    writer: Option<FileWriter>,
+}
+
+impl FileDraft {
+    /// Takes the next bytes. A draft that failed once is of no use any more.
+    ///
+    /// # Errors
+    /// [`NetError::Sync`] when the file grows over 4 GiB, [`NetError::Store`], [`NetError::Ended`] after a failure.
+    pub async fn write(&mut self, bytes: Vec<u8>) -> Result<(), NetError> {
+        let mut writer = self.writer.take().ok_or(NetError::Ended)?;
+        let bytes = Zeroizing::new(bytes);
+        let write = move |store: &mut Store| Ok(writer.write(store, &bytes).map(|()| writer));
+        self.writer = Some(self.store.run(write).await??);
+        Ok(())
+    }
+
+    /// Ends the file. When this returns it is durable here; it goes on as one of [`Sync::add_file`].
+    ///
+    /// # Errors
+    /// [`NetError::Store`], [`NetError::Ended`] after a failure.
+    pub async fn finish(mut self) -> Result<FileInfo, NetError> {
+        let writer = self.writer.take().ok_or(NetError::Ended)?;
+        let info = self.store.run(move |store| Ok(writer.finish(store))).await??;
+        tell_file(&self.store, &self.shared, info.hash).await?;
+        Ok(info)
+    }
+}
+
+impl std::fmt::Debug for FileDraft {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("FileDraft(..)")
+    }
+}
+
+async fn tell_file(store: &SharedStore, shared: &Arc<Syncing>, hash: [u8; 32]) -> Result<(), NetError> {
+    let shared = Arc::clone(shared);
+    let replica = shared.replica();
+    let tell = move |turn: &mut Turn<'_>| replica.tell_file(turn, &hash, &mut system_rng());
+    Ok(store.run(move |store| Ok(shared.turn(store, tell))).await??)
+}
+
+async fn begin_file(store: &SharedStore) -> Result<FileWriter, NetError> {
+    let now = system_time().unix_ms();
+    Ok(store.run(move |store| Ok(FileWriter::begin(store, now, &mut system_rng()))).await??)
+}
+
 /// Takes a file into a store that is not online: it is told of at the next connection.
 ///
 /// # Errors
 /// As for [`Sync::add_file`].
 pub async fn add_file(store: &SharedStore, mut content: impl Read + Send + 'static) -> Result<FileInfo, NetError> {
-    let now = system_time().unix_ms();
-    let mut writer = store.run(move |store| Ok(FileWriter::begin(store, now, &mut system_rng()))).await??;
+    let mut writer = begin_file(store).await?;
     loop {
         let step = move |store: &mut Store| {
             let mut piece = Zeroizing::new(Vec::with_capacity(PIECE_BYTES));

@@ -208,24 +208,30 @@ impl Driver {
             }
             if let Some(socket) = socket.as_deref_mut() {
                 for other in notice.others.as_slice().to_vec() {
-                    let body = notice.notice.encode();
-                    notice.told(&other);
-                    changed = true;
-                    let kept = notice.clone();
-                    let sealed = self.stored(move |store| {
+                    let (body, mut kept) = (notice.notice.encode(), notice.clone());
+                    kept.told(&other);
+                    let told = self.stored(move |store| {
                         let mut batch = Batch::new();
                         batch.put_notice(&kept);
                         let listed = store.account()?.is_some_and(|account| account.list().entry(&other).is_some());
-                        let session = if listed { store.session(&other)? } else { None };
-                        let Some(mut session) = session else {
-                            store.commit(&batch)?;
-                            return Ok(None);
-                        };
-                        let sealed = session.seal(EnvelopeKind::Notice, &body, &mut system_rng()).ok();
-                        store.put_session_with(&session, batch)?;
-                        Ok(sealed)
+                        match store.session(&other)? {
+                            Some(mut session) if listed => {
+                                let sealed = session.seal(EnvelopeKind::Notice, &body, &mut system_rng()).ok();
+                                store.put_session_with(&session, batch)?;
+                                Ok(Some((kept, sealed)))
+                            }
+                            // It waits for a session: a recovered phone has none yet with those who must hear of it.
+                            None if listed => Ok(None),
+                            _ => {
+                                store.commit(&batch)?;
+                                Ok(Some((kept, None)))
+                            }
+                        }
                     });
-                    if let Some(envelope) = sealed.await? {
+                    let Some((told, sealed)) = told.await? else { continue };
+                    notice = told;
+                    changed = true;
+                    if let Some(envelope) = sealed {
                         self.post_sealed(socket, &envelope).await?;
                     }
                 }

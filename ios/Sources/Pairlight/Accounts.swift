@@ -18,19 +18,53 @@ public final class PrimaryAccount: Sendable {
     /// - Parameters:
     ///   - path: a file that is excluded from backups: a copied store is a copied device
     ///   - approver: asked before each approval takes effect; without one the app answers for the unlock by itself
+    ///   - clock: milliseconds since 1970, in place of the system's clock; for tests
     public static func open(
         path: String,
         key: any KeyWrapping,
         relay: RelayAddress,
         name: String,
         policy: LinkPolicy = .balanced,
-        approver: (any Approving)? = nil
+        approver: (any Approving)? = nil,
+        clock: (@Sendable () -> UInt64)? = nil
     ) async throws -> PrimaryAccount {
         let bridge = try await PairlightBridge.PrimaryAccount.open(
             path: path, key: KeyBridge(key), relay: relay, policy: policy, name: name,
-            approver: approver.map(ApproverBridge.init), clock: nil
+            approver: approver.map { ApproverBridge($0) }, clock: clock.map { ClockBridge($0) }
         )
         return PrimaryAccount(bridge)
+    }
+
+    /// Brings an account to this device with the 24 words of its recovery key. The store at `path` must be new. The lost device
+    /// is removed, linked devices stay. Gives the new words too: show them once, the old ones are spent.
+    ///
+    /// - Throws: `PairlightError.Misuse` for words that were mistyped, `PairlightError.Refused` for those of no account
+    public static func recover(
+        words: String,
+        path: String,
+        key: any KeyWrapping,
+        relay: RelayAddress,
+        name: String,
+        policy: LinkPolicy = .balanced,
+        approver: (any Approving)? = nil,
+        clock: (@Sendable () -> UInt64)? = nil
+    ) async throws -> (account: PrimaryAccount, words: String) {
+        let recovered = try await PairlightBridge.recoverAccount(
+            words: words, path: path, key: KeyBridge(key), relay: relay, policy: policy, name: name,
+            approver: approver.map { ApproverBridge($0) }, clock: clock.map { ClockBridge($0) }
+        )
+        return (account: PrimaryAccount(recovered.account), words: recovered.words)
+    }
+
+    /// Makes a recovery key in place of any before. Gives its 24 words: a secret, to be shown once and written down; they are
+    /// kept nowhere.
+    public func createRecovery() async throws -> String {
+        try await bridge.createRecovery()
+    }
+
+    /// Brings the account under a new root key: when somebody may have seen the old one. Devices stay.
+    public func rotateRoot() async throws {
+        try await bridge.rotateRoot()
     }
 
     /// Links the device whose code was scanned.
@@ -42,7 +76,7 @@ public final class PrimaryAccount: Sendable {
 
     /// Goes on with links that were interrupted by the end of the app. Call it once after `open`.
     public func resume() async throws -> [LinkFlow] {
-        try await bridge.resume().map(LinkFlow.init)
+        try await bridge.resume().map { LinkFlow($0) }
     }
 
     /// Goes online and keeps the records of all devices in step, until the line is closed. One at a time.
@@ -88,6 +122,22 @@ public struct Devices: Sendable {
     public func confirm(_ device: String) async throws {
         try await bridge.confirm(device: device)
     }
+
+    /// Device lists that contradict each other, if some were seen; `nil` when there are none.
+    public func fork() async throws -> Fork? {
+        try await bridge.fork()
+    }
+
+    /// The person compared the hashes of a fork and keeps the list of this device.
+    public func keepOwnList() async throws {
+        try await bridge.keepOwnList()
+    }
+
+    /// Alerts that are due on this device now, such as the reminder of a link some hours later; each is given out once. A `Sync`
+    /// gives them out by itself.
+    public func dueAlerts() async throws -> [Alert] {
+        try await bridge.dueAlerts()
+    }
 }
 
 /// A device that is, or wants to be, linked.
@@ -99,15 +149,31 @@ public final class LinkedAccount: Sendable {
     }
 
     /// Opens the store at `path`; see `PrimaryAccount.open`.
-    public static func open(path: String, key: any KeyWrapping, relay: RelayAddress) async throws -> LinkedAccount {
-        LinkedAccount(
-            try await PairlightBridge.LinkedAccount.open(path: path, key: KeyBridge(key), relay: relay, clock: nil)
+    public static func open(
+        path: String,
+        key: any KeyWrapping,
+        relay: RelayAddress,
+        clock: (@Sendable () -> UInt64)? = nil
+    ) async throws -> LinkedAccount {
+        let bridge = try await PairlightBridge.LinkedAccount.open(
+            path: path, key: KeyBridge(key), relay: relay, clock: clock.map { ClockBridge($0) }
         )
+        return LinkedAccount(bridge)
     }
 
     /// How this device stands; `nil` when it is not linked.
     public func standing() async throws -> OwnStanding? {
         try await bridge.standing()
+    }
+
+    /// The person compared the hashes of `OwnStanding.fork` and keeps the list of this device: lists are taken again.
+    public func keepOwnList() async throws {
+        try await bridge.keepOwnList()
+    }
+
+    /// As `link`, for a device whose permission has ended: it comes back as the device that it was.
+    public func relink(name: String, os: String, app: String) async throws -> ShowFlow {
+        ShowFlow(try await bridge.relink(name: name, os: os, app: app))
     }
 
     /// Shows codes until somebody links this device.
@@ -117,7 +183,7 @@ public final class LinkedAccount: Sendable {
 
     /// Goes on with a link that was interrupted by the end of the app; `nil` when there is none. Before `link`.
     public func resume() async throws -> ShowFlow? {
-        try await bridge.resume().map(ShowFlow.init)
+        try await bridge.resume().map { ShowFlow($0) }
     }
 
     /// Goes online until the line is closed. One at a time.

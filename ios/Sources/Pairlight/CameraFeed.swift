@@ -41,7 +41,7 @@ public final class CameraFeed: NSObject, AVCaptureVideoDataOutputSampleBufferDel
         await run { feed in
             feed.timer?.cancel()
             feed.timer = nil
-            feed.observers.forEach(NotificationCenter.default.removeObserver)
+            feed.observers.forEach { NotificationCenter.default.removeObserver($0) }
             feed.observers = []
             feed.session.stopRunning()
             feed.change { $0.closed() }
@@ -78,7 +78,7 @@ public final class CameraFeed: NSObject, AVCaptureVideoDataOutputSampleBufferDel
         } catch {
             return change { $0.fails(.broken(error.localizedDescription)) }
         }
-        observe()
+        observe(camera)
         change { $0.opening(now: Self.now) }
         session.startRunning()
         let timer = DispatchSource.makeTimerSource(queue: queue)
@@ -95,27 +95,37 @@ public final class CameraFeed: NSObject, AVCaptureVideoDataOutputSampleBufferDel
         session.beginConfiguration()
         defer { session.commitConfiguration() }
         session.sessionPreset = .hd1280x720
-        session.addInput(try AVCaptureDeviceInput(device: camera))
+        let input = try AVCaptureDeviceInput(device: camera)
         let output = AVCaptureVideoDataOutput()
         output.videoSettings = [
             kCVPixelBufferPixelFormatTypeKey as String: kCVPixelFormatType_420YpCbCr8BiPlanarFullRange,
         ]
         output.alwaysDiscardsLateVideoFrames = true
         output.setSampleBufferDelegate(self, queue: queue)
+        // Adding what does not fit would end the app.
+        guard session.canAddInput(input), session.canAddOutput(output) else {
+            throw PairlightError.Misuse(what: "the camera does not give 1280 x 720 pixels of brightness")
+        }
+        session.addInput(input)
         session.addOutput(output)
     }
 
-    private func observe() {
+    private func observe(_ camera: AVCaptureDevice) {
         let center = NotificationCenter.default
-        func on(_ name: Notification.Name, _ step: @escaping @Sendable (inout CameraMonitor) -> Void) {
-            observers.append(center.addObserver(forName: name, object: session, queue: nil) { [weak self] _ in
+        func on(
+            _ name: Notification.Name,
+            of object: AnyObject,
+            _ step: @escaping @Sendable (inout CameraMonitor) -> Void
+        ) {
+            observers.append(center.addObserver(forName: name, object: object, queue: nil) { [weak self] _ in
                 guard let self else { return }
-                queue.async { self.change(step) }
+                self.queue.async { self.change(step) }
             })
         }
-        on(AVCaptureSession.wasInterruptedNotification) { $0.fails(.inUse) }
-        on(AVCaptureSession.interruptionEndedNotification) { $0.resumes(now: Self.now) }
-        on(AVCaptureSession.runtimeErrorNotification) { $0.fails(.broken("the camera's session failed")) }
+        on(AVCaptureSession.wasInterruptedNotification, of: session) { $0.fails(.inUse) }
+        on(AVCaptureSession.interruptionEndedNotification, of: session) { $0.resumes(now: Self.now) }
+        on(AVCaptureSession.runtimeErrorNotification, of: session) { $0.fails(.broken("the camera's session failed")) }
+        on(AVCaptureDevice.wasDisconnectedNotification, of: camera) { $0.fails(.disconnected) }
     }
 
     public func captureOutput(

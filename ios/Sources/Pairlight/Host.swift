@@ -37,6 +37,11 @@ public enum Pairlight {
         try PairlightBridge.explain(content: content)
     }
 
+    /// How busy the library is: its threads, and the calls, flows and lines that are alive.
+    public static func activity() throws -> Activity {
+        try PairlightBridge.activity()
+    }
+
     /// Ends all threads of the library and what runs on them. A later call starts them anew.
     public static func shutdown() throws {
         try PairlightBridge.shutdown()
@@ -68,6 +73,18 @@ final class ApproverBridge: PairlightBridge.Approver {
 
     func confirms(deviceName: String) throws -> Bool {
         try answering { try approver.confirms(deviceName: deviceName) }
+    }
+}
+
+final class ClockBridge: PairlightBridge.Clock {
+    private let now: @Sendable () -> UInt64
+
+    init(_ now: @escaping @Sendable () -> UInt64) {
+        self.now = now
+    }
+
+    func nowMs() -> UInt64 {
+        now()
     }
 }
 

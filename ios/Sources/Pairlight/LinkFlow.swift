@@ -6,8 +6,8 @@ public enum LinkState: Sendable, Equatable {
     case connecting
     /// Who asks. Answer with `approve` or `decline`.
     case review(Approval)
-    /// "Yes" was said; the secure channel is being set up.
-    case approved
+    /// Somebody else tried to scan the code and was refused: a line on the screen that is shown, no screen of its own.
+    case secondScanner
     /// Show these six digits; they are typed on the other device.
     case showCheckCode(String)
     /// They were typed right.
@@ -72,7 +72,7 @@ public final class LinkFlow: AsyncSequence, Sendable {
         try await bridge.cancel()
     }
 
-    public struct Iterator: AsyncIteratorProtocol {
+    public struct Iterator: AsyncIteratorProtocol, Sendable {
         let bridge: PairingFlow
         var help: [Phrase] = []
         var isBegun = false
@@ -96,22 +96,13 @@ public final class LinkFlow: AsyncSequence, Sendable {
         }
 
         private mutating func nextState() async -> LinkState {
-            let bridge = bridge
             do {
-                while true {
-                    // Swift's cancellation does not reach the bridge by itself.
-                    let event = try await withTaskCancellationHandler {
-                        try await bridge.nextEvent()
-                    } onCancel: {
-                        Task { try? await bridge.cancel() }
-                    }
-                    guard let event else {
-                        return .failed(.cancelled, help: help)
-                    }
+                while let event = try await bridge.nextEventCancelling() {
                     if let state = take(event) {
                         return state
                     }
                 }
+                return .failed(.cancelled, help: help)
             } catch {
                 return .broken(error.own)
             }
@@ -130,7 +121,9 @@ public final class LinkFlow: AsyncSequence, Sendable {
             case let .evidenceMissing(keys, texts):
                 help = Phrase.pairs(keys, texts)
                 return nil
-            case .secondScanner, .evidenceChecked, .askedForEvidence: return nil
+            case .secondScanner: return .secondScanner
+            // For a developer's screen; the grade says what came of it.
+            case .evidenceChecked, .askedForEvidence: return nil
             }
         }
     }

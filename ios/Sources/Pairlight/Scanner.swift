@@ -91,7 +91,7 @@ public final class Scanner: Sendable {
         public typealias Element = ScanReport
         let bridge: PairlightBridge.Scanner
 
-        public struct Iterator: AsyncIteratorProtocol {
+        public struct Iterator: AsyncIteratorProtocol, Sendable {
             let bridge: PairlightBridge.Scanner
 
             public mutating func next() async throws -> ScanReport? {

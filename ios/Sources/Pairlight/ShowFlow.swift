@@ -16,6 +16,8 @@ public enum ShowState: Sendable, Equatable {
     case enterCheckCode(triesLeft: UInt8?)
     /// They were right; the other device decides now.
     case deciding
+    /// Somebody else tried to scan the code and was refused: a line on the screen that is shown, no screen of its own.
+    case secondScanner
     /// Linked. The last state. Linked is not synchronised yet: see `Sync.history`.
     case linked(device: String, primary: String?)
     /// Ended, for the same reason on both sides. The last state.
@@ -61,7 +63,7 @@ public final class ShowFlow: AsyncSequence, Sendable {
         try await bridge.cancel()
     }
 
-    public struct Iterator: AsyncIteratorProtocol {
+    public struct Iterator: AsyncIteratorProtocol, Sendable {
         let bridge: LinkingFlow
         var isBegun = false
         var isOver = false
@@ -84,28 +86,17 @@ public final class ShowFlow: AsyncSequence, Sendable {
         }
 
         private func nextState() async -> ShowState {
-            let bridge = bridge
             do {
-                while true {
-                    let event = try await withTaskCancellationHandler {
-                        try await bridge.nextEvent()
-                    } onCancel: {
-                        Task { try? await bridge.cancel() }
-                    }
-                    guard let event else {
-                        return .failed(.cancelled)
-                    }
-                    if let state = Self.state(of: event) {
-                        return state
-                    }
+                guard let event = try await bridge.nextEventCancelling() else {
+                    return .failed(.cancelled)
                 }
+                return Self.state(of: event)
             } catch {
                 return .broken(error.own)
             }
         }
 
-        /// `nil` for what changes no screen.
-        private static func state(of event: LinkingEvent) -> ShowState? {
+        private static func state(of event: LinkingEvent) -> ShowState {
             switch event {
             case let .showCode(code): .showCode(code)
             case .paused: .paused
@@ -116,7 +107,7 @@ public final class ShowFlow: AsyncSequence, Sendable {
             case .checkCodeAccepted: .deciding
             case let .linked(device, primary): .linked(device: device, primary: primary)
             case let .failed(reason): .failed(reason)
-            case .secondScanner: nil
+            case .secondScanner: .secondScanner
             }
         }
     }

@@ -16,8 +16,12 @@ public enum SyncChange: Sendable, Equatable {
     case offline(retryMs: UInt64)
     /// The account has a new device list.
     case devices
-    /// Something to tell the person; `device` is an id.
-    case alert(device: String?, text: String)
+    /// Something changed about a file: ask `Files.state`.
+    case file(String)
+    /// Something to tell the person; nothing of the kind is left out.
+    case alert(Alert)
+    /// On a linked device: its permission was renewed, ms since 1970; `restriction` says why it may not do everything.
+    case leased(untilMs: UInt64, restriction: String?)
     /// The permission of this device has ended: open the store again and link anew.
     case locked(reason: String)
     /// This device was removed and its data is erased. The last one.
@@ -36,15 +40,20 @@ public enum SyncChange: Sendable, Equatable {
 }
 
 /// A device that is online and keeps its conversations in step. Iterate over it, in one task, for as long as it is to be
-/// online: a device whose changes are not taken stands still. Letting go of it goes offline.
+/// online: a device whose changes are not taken stands still. Letting go of it goes offline; so does cancelling the task that
+/// reads, when the next change comes.
 public final class Sync: AsyncSequence, Sendable {
     public typealias Element = SyncChange
     public typealias Failure = Never
 
     private let bridge: PairlightBridge.Sync
 
+    /// Files of messages.
+    public let files: Files
+
     init(_ bridge: PairlightBridge.Sync) {
         self.bridge = bridge
+        files = Files(bridge)
     }
 
     public func makeAsyncIterator() -> Iterator {
@@ -72,9 +81,27 @@ public final class Sync: AsyncSequence, Sendable {
     }
 
     /// Writes a message; durable here when this returns. Gives its id.
+    ///
+    /// - Parameters:
+    ///   - sender: how the person calls themselves
+    ///   - attachments: files that `Files.add` took, 32 at most
+    ///   - replyTo: the id of the message that it answers
     @discardableResult
-    public func send(_ text: String, as sender: String, to conversation: String) async throws -> String {
-        try await bridge.send(conversation: conversation, sender: sender, text: text)
+    public func send(
+        _ text: String,
+        as sender: String,
+        to conversation: String,
+        attachments: [Attachment] = [],
+        replyTo: String? = nil
+    ) async throws -> String {
+        try await bridge.send(
+            conversation: conversation, sender: sender, text: text, replyTo: replyTo, attachments: attachments
+        )
+    }
+
+    /// Gives a message another text on all devices.
+    public func editMessage(_ message: String, text: String) async throws {
+        try await bridge.editMessage(message: message, text: text)
     }
 
     /// Deletes a message on all devices.
@@ -97,6 +124,12 @@ public final class Sync: AsyncSequence, Sendable {
         try await bridge.sendBytes(to: device, body: body)
     }
 
+    /// On a linked device: asks the device that holds the account for `count` messages of a conversation older than
+    /// `beforeMs`. They arrive as changes.
+    public func askOlder(in conversation: String, beforeMs: UInt64, count: Int) async throws {
+        try await bridge.askOlder(conversation: conversation, beforeMs: beforeMs, count: UInt32(clamping: count))
+    }
+
     /// How the transfers of history are doing.
     public func history() async throws -> [History] {
         try await bridge.history()
@@ -112,12 +145,23 @@ public final class Sync: AsyncSequence, Sendable {
         try await bridge.retryHistory(device: device)
     }
 
+    /// The person proved presence, to free what the policy holds back of the history of `device`.
+    public func presenceShown(_ device: String) async throws {
+        try await bridge.presenceShown(device: device)
+    }
+
     /// Whether every device has confirmed what was written here.
     public func isInStep() async throws -> Bool {
         try await bridge.isInStep()
     }
 
-    public struct Iterator: AsyncIteratorProtocol {
+    /// After `PairlightError.Storage` said that a record is damaged: deletes such records and asks the other devices for
+    /// everything again. Gives how many were lost here.
+    public func repair() async throws -> UInt64 {
+        try await bridge.repair()
+    }
+
+    public struct Iterator: AsyncIteratorProtocol, Sendable {
         let bridge: PairlightBridge.Sync
         var isOver = false
 
@@ -126,24 +170,24 @@ public final class Sync: AsyncSequence, Sendable {
         }
 
         public mutating func next() async -> SyncChange? {
-            while !isOver && !Task.isCancelled {
-                do {
-                    guard let event = try await bridge.nextEvent() else {
-                        break
-                    }
-                    if let change = Self.change(of: event) {
-                        isOver = change.isFinal
-                        return change
-                    }
-                } catch {
-                    isOver = true
-                    return .broken(error.own)
-                }
+            if isOver || Task.isCancelled {
+                return nil
             }
-            return nil
+            do {
+                guard let event = try await bridge.nextEvent() else {
+                    isOver = true
+                    return nil
+                }
+                let change = Self.change(of: event)
+                isOver = change.isFinal
+                return change
+            } catch {
+                isOver = true
+                return .broken(error.own)
+            }
         }
 
-        private static func change(of event: SyncEvent) -> SyncChange? {
+        private static func change(of event: SyncEvent) -> SyncChange {
             switch event {
             case let .changed(records):
                 let groups = records.map(\.group)
@@ -151,28 +195,24 @@ public final class Sync: AsyncSequence, Sendable {
                 return .records(conversations: groups.contains(nil) ? [] : Set(groups.compactMap { $0 }))
             case .missed: return .records(conversations: [])
             case .historyMoved: return .history
+            case let .fileMoved(file): return .file(file)
             case let .signal(from, name, body): return .signal(from: from, name: name, body: body)
             case let .line(event): return change(of: event)
             }
         }
 
-        /// `nil` for what a person can do nothing about.
-        private static func change(of event: LineEvent) -> SyncChange? {
+        private static func change(of event: LineEvent) -> SyncChange {
             switch event {
-            case .online: return .online
-            case let .offline(retryMs): return .offline(retryMs: retryMs)
-            case let .message(from, body): return .bytes(from: from, body: body)
-            case .devicesChanged: return .devices
-            case let .silent(forMs):
-                return .alert(device: nil, text: "The device that holds the account has been silent for \(forMs) ms.")
-            case let .locked(reason): return .locked(reason: reason)
-            case .forked: return .alert(device: nil, text: "Devices of this account are shown different lists.")
-            case let .discrepancy(device, words), let .notice(device, words):
-                return .alert(device: device, text: words)
-            case let .removed(reason): return .removed(reason: reason)
-            case .refused: return .refused
-            case let .failed(error): return .broken(error)
-            case .unreadable, .withheld, .leased, .rolledBack, .sessionReset: return nil
+            case .online: .online
+            case let .offline(retryMs): .offline(retryMs: retryMs)
+            case let .message(from, body): .bytes(from: from, body: body)
+            case .devicesChanged: .devices
+            case let .alerted(alert): .alert(alert)
+            case let .leased(untilMs, restriction): .leased(untilMs: untilMs, restriction: restriction)
+            case let .locked(reason): .locked(reason: reason)
+            case let .removed(reason): .removed(reason: reason)
+            case .refused: .refused
+            case let .failed(error): .broken(error)
             }
         }
     }

@@ -21,6 +21,16 @@ public typealias Device = PairlightBridge.Device
 public typealias RemovedDevice = PairlightBridge.RemovedDevice
 /// How this linked device stands.
 public typealias OwnStanding = PairlightBridge.OwnStanding
+/// Something to tell the person.
+public typealias Alert = PairlightBridge.Alert
+/// What an alert is about: the key of its translation.
+public typealias AlertKind = PairlightBridge.AlertKind
+/// Two device lists that contradict each other.
+public typealias Fork = PairlightBridge.Fork
+/// A file of a message. Name and type are another device's words: never a path.
+public typealias Attachment = PairlightBridge.Attachment
+/// How much of a file is on this device.
+public typealias FileState = PairlightBridge.FileState
 /// A message of a conversation. Its texts come from other devices.
 public typealias Message = PairlightBridge.Message
 /// A conversation in a list.
@@ -39,6 +49,8 @@ public typealias ScanCounts = PairlightBridge.ScanCounts
 public typealias Meaning = PairlightBridge.Meaning
 /// Why a call failed. Closed: a `switch` over it is complete.
 public typealias PairlightError = PairlightBridge.PairlightError
+/// How busy the library is.
+public typealias Activity = PairlightBridge.Activity
 /// How much is told.
 public typealias LogLevel = PairlightBridge.LogLevel
 

@@ -24,6 +24,15 @@ public class PrimaryAccount private constructor(internal val bridge: BridgePrima
     /** Goes online for as long as [scope] lives, and keeps the records of all devices in step. One at a time. */
     public suspend fun sync(scope: CoroutineScope): Sync = Sync(own { bridge.sync() }, scope)
 
+    /**
+     * Makes a recovery key in place of any before. Gives its 24 words: a secret, to be shown once and written down; they are
+     * kept nowhere.
+     */
+    public suspend fun createRecovery(): String = own { bridge.createRecovery() }
+
+    /** Brings the account under a new root key: when somebody may have seen the old one. Devices stay. */
+    public suspend fun rotateRoot(): Unit = own { bridge.rotateRoot() }
+
     /** Closes the store. Flows and lines of this account go on until they end. */
     override fun close(): Unit = bridge.close()
 
@@ -51,19 +60,53 @@ public class PrimaryAccount private constructor(internal val bridge: BridgePrima
                 ),
             )
         }
+
+        /**
+         * Brings an account to this device with the 24 words of its recovery key. The store at [path] must be new. The lost
+         * device is removed, linked devices stay. The other parameters are those of [open].
+         *
+         * @throws PairlightException.Misuse for words that were mistyped, [PairlightException.Refused] for those of no account
+         */
+        public suspend fun recover(
+            words: String,
+            path: String,
+            key: KeyWrap,
+            relay: RelayAddress,
+            name: String,
+            policy: LinkPolicy = LinkPolicy.BALANCED,
+            approver: Approver? = null,
+            clock: (() -> Long)? = null,
+        ): RecoveredAccount = own {
+            val recovered = org.pairlight.bridge.recoverAccount(
+                words, path, key.bridge(), relay.bridge(), policy.bridge(), name, approver?.bridge(), clock?.bridge(),
+            )
+            RecoveredAccount(PrimaryAccount(recovered.account), recovered.words)
+        }
     }
 }
+
+/** An account that was brought to this device. [words] are the new ones, in place of those that are spent now: show them once. */
+public class RecoveredAccount internal constructor(public val account: PrimaryAccount, public val words: String)
 
 /** A device that is, or wants to be, linked. */
 public class LinkedAccount private constructor(private val bridge: BridgeLinked) : AutoCloseable {
     /** How this device stands; null when it is not linked. */
     public suspend fun standing(): OwnStanding? = own { bridge.standing() }?.let {
-        OwnStanding(it.device, it.primary, it.isLocked, it.restriction, it.endsMs.toLong())
+        OwnStanding(
+            it.device, it.primary, it.isLocked, it.restriction, it.endsMs.toLong(), it.silentMs.toLong(), it.fork?.own(),
+        )
     }
+
+    /** The person compared the hashes of [OwnStanding.fork] and keeps the list of this device: lists are taken again. */
+    public suspend fun keepOwnList(): Unit = own { bridge.keepOwnList() }
 
     /** Shows codes until somebody links this device, as long as [scope] lives. [name] is how it calls itself. */
     public suspend fun link(name: String, os: String, app: String, scope: CoroutineScope): ShowFlow =
         ShowFlow(own { bridge.link(name, os, app) }, scope)
+
+    /** As [link], for a device that is [locked][OwnStanding.isLocked]: it comes back as the device that it was. */
+    public suspend fun relink(name: String, os: String, app: String, scope: CoroutineScope): ShowFlow =
+        ShowFlow(own { bridge.relink(name, os, app) }, scope)
 
     /** Goes on with a link that was interrupted by the end of the app; null when there is none. Before [link]. */
     public suspend fun resume(scope: CoroutineScope): ShowFlow? = own { bridge.resume() }?.let { ShowFlow(it, scope) }

@@ -32,6 +32,18 @@ public class Devices internal constructor(private val bridge: BridgePrimary) {
     /** The person confirms a device that was restricted. */
     public suspend fun confirm(device: String): Unit = changing { bridge.confirm(device) }
 
+    /** Device lists that contradict each other, if some were seen; null when there are none. */
+    public suspend fun fork(): Fork? = own { bridge.fork() }?.own()
+
+    /** The person compared the hashes of [fork] and keeps the list of this device. */
+    public suspend fun keepOwnList(): Unit = changing { bridge.keepOwnList() }
+
+    /**
+     * Alerts that are due on this device now, such as the reminder of a link some hours later; each is given out once. A [Sync]
+     * gives them out by itself.
+     */
+    public suspend fun dueAlerts(): List<Alert> = own { bridge.dueAlerts() }.map { it.own() }
+
     /** Reads the list again for those who collect [all]: after a link, or when [Sync] says that devices changed. */
     public fun refresh(): Unit = changes.update { it + 1 }
 

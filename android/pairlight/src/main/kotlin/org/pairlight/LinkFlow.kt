@@ -5,7 +5,7 @@ import kotlinx.coroutines.flow.MutableStateFlow
 import kotlinx.coroutines.flow.StateFlow
 import kotlinx.coroutines.flow.asStateFlow
 import kotlinx.coroutines.flow.first
-import kotlinx.coroutines.launch
+import kotlinx.coroutines.flow.update
 import org.pairlight.bridge.PairingEvent
 import org.pairlight.bridge.PairingFlow
 
@@ -45,6 +45,9 @@ public sealed interface LinkState {
         get() = this is Linked || this is Failed || this is Broken
 }
 
+/** A piece of evidence: its number in `docs/protocol.md` 10, 0 to 7, and what is wrong with it; null when it holds. */
+public data class EvidenceCheck(val bit: Int, val refuted: String?)
+
 /**
  * A link that is under way, on the device that holds the account. It lives in the scope that it was begun in: when that is
  * cancelled, the work ends and the state is [LinkState.Failed] with [EndedReason.CANCELLED].
@@ -52,6 +55,7 @@ public sealed interface LinkState {
 public class LinkFlow internal constructor(private val bridge: PairingFlow, scope: CoroutineScope) : AutoCloseable {
     private val states = MutableStateFlow<LinkState>(LinkState.Connecting)
     private val intruder = MutableStateFlow(false)
+    private val checks = MutableStateFlow<List<EvidenceCheck>>(emptyList())
     private var help: List<Phrase> = emptyList()
 
     /** Where it stands. */
@@ -60,23 +64,14 @@ public class LinkFlow internal constructor(private val bridge: PairingFlow, scop
     /** Whether somebody else tried to scan the code; they were refused. Tell the person. */
     public val secondScanner: StateFlow<Boolean> = intruder.asStateFlow()
 
-    private val job = scope.launch {
-        try {
-            while (true) {
-                val event = own { bridge.nextEvent() } ?: break
-                take(event)
-            }
-        } catch (e: PairlightException) {
-            states.value = LinkState.Broken(e)
-        }
-    }
+    /** Evidence that was checked so far; for a developer's screen, the grade says what came of it. */
+    public val evidence: StateFlow<List<EvidenceCheck>> = checks.asStateFlow()
 
-    init {
-        // Not in the coroutine: one that is cancelled before it begins never runs.
-        job.invokeOnCompletion {
-            if (!states.value.isFinal) states.value = LinkState.Failed(EndedReason.CANCELLED, emptyList())
-            bridge.close()
+    private val job = scope.takingEvents(bridge::nextEvent, ::take) { failure ->
+        if (!states.value.isFinal) {
+            states.value = failure?.let(LinkState::Broken) ?: LinkState.Failed(EndedReason.CANCELLED, emptyList())
         }
+        bridge.close()
     }
 
     private fun take(event: PairingEvent) {
@@ -96,8 +91,12 @@ public class LinkFlow internal constructor(private val bridge: PairingFlow, scop
                 intruder.value = true
                 return
             }
-            // For a developer's screen; the grade says what came of it.
-            is PairingEvent.EvidenceChecked, is PairingEvent.AskedForEvidence -> return
+            is PairingEvent.EvidenceChecked -> {
+                checks.update { it + EvidenceCheck(event.bit.toInt(), event.refuted) }
+                return
+            }
+            // The other device was told which evidence would help; what came of it is in the checks.
+            is PairingEvent.AskedForEvidence -> return
         }
     }
 

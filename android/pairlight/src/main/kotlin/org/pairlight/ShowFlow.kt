@@ -5,7 +5,6 @@ import kotlinx.coroutines.flow.MutableStateFlow
 import kotlinx.coroutines.flow.StateFlow
 import kotlinx.coroutines.flow.asStateFlow
 import kotlinx.coroutines.flow.first
-import kotlinx.coroutines.launch
 import org.pairlight.bridge.LinkingEvent
 import org.pairlight.bridge.LinkingFlow
 
@@ -56,23 +55,11 @@ public class ShowFlow internal constructor(private val bridge: LinkingFlow, scop
     /** Whether somebody else tried to scan the code; they were refused. Tell the person. */
     public val secondScanner: StateFlow<Boolean> = intruder.asStateFlow()
 
-    private val job = scope.launch {
-        try {
-            while (true) {
-                val event = own { bridge.nextEvent() } ?: break
-                take(event)
-            }
-        } catch (e: PairlightException) {
-            states.value = ShowState.Broken(e)
+    private val job = scope.takingEvents(bridge::nextEvent, ::take) { failure ->
+        if (!states.value.isFinal) {
+            states.value = failure?.let(ShowState::Broken) ?: ShowState.Failed(EndedReason.CANCELLED)
         }
-    }
-
-    init {
-        // Not in the coroutine: one that is cancelled before it begins never runs.
-        job.invokeOnCompletion {
-            if (!states.value.isFinal) states.value = ShowState.Failed(EndedReason.CANCELLED)
-            bridge.close()
-        }
+        bridge.close()
     }
 
     private fun take(event: LinkingEvent) {

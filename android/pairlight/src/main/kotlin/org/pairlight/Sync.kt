@@ -15,7 +15,6 @@ import kotlinx.coroutines.flow.filter
 import kotlinx.coroutines.flow.map
 import kotlinx.coroutines.flow.onSubscription
 import kotlinx.coroutines.flow.receiveAsFlow
-import kotlinx.coroutines.launch
 import org.pairlight.bridge.LineEvent
 import org.pairlight.bridge.SyncEvent
 import org.pairlight.bridge.Sync as BridgeSync
@@ -47,29 +46,8 @@ public sealed interface LineState {
         get() = this is Removed || this is Refused || this is Broken || this is Closed
 }
 
-/** Something to tell the person. [device] is an id, [text] English. */
-public sealed interface Alert {
-    public val device: String?
-    public val text: String
-
-    /** Something happened to a device of the account: linked, removed, and so on. */
-    public data class Notice(override val device: String, override val text: String) : Alert
-
-    /** Something about a device does not add up. */
-    public data class Discrepancy(override val device: String, override val text: String) : Alert
-
-    /** Different devices are shown different lists: somebody who can should compare the two hashes. */
-    public class Forked internal constructor(public val ours: ByteArray, public val theirs: ByteArray) : Alert {
-        override val device: String? get() = null
-        override val text: String get() = "Devices of this account are shown different lists."
-    }
-
-    /** The primary device has been silent for long; the permission of this one will end. */
-    public data class Silent(val forMs: Long) : Alert {
-        override val device: String? get() = null
-        override val text: String get() = "The device that holds the account has not been seen for long."
-    }
-}
+/** How long this linked device may stay, unless it is renewed; [restriction] says why it may not do everything, in English. */
+public data class Lease(val untilMs: Long, val restriction: String?)
 
 /** Bytes of the app's own from another device. */
 public class Parcel internal constructor(public val from: String, public val body: ByteArray)
@@ -89,12 +67,20 @@ public class Sync internal constructor(private val bridge: BridgeSync, scope: Co
     private val devices = burst<Unit>()
     private val told = Channel<Alert>(WAITING, BufferOverflow.DROP_OLDEST)
     private val signalled = burst<Signal>()
+    private val leases = MutableStateFlow<Lease?>(null)
+    private val filesMoved = burst<String>()
     private val arrived = Channel<Parcel>(WAITING, BufferOverflow.DROP_OLDEST)
 
     /** Whether it is in touch. */
     public val line: StateFlow<LineState> = lines.asStateFlow()
 
-    /** What to tell the person. For one collector: what comes before it collects waits for it. */
+    /** On a linked device: its permission, since the last renewal; null before it. */
+    public val lease: StateFlow<Lease?> = leases.asStateFlow()
+
+    /** Files of messages. */
+    public val files: Files = Files(bridge, filesMoved)
+
+    /** What to tell the person; nothing of the kind is left out. For one collector: what comes before it collects waits for it. */
     public val alerts: Flow<Alert> = told.receiveAsFlow()
 
     /** Passing words of other devices. */
@@ -132,9 +118,23 @@ public class Sync internal constructor(private val bridge: BridgeSync, scope: Co
     /** Begins a conversation. Gives its id. */
     public suspend fun beginConversation(title: String): String = own { bridge.beginConversation(title) }
 
-    /** Writes a message. Gives its id. [sender] is how the person calls themselves. */
-    public suspend fun send(conversation: String, sender: String, text: String): String =
-        own { bridge.send(conversation, sender, text) }
+    /**
+     * Writes a message. Gives its id.
+     *
+     * @param sender how the person calls themselves
+     * @param attachments files that [Files.add] took, 32 at most
+     * @param replyTo the id of the message that it answers
+     */
+    public suspend fun send(
+        conversation: String,
+        sender: String,
+        text: String,
+        attachments: List<Attachment> = emptyList(),
+        replyTo: String? = null,
+    ): String = own { bridge.send(conversation, sender, text, replyTo, attachments.map { it.bridge() }) }
+
+    /** Gives a message another text on all devices. */
+    public suspend fun editMessage(message: String, text: String): Unit = own { bridge.editMessage(message, text) }
 
     /** Deletes a message on all devices. */
     public suspend fun deleteMessage(message: String): Unit = own { bridge.deleteMessage(message) }
@@ -150,6 +150,13 @@ public class Sync internal constructor(private val bridge: BridgeSync, scope: Co
     /** Seals bytes of the app's own for a device, and waits until the relay has stored them. */
     public suspend fun sendBytes(to: String, body: ByteArray): Unit = own { bridge.sendBytes(to, body) }
 
+    /**
+     * On a linked device: asks the device that holds the account for [count] messages of a conversation older than [beforeMs].
+     * They arrive as changes.
+     */
+    public suspend fun askOlder(conversation: String, beforeMs: Long, count: Int): Unit =
+        own { bridge.askOlder(conversation, beforeMs.toULong(), count.toUInt()) }
+
     /** Stops a transfer of history: to [device], or to this one. What is stored stays. */
     public suspend fun cancelHistory(device: String): Unit = own { bridge.cancelHistory(device) }
 
@@ -162,24 +169,15 @@ public class Sync internal constructor(private val bridge: BridgeSync, scope: Co
     /** Whether every device has confirmed what was written here. */
     public suspend fun isInStep(): Boolean = own { bridge.isInStep() }
 
-    private val job = scope.launch {
-        try {
-            while (true) {
-                val event = own { bridge.nextEvent() } ?: break
-                take(event)
-            }
-            if (!lines.value.isFinal) lines.value = LineState.Broken(PairlightException.Ended())
-        } catch (e: PairlightException) {
-            lines.value = LineState.Broken(e)
-        }
-    }
+    /**
+     * After [PairlightException.Storage] said that a record is damaged: deletes such records and asks the other devices for
+     * everything again. Gives how many were lost here.
+     */
+    public suspend fun repair(): Long = own { bridge.repair() }.toLong()
 
-    init {
-        // Not in the coroutine: one that is cancelled before it begins never runs.
-        job.invokeOnCompletion {
-            if (!lines.value.isFinal) lines.value = LineState.Closed
-            bridge.close()
-        }
+    private val job = scope.takingEvents(bridge::nextEvent, ::take) { failure ->
+        if (!lines.value.isFinal) lines.value = failure?.let(LineState::Broken) ?: LineState.Closed
+        bridge.close()
     }
 
     private fun take(event: SyncEvent) {
@@ -189,9 +187,13 @@ public class Sync internal constructor(private val bridge: BridgeSync, scope: Co
                 val groups = event.records.map { it.group }
                 changed.tryEmit(if (groups.any { it == null }) emptySet() else groups.filterNotNull().toSet())
             }
-            SyncEvent.Missed -> changed.tryEmit(emptySet())
+            SyncEvent.Missed -> {
+                changed.tryEmit(emptySet())
+                filesMoved.tryEmit("")
+            }
             SyncEvent.HistoryMoved -> moved.tryEmit(Unit)
             is SyncEvent.Signal -> signalled.tryEmit(Signal(event.from, event.name, event.body))
+            is SyncEvent.FileMoved -> filesMoved.tryEmit(event.file)
             is SyncEvent.Line -> take(event.event)
         }
     }
@@ -206,14 +208,8 @@ public class Sync internal constructor(private val bridge: BridgeSync, scope: Co
             is LineEvent.Failed -> lines.value = LineState.Broken(event.error.own())
             LineEvent.DevicesChanged -> devices.tryEmit(Unit)
             is LineEvent.Message -> arrived.trySend(Parcel(event.from, event.body))
-            is LineEvent.Notice -> told.trySend(Alert.Notice(event.device, event.words))
-            is LineEvent.Discrepancy -> told.trySend(Alert.Discrepancy(event.device, event.words))
-            is LineEvent.Forked -> told.trySend(Alert.Forked(event.ours, event.theirs))
-            is LineEvent.Silent -> told.trySend(Alert.Silent(event.forMs.toLong()))
-            // Nothing for a person to do: a dropped message, a renewed lease, a session made anew.
-            is LineEvent.Unreadable, is LineEvent.Withheld, is LineEvent.Leased, LineEvent.RolledBack,
-            is LineEvent.SessionReset,
-            -> Unit
+            is LineEvent.Alerted -> told.trySend(event.alert.own())
+            is LineEvent.Leased -> leases.value = Lease(event.untilMs.toLong(), event.restriction)
         }
     }
 

@@ -89,7 +89,44 @@ public data class OwnStanding(
     val isLocked: Boolean,
     val restriction: String?,
     val endsMs: Long,
+    /** How long the device that holds the account has been silent. */
+    val silentMs: Long,
+    /** Device lists that contradict each other, if some were seen; see [LinkedAccount.keepOwnList]. */
+    val fork: Fork?,
 )
+
+/** What an [Alert] is about: the key of its translation. */
+public enum class AlertKind {
+    /** A device was linked; again; removed. */
+    LINKED, RELINKED, REMOVED,
+
+    /** Something about a device does not add up. */
+    DISCREPANCY,
+
+    /** Another root key, another recovery key holds the account. */
+    ROOT_CHANGED, RECOVERY_CHANGED,
+
+    /** Different devices are shown different lists: show both hashes of the [Fork], and have the person compare them. */
+    FORKED,
+
+    /** The relay shows an older device list than before; this device keeps the newer one. */
+    ROLLED_BACK,
+
+    /** The device that holds the account has not been seen for long; the permission of this one will end. */
+    SILENT,
+
+    /** For a developer's screen: a message was dropped because it does not open, or its sender may not send now. */
+    UNREADABLE, WITHHELD,
+
+    /** For a developer's screen: the session with a device was made anew under the pinned keys. */
+    SESSION_RESET,
+}
+
+/** Something to tell the person. [device] is the id of the device that it is about, if any; [text] says it in English. */
+public data class Alert(val kind: AlertKind, val device: String?, val text: String)
+
+/** Two device lists that contradict each other: their number and hashes, to be compared with those of another device. */
+public data class Fork(val epoch: Long, val ours: String, val theirs: String)
 
 /** Where a listing stands; what comes next is older. */
 public data class PageMark internal constructor(internal val order: ULong, internal val change: ULong)
@@ -103,6 +140,7 @@ public data class Message(
     val sentMs: Long,
     val editedMs: Long?,
     val replyTo: String?,
+    val attachments: List<Attachment>,
     val place: PageMark,
 )
 
@@ -162,8 +200,13 @@ internal fun org.pairlight.bridge.Device.own() = Device(
 )
 
 internal fun org.pairlight.bridge.Message.own() = Message(
-    id, conversation, sender, text, sentMs.toLong(), editedMs.ms(), replyTo, PageMark(place.order, place.change),
+    id, conversation, sender, text, sentMs.toLong(), editedMs.ms(), replyTo, attachments.map { it.own() },
+    PageMark(place.order, place.change),
 )
+
+internal fun org.pairlight.bridge.Alert.own() = Alert(AlertKind.valueOf(kind.name), device, text)
+
+internal fun org.pairlight.bridge.Fork.own() = Fork(epoch.toLong(), ours, theirs)
 
 internal fun org.pairlight.bridge.Conversation.own() = Conversation(id, title, latest?.own(), readUpToMs.toLong())
 

@@ -1,5 +1,8 @@
 package org.pairlight
 
+import java.io.ByteArrayInputStream
+import java.io.ByteArrayOutputStream
+import java.io.File
 import java.util.concurrent.atomic.AtomicInteger
 import kotlinx.coroutines.CoroutineScope
 import kotlinx.coroutines.Dispatchers
@@ -11,6 +14,7 @@ import kotlinx.coroutines.job
 import kotlinx.coroutines.launch
 import kotlinx.coroutines.runBlocking
 import kotlinx.coroutines.withTimeout
+import org.junit.jupiter.api.Assertions.assertArrayEquals
 import org.junit.jupiter.api.Assertions.assertEquals
 import org.junit.jupiter.api.Assertions.assertInstanceOf
 import org.junit.jupiter.api.Assertions.assertThrows
@@ -24,6 +28,16 @@ class LinkTest {
 
     private suspend fun World.phone(approver: Approver? = null) =
         PrimaryAccount.open(path("phone.db"), SoftKey(), address, "Phone", LinkPolicy.DEVELOPMENT, approver)
+
+    /** Links the device that shows [code], which gets the digits by [type]. Gives its id. */
+    private suspend fun linkBy(phone: PrimaryAccount, code: ByteArray, type: suspend (String) -> Unit): String =
+        coroutineScope {
+            val link = phone.link(code, CodeSource.LIVE_CAMERA, this)
+            link.state.first { it is LinkState.Review }
+            link.approve()
+            type((link.state.first { it is LinkState.ShowCheckCode } as LinkState.ShowCheckCode).digits)
+            (link.await() as LinkState.Linked).device
+        }
 
     /** Looks at a code with the camera until it is read. */
     private suspend fun scanned(photo: Photo, degrees: Int = 90): ScannedCode = Scanner().use { scanner ->
@@ -89,9 +103,35 @@ class LinkTest {
             assertEquals(linked.device, history.single().device)
             assertTrue(phone.devices.list().single { !it.isThis }.lastCheckInMs != null, "it has reported")
 
+            // A file each way. What the linked device attaches comes to the phone by itself.
+            follower.close()
+            val picture = ByteArray(700_000) { (it * 31).toByte() }
+            val shot = File(world.path("shot.jpg")).apply { writeBytes(picture) }
+            val attaching = world.laptop("messages", "attach", "Kim", shot.path, "--text", "look")
+            val look = sync.messages(talk).first { it.first().text == "look" }.first().attachments.single()
+            assertEquals(Attachment(look.file, "shot.jpg", "image/jpeg", 700_000), look)
+            sync.files.state(look).first { it?.isComplete == true }
+            assertEquals(0, attaching.end())
+            val saved = ByteArrayOutputStream()
+            sync.files.save(look, saved)
+            assertArrayEquals(picture, saved.toByteArray())
+            val note = sync.files.add("note.txt", "text/plain", ByteArrayInputStream("bring the key".toByteArray()))
+            val answered = sync.send(talk, "Phone", "read this", listOf(note), replyTo = page[0].id)
+            assertEquals(page[0].id, sync.messages(talk).first().first { it.id == answered }.replyTo)
+            val again = world.laptop("messages", "follow", "Kim")
+            again.hear("read this")
+            sync.editMessage(answered, "read this first")
+            again.hear("read this first")
+            again.close()
+            val out = world.path("note.txt")
+            assertEquals(0, world.laptop("messages", "save", note.file.take(12), "--out", out).end())
+            assertEquals("bring the key", File(out).readText())
+
             // Taken off the account: the terminal says so and erases itself.
+            val last = world.laptop("messages", "follow")
+            last.hear("online")
             phone.devices.revoke(linked.device)
-            follower.hear("removed from the account")
+            last.hear("removed from the account")
             assertEquals(1, phone.devices.list().size)
             assertEquals(linked.device, phone.devices.removed().single().id)
             sync.close()
@@ -148,6 +188,65 @@ class LinkTest {
             there.close()
             phone.close()
             tablet.close()
+        }
+    }
+
+    @Test
+    fun `the other devices hear of a link and of a removal, and their permission is renewed`() = awaiting {
+        World().use { world ->
+            val phone = world.phone()
+            val tablet = LinkedAccount.open(world.path("tablet.db"), SoftKey(), world.address)
+            val show = tablet.link("Tablet", "Android 14", "sample", this)
+            val code = (show.state.first { it is ShowState.ShowCode } as ShowState.ShowCode).code
+            val own = linkBy(phone, code.text.toByteArray()) { digits ->
+                show.state.first { it is ShowState.EnterCheckCode }
+                show.enterCheckCode(digits)
+            }
+            assertEquals(own, (show.await() as ShowState.Linked).device)
+            val (here, there) = phone.sync(this) to tablet.sync(this)
+            val lease = there.lease.first { it != null }!!
+            assertEquals(null, lease.restriction)
+            assertTrue(lease.untilMs > System.currentTimeMillis(), "$lease")
+            assertTrue(phone.devices.list().single { it.id == own }.lastCheckInMs != null, "it has reported")
+
+            val terminal = world.show()
+            val laptop = linkBy(phone, terminal.hear("PAIRLIGHT:").toByteArray()) {
+                terminal.hear("Type the six digits")
+                terminal.type(it)
+            }
+            val linked = there.alerts.first { it.kind == AlertKind.LINKED }
+            assertEquals(Alert(AlertKind.LINKED, laptop, "a device was linked"), linked)
+            phone.devices.revoke(laptop)
+            val removed = there.alerts.first { it.kind == AlertKind.REMOVED }
+            assertEquals(laptop, removed.device)
+            assertTrue("removed by hand" in removed.text, removed.text)
+            assertEquals(null, phone.devices.fork())
+            assertEquals(null, tablet.standing()!!.fork)
+            here.close()
+            there.close()
+            phone.close()
+            tablet.close()
+        }
+    }
+
+    @Test
+    fun `a lost phone's account comes to another one by its words`() = awaiting {
+        World().use { world ->
+            val phone = world.phone()
+            val words = phone.createRecovery()
+            val terminal = world.show()
+            linkBy(phone, terminal.hear("PAIRLIGHT:").toByteArray()) {
+                terminal.hear("Type the six digits")
+                terminal.type(it)
+            }
+            phone.close()
+            suspend fun recover(words: String, store: String) =
+                PrimaryAccount.recover(words, world.path(store), SoftKey(), world.address, "New phone")
+            assertThrows(PairlightException.Misuse::class.java) { runBlocking { recover("nonsense", "a.db") } }
+            val recovered = recover(words, "b.db")
+            assertEquals(24, recovered.words.split(' ').size)
+            assertEquals(listOf(false, true), recovered.account.devices.list().map { it.isPrimary })
+            recovered.account.close()
         }
     }
 

@@ -1,6 +1,9 @@
 package org.pairlight.sample
 
 import android.app.Activity
+import android.app.AlertDialog
+import android.content.Intent
+import android.os.Build
 import android.os.Bundle
 import android.widget.EditText
 import android.view.View
@@ -10,6 +13,9 @@ import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.SupervisorJob
 import kotlinx.coroutines.cancel
 import kotlinx.coroutines.launch
+import org.pairlight.Alert
+import org.pairlight.AlertKind
+import org.pairlight.Approver
 import org.pairlight.FrameworkPrompt
 import org.pairlight.KeystoreVault
 import org.pairlight.PairlightException
@@ -49,10 +55,40 @@ class MainActivity : Activity() {
         key = KeystoreVault(),
         relay = relay(),
         name = android.os.Build.MODEL,
-        approver = PresenceApprover(FrameworkPrompt(this, getString(R.string.review_title), getString(R.string.decline))),
+        approver = approver(),
     ).also { account = it }
 
-    suspend fun line(): Sync = line?.takeUnless { it.line.value.isFinal } ?: account().sync(scope).also { line = it }
+    /** The framework has a prompt from Android 9 on; an app that is used before it brings one of its own. */
+    private fun approver(): Approver? {
+        if (Build.VERSION.SDK_INT < Build.VERSION_CODES.P) return null
+        return PresenceApprover(FrameworkPrompt(this, getString(R.string.review_title), getString(R.string.decline)))
+    }
+
+    suspend fun line(): Sync = line?.takeUnless { it.line.value.isFinal } ?: account().sync(scope).also {
+        line = it
+        scope.launch { it.alerts.collect(::tell) }
+    }
+
+    /** What the person has to be told, whichever screen is in front. */
+    private fun tell(alert: Alert) {
+        val words = when (alert.kind) {
+            AlertKind.LINKED, AlertKind.RELINKED -> R.string.alert_linked
+            AlertKind.REMOVED -> R.string.alert_removed
+            AlertKind.DISCREPANCY -> R.string.alert_discrepancy
+            AlertKind.ROOT_CHANGED, AlertKind.RECOVERY_CHANGED -> R.string.alert_key_changed
+            AlertKind.FORKED -> R.string.alert_forked
+            AlertKind.ROLLED_BACK -> R.string.alert_rolled_back
+            AlertKind.SILENT -> R.string.alert_silent
+            // For a developer's screen.
+            AlertKind.UNREADABLE, AlertKind.WITHHELD, AlertKind.SESSION_RESET -> return
+        }
+        AlertDialog.Builder(this).setMessage(words).setPositiveButton(android.R.string.ok, null).show()
+    }
+
+    @Suppress("OVERRIDE_DEPRECATION", "DEPRECATION") // the one that Android 8 has
+    override fun onActivityResult(request: Int, result: Int, data: Intent?) {
+        data?.data?.takeIf { result == RESULT_OK }?.let { (screen as? MessagesScreen)?.attach(it) }
+    }
 
     override fun onRequestPermissionsResult(code: Int, permissions: Array<String>, results: IntArray) {
         (screen as? ScanScreen)?.answered()

@@ -1,11 +1,18 @@
 package org.pairlight.sample
 
+import android.content.Intent
+import android.net.Uri
+import android.provider.OpenableColumns
+import android.text.format.Formatter
 import android.view.View
+import android.widget.Button
 import android.widget.EditText
 import android.widget.LinearLayout
 import android.widget.ScrollView
+import java.io.IOException
 import kotlinx.coroutines.flow.first
 import kotlinx.coroutines.launch
+import org.pairlight.Attachment
 import org.pairlight.HistoryState
 import org.pairlight.LineState
 import org.pairlight.PairlightException
@@ -14,6 +21,7 @@ import org.pairlight.Sync
 /** The latest conversation: its messages, and a field to write. */
 class MessagesScreen(activity: MainActivity) : Screen(activity) {
     private val list = LinearLayout(activity).apply { orientation = LinearLayout.VERTICAL }
+    private var talk: String? = null
 
     override fun open(): View {
         heading(R.string.messages)
@@ -38,6 +46,9 @@ class MessagesScreen(activity: MainActivity) : Screen(activity) {
                     }
                 }
                 val talk = conversation(line)
+                this@MessagesScreen.talk = talk
+                @Suppress("DEPRECATION") // the one that Android 8 has
+                button(R.string.file_attach) { activity.startActivityForResult(pick(), 1) }
                 button(R.string.send) {
                     val words = field.text.toString()
                     field.text = null
@@ -49,6 +60,7 @@ class MessagesScreen(activity: MainActivity) : Screen(activity) {
                         val view = text("${message.sender}\n${message.text}")
                         column.removeView(view)
                         list.addView(view)
+                        message.attachments.forEach { list.addView(file(line, it)) }
                     }
                 }
             } catch (e: PairlightException) {
@@ -56,6 +68,39 @@ class MessagesScreen(activity: MainActivity) : Screen(activity) {
             }
         }
         return column
+    }
+
+    /** A file of a message: its name, its size, and a tap has it come. */
+    private fun file(line: Sync, attachment: Attachment) = Button(activity).apply {
+        val size = Formatter.formatShortFileSize(activity, attachment.size)
+        text = activity.getString(R.string.file_size, attachment.name, size)
+        contentDescription = activity.getString(R.string.file_fetch, attachment.name)
+        setOnClickListener { scope.launch { line.files.fetch(attachment) } }
+        scope.launch { line.files.state(attachment).collect { isEnabled = it?.isComplete != true } }
+    }
+
+    private fun pick() = Intent(Intent.ACTION_OPEN_DOCUMENT).addCategory(Intent.CATEGORY_OPENABLE).setType("*/*")
+
+    /** The person chose a document. */
+    fun attach(document: Uri) {
+        val talk = talk ?: return
+        scope.launch {
+            try {
+                val resolver = activity.contentResolver
+                val name = resolver.query(document, arrayOf(OpenableColumns.DISPLAY_NAME), null, null, null)?.use {
+                    if (it.moveToFirst()) it.getString(0) else null
+                }
+                val line = activity.line()
+                val taken = resolver.openInputStream(document)?.use {
+                    line.files.add(name ?: "file", resolver.getType(document) ?: "application/octet-stream", it)
+                }
+                line.send(talk, android.os.Build.MODEL, "", listOfNotNull(taken))
+            } catch (e: PairlightException) {
+                spoken().text = e.message
+            } catch (e: IOException) {
+                spoken().text = e.message
+            }
+        }
     }
 
     private suspend fun conversation(line: Sync): String =

@@ -1,6 +1,7 @@
 package org.pairlight.sample
 
 import android.app.Activity
+import android.os.Build
 import android.view.View
 import android.view.ViewGroup.LayoutParams.MATCH_PARENT
 import android.view.ViewGroup.LayoutParams.WRAP_CONTENT
@@ -34,7 +35,9 @@ abstract class Screen(protected val activity: MainActivity) {
         column.addView(this, LinearLayout.LayoutParams(MATCH_PARENT, WRAP_CONTENT))
     }
 
-    protected fun heading(words: Int) = text(activity.getString(words), 22f).apply { isAccessibilityHeading = true }
+    protected fun heading(words: Int) = text(activity.getString(words), 22f).apply {
+        if (Build.VERSION.SDK_INT >= Build.VERSION_CODES.P) isAccessibilityHeading = true
+    }
 
     /** A line that a screen reader says whenever it changes. */
     protected fun spoken() = text("").apply { accessibilityLiveRegion = View.ACCESSIBILITY_LIVE_REGION_POLITE }
