@@ -74,10 +74,10 @@ fn a_live_scanner_allocates_nothing_once_it_is_warm() {
         allocated
     };
     // All costly looks take their turn once.
-    for _ in 0..20 {
+    for _ in 0..120 {
         scan();
     }
-    let allocated: usize = (0..20).map(|_| scan()).sum();
+    let allocated: usize = (0..120).map(|_| scan()).sum();
     assert_eq!(allocated, 0);
     assert_eq!(hinted, 0, "a hint would have been a list on the heap");
 }

@@ -107,6 +107,11 @@ impl Attempt {
         seen
     }
 
+    /// The modules of the code that was read last: see [`Reader::modules`].
+    pub(super) fn modules_read(&self) -> &[u8] {
+        self.reader.modules()
+    }
+
     fn read_at(&mut self, view: View<'_>, squares: [Finder; 3], hidden: Option<usize>) -> Option<Located> {
         let centers = squares.map(|s| s.center);
         let measured = Measured::new(view, centers, squares.map(|s| s.module()), hidden)?;

@@ -67,6 +67,10 @@ const SMALL: usize = 40;
 /// Grey levels between the dark and the light ring of a square that cannot be taken for noise.
 const CLEAR_CONTRAST: f32 = 32.0;
 
+/// So many grey levels of noise make the smallest module that a row can show one pixel wider: below that the grain makes
+/// squares by the thousand, and rings (`rings`) tell them apart better.
+const LEVELS_PER_PIXEL: u16 = 64;
+
 /// The part of the rays that must cross a square's rings: half of it may be hidden.
 const LEAST_RAYS: f32 = 0.5;
 
@@ -99,6 +103,7 @@ impl FinderSearch {
         let first = found.len();
         let step = step.max(1);
         let least_contrast = u16::from(threshold.noise()) / 2;
+        let least_width = 7 + u16::from(threshold.noise()) * 7 / LEVELS_PER_PIXEL;
         for y in (step / 2..gray.height).step_by(step) {
             if Threshold::is_new_row(y, step) || self.lines.len() != gray.width {
                 threshold.fill_row(y, gray.width, &mut self.lines);
@@ -109,7 +114,7 @@ impl FinderSearch {
             for (i, window) in self.edges.windows(6).enumerate() {
                 let [a, b, c, d, e, f] = [window[0], window[1], window[2], window[3], window[4], window[5]];
                 let runs = [b - a, c - b, d - c, e - d, f - e];
-                if !may_be_square(runs) || contrast(row, [a, b, c, d, e, f]) < least_contrast {
+                if f - a < least_width || !may_be_square(runs) || contrast(row, [a, b, c, d, e, f]) < least_contrast {
                     continue;
                 }
                 // The run that begins at edge number i: colours alternate.

@@ -5,7 +5,7 @@
     reason = "versions are 1 to 40 and levels 0 to 3 by construction; a code has at most 177 modules on a side"
 )]
 
-use super::mesh::alignment_lines;
+use super::fixed;
 use super::symbol::EccLevel;
 
 /// Check codewords per block, by level (L, M, Q, H) and version from 1.
@@ -88,28 +88,13 @@ impl Layout {
         }
         self.size = size;
         self.order.clear();
-        let (lines, count) = alignment_lines(size);
-        let lines = &lines[..count];
-        let fixed = |row: usize, column: usize| {
-            let corner = (row < 9 && (column < 9 || column + 8 >= size)) || (row + 8 >= size && column < 9);
-            let version = size >= 45 && ((row < 6 && column + 11 >= size) || (column < 6 && row + 11 >= size));
-            let near = |place: usize, line: f32| (place as f32 + 0.5 - line).abs() < 2.6;
-            let alignment = lines.iter().enumerate().any(|(i, &u)| {
-                near(column, u)
-                    && lines.iter().enumerate().any(|(j, &v)| {
-                        let finder = (i == 0 && (j == 0 || j + 1 == count)) || (j == 0 && i + 1 == count);
-                        near(row, v) && !finder
-                    })
-            });
-            corner || row == 6 || column == 6 || version || alignment
-        };
         let mut right = size - 1;
         let mut up = true;
         loop {
             for step in 0..size {
                 let row = if up { size - 1 - step } else { step };
                 for column in [right, right - 1] {
-                    if !fixed(row, column) {
+                    if fixed::is_data(size, column as isize, row as isize) {
                         self.order.push((row * size + column) as u16);
                     }
                 }

@@ -8,12 +8,13 @@
     reason = "at most seven patterns in a row, in arrays of seven by seven; positions are below 177"
 )]
 
+use super::fixed::{MOST_ALIGNMENTS, alignment_middles};
 use super::geometry::Projection;
 use super::view::View;
 use crate::frame::Point;
 
-/// Alignment patterns in a row, at most.
-const MOST: usize = 7;
+/// Lines of a mesh, at most: as many as alignment patterns in a row.
+const MOST: usize = MOST_ALIGNMENTS;
 
 /// A projection with local shifts.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,19 +28,10 @@ pub(super) struct Mesh {
     shifts: [[Point; MOST]; MOST],
 }
 
-/// The middles of the alignment patterns in a row, in modules (ISO/IEC 18004, annex E), and how many there are.
-pub(super) fn alignment_lines(modules: usize) -> ([f32; MOST], usize) {
-    let version = modules.saturating_sub(17) / 4;
-    let mut lines = [0.0; MOST];
-    if version < 2 {
-        return (lines, 0);
-    }
-    let count = (version / 7 + 2).min(MOST);
-    let step = (version * 8 + count * 3 + 5) / (count * 4 - 4) * 2;
-    for (i, line) in lines.iter_mut().enumerate().take(count) {
-        *line = if i == 0 { 6.5 } else { (modules - 7 - (count - 1 - i) * step) as f32 + 0.5 };
-    }
-    (lines, count)
+/// The middles of the alignment patterns in a row, in modules, and how many there are.
+fn alignment_lines(modules: usize) -> ([f32; MOST], usize) {
+    let (middles, count) = alignment_middles(modules);
+    (middles.map(|middle| middle as f32 + 0.5), count)
 }
 
 impl Mesh {

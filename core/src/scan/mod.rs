@@ -7,9 +7,10 @@
 //! (`threshold`). Each pass finds corner squares (`finder`) and puts them together in threes (`group`). Each three is an
 //! *attempt* (`attempt`): the size is measured and a projection fitted to the fixed patterns (`fit`, `geometry`), the
 //! alignment patterns bend it into a mesh (`mesh`), every module is sampled (`sample`) and the code is repaired (`reader`,
-//! with `layout` and `repair`). rqrr decodes it (`decode`, the only file that names rqrr); `segments` parses what rqrr
+//! with `layout`, `fixed` and `repair`). rqrr decodes it (`decode`, the only file that names rqrr); `segments` parses what rqrr
 //! does not know. Where nothing comes of the threes, the third square of each two is guessed. Across frames a code is held
-//! and its modules are added up (`track`). `scanner` runs the passes and merges what they give; `seen` reports each content
+//! and its modules are added up (`track`); where noise or a moving hand hides the squares from `finder`, `rings` gives it a
+//! first guess. `scanner` runs the passes and merges what they give; `seen` reports each content
 //! once; `hint` says what the person could do better.
 #![deny(
     clippy::unwrap_used,
@@ -23,6 +24,7 @@ mod attempt;
 mod decode;
 mod finder;
 mod fit;
+mod fixed;
 mod geometry;
 mod group;
 mod hint;
@@ -33,6 +35,7 @@ mod pool;
 mod pyramid;
 mod reader;
 mod repair;
+mod rings;
 mod sample;
 mod scanner;
 mod seen;

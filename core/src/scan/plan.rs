@@ -52,21 +52,28 @@ pub(super) fn passes(longest_side: usize) -> impl Iterator<Item = Pass> {
     })
 }
 
-/// The two looks at a frame of a camera stream: the fine one that every frame gets, and another one in turn, of which
-/// every second is the cheap one at a small picture.
+/// The smallest level of the pyramid whose picture is not larger than what is looked at finely.
+fn fine_level(longest_side: usize) -> usize {
+    (0..14).find(|&level| longest_side >> level <= FINE_SIDE).unwrap_or(14)
+}
+
+/// The looks at a frame of a camera stream: the fine one that every frame gets, and another one in turn. Every second is
+/// the cheap one at a small picture, every fourth is left to the search by rings: see [`rings`].
 pub(super) fn live(longest_side: usize, turn: usize) -> impl Iterator<Item = (usize, Pass)> {
-    let fine = (0..14).find(|&level| longest_side >> level <= FINE_SIDE).unwrap_or(14);
-    let first = move |pass: &Pass| pass.rule == RULES[0] && !pass.doubled && pass.level == fine;
-    let small = passes(longest_side).next().filter(|pass| !first(pass));
-    let others = move || passes(longest_side).enumerate().filter(move |(_, pass)| !first(pass) && Some(*pass) != small);
-    let count = others().count();
-    // Without a smaller one all the others take turns.
-    let (is_small, nth) = if small.is_some() { (turn.is_multiple_of(2), turn / 2) } else { (false, turn) };
-    let other = nth.checked_rem(count).and_then(|nth| others().nth(nth)).filter(|_| !is_small);
-    let small = passes(longest_side).enumerate().next().filter(|_| is_small);
+    let level = fine_level(longest_side);
+    let first = move |pass: &Pass| pass.rule == RULES[0] && !pass.doubled && pass.level == level;
+    let small = passes(longest_side).enumerate().next().filter(|(_, pass)| !first(pass) && turn.is_multiple_of(2));
+    let others = move || passes(longest_side).enumerate().skip(1).filter(move |(_, pass)| !first(pass));
+    let other = (turn / 4).checked_rem(others().count()).filter(|_| turn % 4 == 3).and_then(|nth| others().nth(nth));
     let fine = passes(longest_side).enumerate().find(move |(_, pass)| first(pass));
     // The cheaper one first.
     small.into_iter().chain(fine).chain(other)
+}
+
+/// Whether this frame of a camera stream is also searched by rings: from which level of the pyramid on, and how many
+/// times that was done before.
+pub(super) fn rings(longest_side: usize, turn: usize) -> Option<(usize, usize)> {
+    (turn % 4 == 1).then(|| (fine_level(longest_side), turn / 4))
 }
 
 #[cfg(test)]
@@ -82,12 +89,13 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_gets_two_looks_per_frame_and_all_of_them_in_turn() {
+    fn a_stream_gets_at_most_two_looks_per_frame_and_all_of_them_in_turn() {
         for side in [60, 640, 800, 1280, 1920, 3840] {
             let mut missing: Vec<Pass> = passes(side).collect();
-            for turn in 0..2 * missing.len() {
+            for turn in 0..4 * missing.len() {
                 let looks: Vec<(usize, Pass)> = live(side, turn).collect();
-                assert!((1..=2).contains(&looks.len()), "{side}: {looks:?}");
+                let others = looks.len() + usize::from(rings(side, turn).is_some());
+                assert!((1..=2).contains(&others), "{side}: {looks:?}");
                 assert!(looks.iter().all(|(number, pass)| passes(side).nth(*number) == Some(*pass)));
                 let is_fine = |pass: &Pass| pass.rule == RULES[0] && !pass.doubled && side >> pass.level <= FINE_SIDE;
                 assert!(looks.iter().any(|(_, pass)| is_fine(pass)), "{side}: {looks:?}");

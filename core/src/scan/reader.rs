@@ -37,6 +37,8 @@ pub(super) struct Reader {
     doubt: Vec<i16>,
     data: Vec<u8>,
     bits: Vec<u8>,
+    /// Those of the code that was read last.
+    read: Vec<u8>,
     /// Panics of the decoder that were contained.
     panics: u32,
     worst: Vec<(i16, u16)>,
@@ -56,6 +58,7 @@ impl Reader {
             if self.repair_all(soft, size, version, format) {
                 let Format { level, mask, mirrored, .. } = format;
                 if let Some(bytes) = self.decode(soft, size, version, format) {
+                    std::mem::swap(&mut self.bits, &mut self.read);
                     return Some(Decoded { bytes, version: version as u8, ecc: level, mask, mirrored });
                 }
             }
@@ -65,7 +68,7 @@ impl Reader {
 
     /// The modules of the code that was read last, repaired: row by row, 1 is dark, not mirrored any more.
     pub(super) fn modules(&self) -> &[u8] {
-        &self.bits
+        &self.read
     }
 
     /// Panics of the decoder that were contained since the last call.

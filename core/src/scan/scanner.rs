@@ -8,10 +8,11 @@ use super::hint::{CameraAdvice, Hint, Light, Steady, Unread};
 use super::plan::{self, Pass};
 use super::pool::Pool;
 use super::pyramid::{GrayImage, Pyramid};
+use super::rings::RingSearch;
 use super::seen::SeenFilter;
-use super::symbol::{Symbol, module_side, sort_as_read, to_text};
+use super::symbol::{Symbol, module_side, sort_as_read};
 use super::threshold::Threshold;
-use super::track::{Square, Tracked, Tracker};
+use super::track::{Square, Tracker};
 use super::trail::Step;
 use crate::frame::{LumaFrame, Point, Rect};
 use crate::time::Timestamp;
@@ -125,7 +126,8 @@ struct Buffers {
     grouping: Grouping,
     guesses: Vec<Guess>,
     attempt: Attempt,
-    /// The squares of the pass that saw most.
+    rings: RingSearch,
+    /// The squares of the pass that saw most, or those that were found by rings.
     squares: Vec<Square>,
 }
 
@@ -195,7 +197,8 @@ impl Scanner {
         let follows = is_live && !self.each_frame_alone;
         let tracked = if follows { self.tracker.follow(self.buffers.pyramid.level(0)) } else { None };
         let is_held = tracked.is_some();
-        look.outcome.symbols.extend(tracked.map(Tracked::into_symbol));
+        let turn = self.turn;
+        look.outcome.symbols.extend(tracked);
         // What is held and read needs no search; now and then a second code is looked for.
         self.since_search = self.since_search.saturating_add(1);
         if !is_held || self.since_search >= FRAMES_BETWEEN_SEARCHES {
@@ -203,13 +206,17 @@ impl Scanner {
             if is_live { self.glance(&mut look, side) } else { self.search(&mut look, side) }
         }
         if follows && !is_held {
-            let base = self.buffers.pyramid.level(0);
-            match look.outcome.symbols.first() {
-                Some(symbol) => {
-                    let modules = usize::from(symbol.version).saturating_mul(4).saturating_add(17);
-                    self.tracker.hold(base, &symbol.corners, modules, symbol.inverted, symbol.mirrored);
+            let Buffers { pyramid, rings, squares, attempt, .. } = &mut self.buffers;
+            let base = pyramid.level(0);
+            match look.outcome.symbols.last() {
+                Some(symbol) => self.tracker.hold(base, symbol, attempt.modules_read()),
+                None if self.tracker.has_lock() => {}
+                None => {
+                    if let Some((level, turn)) = plan::rings(side, turn) {
+                        rings.search(pyramid, level, turn, squares);
+                    }
+                    self.tracker.consider(base, squares);
                 }
-                None => self.tracker.consider(base, &self.buffers.squares),
             }
         }
         let Look { mut outcome, unread } = look;
@@ -416,36 +423,8 @@ impl Look {
             }
             return;
         };
-        let [upper_left, upper_right, lower_right, lower_left] = corners;
-        let corners = if decoded.mirrored { [upper_left, lower_left, lower_right, upper_right] } else { corners };
-        self.outcome.symbols.push(Symbol {
-            text: to_text(&decoded.bytes),
-            bytes: decoded.bytes,
-            corners,
-            version: decoded.version,
-            ecc: decoded.ecc,
-            mask: decoded.mask,
-            inverted: located.inverted,
-            mirrored: decoded.mirrored,
-            module_px,
-        });
-    }
-}
-
-impl Tracked {
-    fn into_symbol(self) -> Symbol {
-        let Self { decoded, corners, modules, inverted } = self;
-        Symbol {
-            text: to_text(&decoded.bytes),
-            bytes: decoded.bytes,
-            corners,
-            version: decoded.version,
-            ecc: decoded.ecc,
-            mask: decoded.mask,
-            inverted,
-            mirrored: decoded.mirrored,
-            module_px: module_side(&corners, modules),
-        }
+        let modules = located.mesh.projection.modules();
+        self.outcome.symbols.push(Symbol::new(decoded, corners, modules, located.inverted));
     }
 }
 

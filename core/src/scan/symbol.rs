@@ -1,5 +1,6 @@
 //! A code that was read.
 
+use super::segments::Decoded;
 use crate::frame::Point;
 
 /// How much damage a code can repair, from the least to the most (ISO/IEC 18004, 6.5.1).
@@ -54,6 +55,39 @@ pub struct Symbol {
 }
 
 impl Symbol {
+    /// What was decoded of a code with so many modules on a side. `outline` are its corners as they are seen: a mirrored
+    /// code has its second corner where the picture has the fourth.
+    pub(super) fn new(decoded: Decoded, outline: [Point; 4], modules: usize, inverted: bool) -> Self {
+        let Decoded { bytes, version, ecc, mask, mirrored } = decoded;
+        Self {
+            text: to_text(&bytes),
+            bytes,
+            corners: if mirrored { turned_over(outline) } else { outline },
+            version,
+            ecc,
+            mask,
+            inverted,
+            mirrored,
+            module_px: module_side(&outline, modules),
+        }
+    }
+
+    /// What was decoded, without where it was.
+    pub(super) fn decoded(&self) -> Decoded {
+        let Self { version, ecc, mask, mirrored, .. } = *self;
+        Decoded { bytes: self.bytes.clone(), version, ecc, mask, mirrored }
+    }
+
+    /// The corners as they are seen, as [`new`](Self::new) takes them.
+    pub(super) fn outline(&self) -> [Point; 4] {
+        if self.mirrored { turned_over(self.corners) } else { self.corners }
+    }
+
+    /// Modules on a side.
+    pub(super) fn modules(&self) -> usize {
+        usize::from(self.version).saturating_mul(4).saturating_add(17)
+    }
+
     /// The middle of the symbol, in pixels of the upright full frame.
     #[must_use]
     pub fn center(&self) -> Point {
@@ -76,6 +110,10 @@ pub(super) fn sort_as_read(symbols: &mut [Symbol]) {
         line.sort_unstable_by(|a, b| across(a).total_cmp(&across(b)).then(down(a).total_cmp(&down(b))));
         rest = below;
     }
+}
+
+fn turned_over([first, second, third, fourth]: [Point; 4]) -> [Point; 4] {
+    [first, fourth, third, second]
 }
 
 /// The mean of four corners.

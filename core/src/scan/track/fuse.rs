@@ -9,7 +9,7 @@
     reason = "all lists hold size * size values; frame counts are bounded by saturating additions"
 )]
 
-use super::fixed;
+use super::super::fixed;
 
 /// The sum of frames that show one code.
 #[derive(Debug, Default)]

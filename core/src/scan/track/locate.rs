@@ -40,7 +40,8 @@ pub(super) fn guesses(squares: &[Square], out: &mut Vec<Guess>) {
             }
         }
     }
-    out.sort_by(|a, b| a.oddness.total_cmp(&b.oddness));
+    let place = |guess: &Guess| [guess.corner, guess.right, guess.below].map(|p| (p.x.to_bits(), p.y.to_bits()));
+    out.sort_unstable_by(|a, b| a.oddness.total_cmp(&b.oddness).then_with(|| place(a).cmp(&place(b))));
     out.truncate(MOST_GUESSES);
 }
 

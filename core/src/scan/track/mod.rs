@@ -13,10 +13,9 @@
 //! that were decoded before.
 //!
 //! All work per frame is bounded by constants, the same frames give the same results on every machine, and after the
-//! first frames nothing is allocated except by the decoder, for what is given out, and to rank many guesses.
+//! first frames nothing is allocated except by the decoder and for what is given out.
 
 mod equalize;
-mod fixed;
 mod fuse;
 mod locate;
 mod offer;
@@ -26,11 +25,11 @@ mod template;
 #[cfg(test)]
 mod tests;
 
-use super::decode;
 use super::pyramid::GrayImage;
 use super::reader::Reader;
 use super::segments::Decoded;
-use super::symbol::EccLevel;
+use super::symbol::{EccLevel, Symbol};
+use super::{decode, fixed};
 use crate::frame::Point;
 use fuse::{Fusion, Kinds, Kinship};
 use offer::OfferShape;
@@ -49,26 +48,28 @@ pub(super) struct Square {
     pub(super) inverted: bool,
 }
 
-/// A symbol that was read by way of tracking.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Tracked {
-    pub(super) decoded: Decoded,
-    /// Top left, top right, bottom right, bottom left of the symbol, in frame pixels.
-    pub(super) corners: [Point; 4],
-    pub(super) modules: usize,
-    pub(super) inverted: bool,
-}
-
 /// Largest symbol that is tracked, in modules on a side (version 15): larger ones are read from single frames.
 const MOST_MODULES: usize = 77;
 const MOST_VERSION: usize = 15;
 /// Least agreement with what is known of every symbol for a lock to begin, and for a frame to count.
 const LEAST_TO_BEGIN: f32 = 0.42;
 const LEAST_TO_COUNT: f32 = 0.30;
+/// Part of the variance of the known modules that a filter of three by three explains, for a lock that was not read yet to
+/// be trusted: things that resemble a symbol from afar have less.
+const CLEARLY_EXPLAINED: f32 = 0.2;
+/// Frames after which a lock that was not read is compared with what else is in view.
+const FRAMES_BETWEEN_DOUBTS: u32 = 4;
 /// Frames without the symbol after which a lock is given up.
 const MOST_MISSES: u32 = 15;
 /// Frames with the symbol and without a result after which a lock is given up.
 const MOST_FRUITLESS: u32 = 90;
+/// By how much more than our own size another one must agree to be held: it is what a person scans for, and a lock on a
+/// wrong size sums up nothing until it is given up.
+const LEAD_OF_OTHERS: f32 = 0.05;
+/// The part of its movement that a symbol is thought to keep with each frame in which it was not seen.
+const KEPT_MOVEMENT: f32 = 0.8;
+/// A symbol that was read is fitted well enough when it agrees so well as this part of what it did lately.
+const STEADY_AGREEMENT: f32 = 0.98;
 /// Rounds of fitting per frame, and for a symbol that was read and hardly moved.
 const ROUNDS: usize = 4;
 const ROUNDS_IF_STEADY: usize = 2;
@@ -85,6 +86,8 @@ struct Track {
     misses: u32,
     fruitless: u32,
     agreement: f32,
+    /// The part of the variance of the known modules that was explained lately, 0 to 1.
+    explained: f32,
     /// What a glance at the right place gave lately.
     glance: f32,
     /// What the modules were when they were decoded last, and what they said.
@@ -154,8 +157,18 @@ impl Tracker {
         self.track.is_some()
     }
 
+    /// Whether a symbol was seen where it was expected in the last frame, so clearly that no other is looked for. One that
+    /// was never read is doubted now and then: something that resembles a symbol must not hide a real one.
+    pub(super) fn has_lock(&self) -> bool {
+        self.track.as_ref().is_some_and(|track| {
+            let is_trusted = track.read.is_some()
+                || (track.explained > CLEARLY_EXPLAINED && track.fruitless % FRAMES_BETWEEN_DOUBTS != 0);
+            track.misses == 0 && track.agreement > LEAST_TO_BEGIN && is_trusted
+        })
+    }
+
     /// Looks for the held symbol in the next frame. Gives it if it can be read, from this frame or from all so far.
-    pub(super) fn follow(&mut self, image: &GrayImage) -> Option<Tracked> {
+    pub(super) fn follow(&mut self, image: &GrayImage) -> Option<Symbol> {
         self.frame = self.frame.saturating_add(1);
         let mut track = self.track.take()?;
         let held = self.find_again(&mut track, image).is_some();
@@ -178,8 +191,10 @@ impl Tracker {
 
     /// Predicts, looks around if need be, fits. `None` if the symbol is not there.
     fn find_again(&mut self, track: &mut Track, image: &GrayImage) -> Option<()> {
-        let (dx, dy) = track.velocity;
-        let predicted = track.plane.moved(dx, dy);
+        // The plane is that of the frame in which the symbol was seen last: a hand does not move on like that for long.
+        let (vx, vy) = track.velocity;
+        let steps = (0..=track.misses).fold((0.0, 1.0), |(sum, part), _| (sum + part, part * KEPT_MOVEMENT)).0;
+        let predicted = track.plane.moved(steps * vx, steps * vy);
         let module = side(&predicted) / track.size as f32;
         let mut start = predicted;
         let fixed = known_of(&mut self.fixed, track.size)?;
@@ -196,13 +211,15 @@ impl Tracker {
                 }
             }
         }
-        let rounds = if track.read.is_some() && track.agreement > 0.6 { ROUNDS_IF_STEADY } else { ROUNDS };
+        let is_steady = track.read.is_some() && track.agreement > 0.6;
+        let (rounds, enough) =
+            if is_steady { (ROUNDS_IF_STEADY, STEADY_AGREEMENT * track.agreement) } else { (ROUNDS, f32::MAX) };
         let shown = if track.read.is_some() { &self.expected } else { fixed };
-        let (mut plane, mut score) = shown.fit(&mut self.samples, image, start, track.polarity, rounds);
+        let (mut plane, mut score) = shown.fit(&mut self.samples, image, start, track.polarity, rounds, enough);
         let is_there = |plane: &Plane, score: f32| score >= LEAST_TO_COUNT && plane.is_plausible(track.size);
         if track.read.is_some() && !is_there(&plane, score) {
             // Another code may have taken its place: what all codes share must then fit.
-            (plane, score) = fixed.fit(&mut self.samples, image, start, track.polarity, ROUNDS);
+            (plane, score) = fixed.fit(&mut self.samples, image, start, track.polarity, ROUNDS, f32::MAX);
         }
         if !is_there(&plane, score) {
             return None;
@@ -213,29 +230,26 @@ impl Tracker {
     }
 
     /// Reads the modules at the fitted plane, adds them to what they resemble and tries to decode.
-    fn take_in(&mut self, track: &mut Track) -> Option<Tracked> {
+    fn take_in(&mut self, track: &mut Track) -> Option<Symbol> {
         let size = track.size;
         // Until it is read: also frames that explain nothing, or belong to no sum, tell against the lock.
         track.fruitless = track.fruitless.saturating_add(1);
-        self.samples.modules(&mut self.values);
-        if track.polarity < 0.0 {
-            self.values.iter_mut().for_each(|value| *value = -*value);
-        }
+        self.take_modules(track.polarity);
         if let Some((bits, decoded)) = &track.read {
             let same = self.values.iter().zip(bits).all(|(value, dark)| u8::from(*value < 0.0) == *dark);
             if same {
                 track.fruitless = 0;
-                return Some(track.tracked(decoded.clone()));
+                return Some(track.symbol(decoded.clone()));
             }
         }
-        let kinds = &self.kinds;
-        let explained = equalize::three_by_three(&self.values, &mut self.equal, size, |x, y| kinds.known(x, y));
+        let explained = self.explain(size);
+        track.explained = 0.5 * (track.explained + explained);
         if explained < 0.05 {
             return None;
         }
         // The frame by itself.
         if let Some(decoded) = self.decode_now(track, Source::Frame) {
-            return Some(track.tracked(decoded));
+            return Some(track.symbol(decoded));
         }
         // With the frames before that show the same code.
         let weight = 1.0 / (1.05 - explained);
@@ -247,7 +261,21 @@ impl Tracker {
         let is_sum = self.sums.get(slot).is_some_and(|sum| sum.frames > 1);
         let summed = if is_sum { self.decode_now(track, Source::Sum(slot)) } else { None };
         let decoded = summed.or_else(|| self.decode_now(track, Source::Sharp(slot)))?;
-        Some(track.tracked(decoded))
+        Some(track.symbol(decoded))
+    }
+
+    /// Undoes the blur of what was read last, and gives the part of the known modules' variance that is explained so.
+    fn explain(&mut self, size: usize) -> f32 {
+        let kinds = &self.kinds;
+        equalize::three_by_three(&self.values, &mut self.equal, size, |x, y| kinds.known(x, y))
+    }
+
+    /// The modules as the samples have them, light positive.
+    fn take_modules(&mut self, polarity: f32) {
+        self.samples.modules(&mut self.values);
+        if polarity < 0.0 {
+            self.values.iter_mut().for_each(|value| *value = -*value);
+        }
     }
 
     /// The sum that this frame belongs to, emptied if it begins a new one; `None` if that cannot be told.
@@ -338,63 +366,63 @@ impl Tracker {
                 self.bits.extend_from_slice(self.reader.modules());
             }
         }
-        if let Some(Decoded { mirrored: true, .. }) = decoded {
-            transpose(&mut self.bits, size);
-        }
         let decoded = decoded?;
         track.fruitless = 0;
-        let unchanged = track.read.as_ref().is_some_and(|(bits, _)| *bits == self.bits);
-        if !unchanged {
-            let bits = &self.bits;
-            self.expected.set(size, |x, y| match fixed::fixed(size, x, y) {
-                Some(true) => -1.0,
-                Some(false) => 1.0,
-                None => {
-                    let at = usize::try_from(y).ok().zip(usize::try_from(x).ok());
-                    let dark = at.and_then(|(y, x)| bits.get(y.saturating_mul(size).saturating_add(x)));
-                    if dark == Some(&1) { -1.0 } else { 1.0 }
-                }
-            });
-            let (mut kept, _) = track.read.take().unwrap_or_else(|| (Vec::new(), decoded.clone()));
-            kept.clone_from(&self.bits);
-            track.read = Some((kept, decoded.clone()));
-        }
+        self.expect_in(track, &decoded);
         Some(decoded)
     }
 
-    /// Begins to hold a symbol that was read from this frame by itself.
-    pub(super) fn hold(
-        &mut self,
-        image: &GrayImage,
-        corners: &[Point; 4],
-        modules: usize,
-        inverted: bool,
-        mirrored: bool,
-    ) {
-        if modules > MOST_MODULES || fixed::version(modules).is_none() {
+    /// Expects the code in `bits` in the next frames: what was decoded of it, not mirrored any more.
+    fn expect_in(&mut self, track: &mut Track, decoded: &Decoded) {
+        let size = track.size;
+        if decoded.mirrored {
+            transpose(&mut self.bits, size);
+        }
+        if track.read.as_ref().is_some_and(|(bits, _)| *bits == self.bits) {
+            return;
+        }
+        let bits = &self.bits;
+        self.expected.set(size, |x, y| {
+            let dark = fixed::fixed(size, x, y).unwrap_or_else(|| {
+                let at = usize::try_from(y).ok().zip(usize::try_from(x).ok());
+                at.and_then(|(y, x)| bits.get(y.saturating_mul(size).saturating_add(x))) == Some(&1)
+            });
+            if dark { -1.0 } else { 1.0 }
+        });
+        let (mut kept, _) = track.read.take().unwrap_or_else(|| (Vec::new(), decoded.clone()));
+        kept.clone_from(&self.bits);
+        track.read = Some((kept, decoded.clone()));
+    }
+
+    /// Begins to hold a symbol that was read from this frame by itself. `modules` are those of the symbol, row by row, 1
+    /// is dark, not mirrored any more.
+    pub(super) fn hold(&mut self, image: &GrayImage, symbol: &Symbol, modules: &[u8]) {
+        let size = symbol.modules();
+        if size > MOST_MODULES || fixed::version(size).is_none() {
             return;
         }
         // A mirrored symbol is held as it appears: its transpose.
-        let [a, b, c, d] = *corners;
-        let [a, b, c, d] = if mirrored { [a, d, c, b] } else { [a, b, c, d] };
+        let [a, b, c, d] = symbol.outline();
         let square = [([-1.0, -1.0], a), ([1.0, -1.0], b), ([1.0, 1.0], c), ([-1.0, 1.0], d)];
-        if let Some(plane) = Plane::through(square) {
-            let polarity = if inverted { -1.0 } else { 1.0 };
-            let glance = known_of(&mut self.fixed, modules).map_or(0.0, |fixed| fixed.glance(image, &plane, polarity));
-            self.begin(image, plane, modules, inverted, glance);
+        let Some(plane) = Plane::through(square) else { return };
+        let polarity = if symbol.inverted { -1.0 } else { 1.0 };
+        let glance = known_of(&mut self.fixed, size).map_or(0.0, |fixed| fixed.glance(image, &plane, polarity));
+        if self.begin(image, plane, size, symbol.inverted, glance) && modules.len() == size.saturating_mul(size) {
+            self.bits.clear();
+            self.bits.extend_from_slice(modules);
+            if let Some(mut track) = self.track.take() {
+                self.expect_in(&mut track, &symbol.decoded());
+                self.track = Some(track);
+            }
         }
     }
 
     /// Considers corner squares of a frame in which nothing was read; best first.
     pub(super) fn consider(&mut self, image: &GrayImage, squares: &[Square]) {
-        if self.track.as_ref().is_some_and(|track| track.misses == 0 && track.agreement > LEAST_TO_BEGIN) {
-            return;
-        }
         let mut guesses = std::mem::take(&mut self.guesses);
         locate::guesses(squares, &mut guesses);
-        // All of them as they are, then the best with the fourth corner looked for. Our own code is what a person scans for:
-        // another size must look clearly better.
-        let lead = |size: usize| if size == offer::SIZE { 0.0 } else { 0.05 };
+        // All of them as they are, then the best with the fourth corner looked for.
+        let lead = |size: usize| if size == offer::SIZE { 0.0 } else { LEAD_OF_OTHERS };
         let mut promising = [(f32::MIN, None); MOST_LOOKED_INTO];
         for guess in &guesses {
             for size in guess.sizes() {
@@ -422,32 +450,44 @@ impl Tracker {
         }
     }
 
-    fn begin(&mut self, image: &GrayImage, plane: Plane, size: usize, inverted: bool, glance: f32) {
-        let Some(fixed) = known_of(&mut self.fixed, size) else { return };
-        if self.samples.size != size {
-            self.samples.prepare(size);
-        }
+    /// Whether the symbol is there: then it is held from now on.
+    fn begin(&mut self, image: &GrayImage, plane: Plane, size: usize, inverted: bool, glance: f32) -> bool {
+        let Some(fixed) = known_of(&mut self.fixed, size) else { return false };
         let polarity = if inverted { -1.0 } else { 1.0 };
-        let (plane, score) = fixed.fit(&mut self.samples, image, plane, polarity, 2 * ROUNDS);
-        if score < LEAST_TO_BEGIN || !plane.is_plausible(size) {
-            // The old one, if any, keeps its buffers.
-            if let Some(track) = &self.track {
-                let size = track.size;
-                if self.samples.size != size {
-                    self.samples.prepare(size);
-                }
-            }
-            return;
-        }
+        self.samples.prepare(size);
+        let (plane, score) = fixed.fit(&mut self.samples, image, plane, polarity, 2 * ROUNDS, f32::MAX);
         self.kinds.prepare(size);
+        self.take_modules(polarity);
+        let explained = self.explain(size);
+        let rival = self.track.as_ref().filter(|track| track.misses == 0 && track.read.is_none());
+        let is_better = rival.is_none_or(|track| explained > track.explained);
+        if score < LEAST_TO_BEGIN || !plane.is_plausible(size) || !is_better {
+            // The old one, if any, keeps its buffers.
+            if let Some(size) = self.track.as_ref().map(|track| track.size) {
+                self.samples.prepare(size);
+                self.kinds.prepare(size);
+            }
+            return false;
+        }
         // A symbol of the same size that was held a moment ago: its sums may go on, if the values resemble each other.
         let keeps = self.track.take().filter(|old| old.size == size && old.polarity == polarity);
         if keeps.is_none() {
             self.sums.iter_mut().for_each(Fusion::clear);
         }
         let (velocity, read) = ((0.0, 0.0), keeps.and_then(|old| old.read));
-        self.track =
-            Some(Track { size, plane, polarity, velocity, misses: 0, fruitless: 0, agreement: score, glance, read });
+        self.track = Some(Track {
+            size,
+            plane,
+            polarity,
+            velocity,
+            misses: 0,
+            fruitless: 0,
+            agreement: score,
+            explained,
+            glance,
+            read,
+        });
+        true
     }
 }
 
@@ -471,10 +511,8 @@ impl Track {
         self.agreement = 0.5 * (self.agreement + score);
     }
 
-    fn tracked(&self, decoded: Decoded) -> Tracked {
-        let [a, b, c, d] = self.plane.corners();
-        let corners = if decoded.mirrored { [a, d, c, b] } else { [a, b, c, d] };
-        Tracked { decoded, corners, modules: self.size, inverted: self.polarity < 0.0 }
+    fn symbol(&self, decoded: Decoded) -> Symbol {
+        Symbol::new(decoded, self.plane.corners(), self.size, self.polarity < 0.0)
     }
 }
 

@@ -13,11 +13,11 @@
 
 use pairlight_wire::qr::{PAYLOAD_DIGITS, SCHEME};
 
+use super::super::fixed;
 use super::super::layout::{self, Layout};
 use super::super::repair::repair;
 use super::super::segments::LETTERS;
 use super::super::symbol::EccLevel;
-use super::fixed;
 
 /// Modules on a side of version 4.
 pub(super) const SIZE: usize = 33;
@@ -40,6 +40,8 @@ pub(super) struct OfferShape {
     places: Vec<(u8, u8)>,
     /// Value of the codewords that are the same in every offer.
     known: [Option<u8>; CODEWORDS],
+    /// What every symbol of this size shows, row by row: 1 is dark; 0 also where that differs.
+    fixed: Vec<u8>,
 }
 
 impl OfferShape {
@@ -69,7 +71,8 @@ impl OfferShape {
         }
         // 502 bits of content: the last codeword is filled up with zeros.
         known[place(DATA - 1)] = Some(0);
-        Self { places, known }
+        let is_dark = |i: usize| fixed::fixed(SIZE, (i % SIZE) as isize, (i / SIZE) as isize) == Some(true);
+        Self { places, known, fixed: (0..SIZE * SIZE).map(|i| u8::from(is_dark(i))).collect() }
     }
 
     /// Repairs the soft values of a symbol (row by row, positive is light). Writes all modules of the
@@ -99,11 +102,7 @@ impl OfferShape {
                 return None;
             }
         }
-        out.clear();
-        out.extend(
-            (0..SIZE * SIZE)
-                .map(|i| u8::from(fixed::fixed(SIZE, (i % SIZE) as isize, (i / SIZE) as isize) == Some(true))),
-        );
+        out.clone_from(&self.fixed);
         for (index, &(x, y)) in self.places.iter().enumerate() {
             let (x, y) = (usize::from(x), usize::from(y));
             let bit = words.get(index / 8).is_some_and(|word| word >> (7 - index % 8) & 1 == 1);

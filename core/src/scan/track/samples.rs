@@ -38,7 +38,11 @@ pub(super) fn coordinate(k: usize, size: usize) -> f32 {
 }
 
 impl Samples {
+    /// Makes room for a symbol of this size, if the last one was of another.
     pub(super) fn prepare(&mut self, size: usize) {
+        if self.size == size {
+            return;
+        }
         self.size = size;
         self.side = 2 * (size + 2 * MARGIN);
         let points = self.side * self.side;

@@ -5,8 +5,8 @@
     reason = "loops over the grid of `samples`, whose side is fixed by the number of modules, and over the eight parameters of a plane"
 )]
 
+use super::super::fixed;
 use super::super::pyramid::GrayImage;
-use super::fixed;
 use super::plane::{Plane, solve};
 use super::samples::{MARGIN, Samples, coordinate};
 
@@ -109,7 +109,7 @@ impl Template {
     }
 
     /// Fits `plane` to the picture, by Gauss and Newton with the template's own slopes (S. Baker and I. Matthews, 2004:
-    /// the inverse compositional way). Leaves the samples of the best plane in `samples` and gives it with its
+    /// the inverse compositional way), in at most so many rounds and not further than to an agreement that is `enough`. Leaves the samples of the best plane in `samples` and gives it with its
     /// agreement.
     pub(super) fn fit(
         &self,
@@ -118,6 +118,7 @@ impl Template {
         start: Plane,
         polarity: f32,
         rounds: usize,
+        enough: f32,
     ) -> (Plane, f32) {
         let mut plane = start;
         samples.read(image, &plane);
@@ -136,7 +137,7 @@ impl Template {
             }
             let gained = better - score;
             (plane, score, gain) = (next, better, next_gain);
-            if gained < 0.002 {
+            if gained < 0.002 || score >= enough {
                 break;
             }
         }

@@ -1,4 +1,4 @@
-//! Which modules of a symbol say the same in every symbol of its size (ISO/IEC 18004, 6.3).
+//! Which modules of a symbol say the same in every symbol of its size, and which carry data (ISO/IEC 18004, 6.3).
 #![expect(clippy::arithmetic_side_effects, reason = "module coordinates are below 177 and versions at most 40")]
 
 /// Versions 1 to 40 by modules on a side.
@@ -39,19 +39,31 @@ pub(super) fn is_data(size: usize, x: isize, y: isize) -> bool {
     !format && !version && fixed(size, x, y).is_none()
 }
 
+/// Alignment patterns in a row, at most.
+pub(super) const MOST_ALIGNMENTS: usize = 7;
+
+/// The middle modules of the alignment patterns in a row or column (ISO/IEC 18004, annex E), and how many there are.
+pub(super) fn alignment_middles(size: usize) -> ([usize; MOST_ALIGNMENTS], usize) {
+    let mut middles = [0; MOST_ALIGNMENTS];
+    let version = size.saturating_sub(17) / 4;
+    if version < 2 {
+        return (middles, 0);
+    }
+    let count = (version / 7 + 2).min(MOST_ALIGNMENTS);
+    let step = (version * 8 + count * 3 + 5) / (count * 4 - 4) * 2;
+    for (i, middle) in middles.iter_mut().enumerate().take(count) {
+        // In even steps from the far end; the first stands in line with the timing patterns.
+        *middle = if i == 0 { 6 } else { size.saturating_sub(7 + (count - 1 - i) * step) };
+    }
+    (middles, count)
+}
+
 /// The distance to the middle of the alignment pattern that covers the module.
 fn alignment_ring(size: usize, x: isize, y: isize) -> Option<isize> {
-    let version = version(size)?;
-    if version == 1 {
-        return None;
-    }
+    let (middles, count) = alignment_middles(size);
     let last = size as isize - 7;
-    let along = |at: isize| {
-        // From the far end in even steps; the first is always at 6 and may stand closer to the second.
-        let count = version as isize / 7 + 2;
-        let step = if version == 32 { 26 } else { (version as isize * 4 + count * 2 + 1) / (count * 2 - 2) * 2 };
-        (0..count).map(|i| if i + 1 == count { 6 } else { last - i * step }).find(|middle| (at - middle).abs() <= 2)
-    };
+    let along =
+        |at: isize| middles.iter().take(count).map(|&middle| middle as isize).find(|middle| (at - middle).abs() <= 2);
     let (cx, cy) = (along(x)?, along(y)?);
     let in_finder = (cx == 6 && (cy == 6 || cy == last)) || (cx == last && cy == 6);
     (!in_finder).then(|| (x - cx).abs().max((y - cy).abs()))
@@ -85,7 +97,7 @@ mod tests {
                     data += usize::from(is_data(size, x, y));
                 }
             }
-            let mut order = super::super::super::layout::Layout::default();
+            let mut order = super::super::layout::Layout::default();
             order.set(size);
             assert_eq!(order.order().len(), data);
         }
