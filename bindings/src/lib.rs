@@ -19,39 +19,26 @@
 //! - Frames come as `&[u8]`: a direct `ByteBuffer` in Kotlin, `Data` in Swift. Kotlin must pass `buffer.slice()`: the
 //!   generator takes the buffer's start, not its position.
 //! - No asynchronous foreign traits: Swift 6 has trouble with them.
+//! - Without the feature `link` there is the scanner alone: no store, no network.
 
-mod alert;
 mod contain;
-mod devices;
 mod error;
-mod files;
 mod frame_slot;
-mod host;
-mod line;
-mod linked;
+#[cfg(feature = "link")]
+mod link;
 mod log;
 mod payload;
-mod primary;
-mod recovery;
 mod runtime;
 mod scanner;
-mod sync;
 
-pub use alert::{Alert, AlertKind, Fork};
-pub use devices::{Device, DeviceStanding, RemovedDevice};
-pub use error::{EndedReason, PairlightError};
-pub use files::{Attachment, FileState, NewFile};
-pub use host::{Approver, Clock, KeyWrap, RelayAddress};
-pub use line::LineEvent;
-pub use linked::{CodePicture, LinkedAccount, LinkingEvent, LinkingFlow, OwnStanding};
+pub use error::PairlightError;
+#[cfg(feature = "link")]
+pub use link::*;
 pub use log::{LogLevel, LogSink, set_log_level, start_logging};
 pub use payload::{Danger, Meaning, explain};
-pub use primary::{Approval, PairingEvent, PairingFlow, PolicyPreset, PrimaryAccount, Source};
-pub use recovery::{RecoveredAccount, recover_account};
 pub use runtime::{Activity, activity, shutdown};
 pub use scanner::{
     FrameFate, FrameInfo, Hint, Region, ScanCounts, ScanReport, ScannedCode, ScannedPoint, Scanner, Turn,
 };
-pub use sync::{ChangedRecord, Conversation, History, HistoryStage, HistoryState, Message, PageMark, Sync, SyncEvent};
 
 uniffi::setup_scaffolding!();

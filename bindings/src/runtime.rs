@@ -1,13 +1,11 @@
 //! Threads of our own: uniffi's default is one thread for everybody, which a slow disk would stop.
 
-use std::ops::Deref;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::runtime::{Builder, Handle, Runtime};
-use tokio::task::JoinHandle;
 
-use crate::contain::{contain, planted};
+use crate::contain::contain;
 use crate::error::PairlightError;
 
 /// Threads that drive sockets and timers. What blocks or computes has threads beside them.
@@ -32,91 +30,10 @@ pub(crate) fn handle() -> Result<Handle, PairlightError> {
     Ok(slot.insert(runtime).handle().clone())
 }
 
-/// Ends the work when its caller stops waiting.
-struct AbortOnDrop<T>(JoinHandle<T>);
-
-impl<T> Drop for AbortOnDrop<T> {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
-/// Runs the body of the exported function `name` on our threads and waits for it on the caller's. A panic in it becomes
-/// [`PairlightError::Internal`].
-pub(crate) async fn run<T, W>(name: &'static str, work: W) -> Result<T, PairlightError>
-where
-    T: Send + 'static,
-    W: Future<Output = Result<T, PairlightError>> + Send + 'static,
-{
-    let mut task = AbortOnDrop(handle()?.spawn(async move {
-        planted(name);
-        work.await
-    }));
-    match (&mut task.0).await {
-        Ok(done) => done,
-        Err(error) if error.is_panic() => Err(PairlightError::internal(name)),
-        Err(_) => Err(PairlightError::Ended),
-    }
-}
-
-/// Runs what blocks where that is allowed. Called on our threads.
-pub(crate) async fn blocking<T, W>(work: W) -> Result<T, PairlightError>
-where
-    T: Send + 'static,
-    W: FnOnce() -> Result<T, PairlightError> + Send + 'static,
-{
-    match tokio::task::spawn_blocking(work).await {
-        Ok(done) => done,
-        Err(error) if error.is_panic() => Err(PairlightError::internal("a blocking call")),
-        Err(_) => Err(PairlightError::Ended),
-    }
-}
-
-/// Whether a flow has told its last event.
-#[derive(Debug, Default)]
-pub(crate) struct Over(AtomicBool);
-
-impl Over {
-    /// An event was told.
-    pub(crate) fn told(&self, is_last: bool) {
-        self.0.fetch_or(is_last, Ordering::Relaxed);
-    }
-
-    /// What follows when no event comes any more: nothing after the last one, once; else the threads were ended, or something
-    /// below is broken, and the app must not wait for ever.
-    pub(crate) fn end<T>(&self) -> Result<Option<T>, PairlightError> {
-        if self.0.swap(true, Ordering::Relaxed) { Ok(None) } else { Err(PairlightError::Ended) }
-    }
-}
-
-/// What is dropped on our threads: the last owner of a store closes its file, which may wait for the disk.
-#[derive(Debug)]
-pub(crate) struct Owned<T: Send + 'static>(Option<T>);
-
-impl<T: Send + 'static> Owned<T> {
-    pub(crate) fn new(inner: T) -> Self {
-        Self(Some(inner))
-    }
-}
-
-impl<T: Send + 'static> Deref for Owned<T> {
-    type Target = T;
-
-    #[expect(clippy::expect_used, reason = "emptied by drop alone, after which nobody can look")]
-    fn deref(&self) -> &T {
-        self.0.as_ref().expect("an owned thing is there until it is dropped")
-    }
-}
-
-impl<T: Send + 'static> Drop for Owned<T> {
-    fn drop(&mut self) {
-        let inner = self.0.take();
-        let threads = slot().as_ref().map(|runtime| runtime.handle().clone());
-        match threads {
-            Some(threads) => drop(threads.spawn_blocking(move || drop(inner))),
-            None => drop(inner),
-        }
-    }
+/// The threads, if there are any.
+#[cfg(feature = "link")]
+pub(crate) fn running() -> Option<Handle> {
+    slot().as_ref().map(|runtime| runtime.handle().clone())
 }
 
 /// How busy this library is.

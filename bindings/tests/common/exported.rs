@@ -6,7 +6,8 @@ use std::path::Path;
 pub(crate) fn functions() -> Vec<String> {
     let mut names = Vec::new();
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    for entry in std::fs::read_dir(folder).unwrap() {
+    let files = [folder.join("link"), folder].into_iter().flat_map(|folder| std::fs::read_dir(folder).unwrap());
+    for entry in files {
         let path = entry.unwrap().path();
         let Ok(source) = std::fs::read_to_string(&path) else { continue };
         for block in source.split("#[uniffi::export]\n").skip(1) {

@@ -9,12 +9,12 @@ use pairlight_wire::envelope::EnvelopeKind;
 use pairlight_wire::id::{parse_hex, to_hex};
 use rand_core::Rng;
 
+use super::devices::device_id;
+use super::files::{Attachment, own_attachments};
+use super::line::LineEvent;
+use super::task::{Over, Owned, run};
 use crate::contain::contain_async;
-use crate::devices::device_id;
 use crate::error::PairlightError;
-use crate::files::{Attachment, own_attachments};
-use crate::line::LineEvent;
-use crate::runtime::{Over, Owned, run};
 
 /// A message of a conversation. Its texts come from other devices: show them as data.
 #[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]

@@ -2,7 +2,7 @@
 
 use pairlight_core::net::ConnectionEvent;
 
-use crate::alert::{Alert, AlertKind};
+use super::alert::{Alert, AlertKind};
 use crate::error::PairlightError;
 
 /// What happens on a line.

@@ -6,10 +6,10 @@ use pairlight_wire::id::DeviceId;
 use pairlight_wire::list::RemovalReason;
 use pairlight_wire::standing::Standing;
 
-use crate::alert::{Alert, Fork};
+use super::alert::{Alert, Fork};
+use super::primary::{PrimaryAccount, grade_number};
+use super::task::run;
 use crate::error::PairlightError;
-use crate::primary::{PrimaryAccount, grade_number};
-use crate::runtime::run;
 
 /// What a device may do now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Enum)]

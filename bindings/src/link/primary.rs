@@ -7,11 +7,12 @@ use pairlight_core::pairing::PrimaryEvent;
 use pairlight_core::payload::Payload;
 use pairlight_core::trust::{Finding, Grade, Policy, ScanSource};
 
+use super::host::{Approver, Clock, KeyWrap, RelayAddress, clock_or_system, open_store};
+use super::reason::EndedReason;
+use super::sync::Sync;
+use super::task::{Over, Owned, blocking, run};
 use crate::contain::contain_async;
-use crate::error::{EndedReason, PairlightError};
-use crate::host::{Approver, Clock, KeyWrap, RelayAddress, clock_or_system, open_store};
-use crate::runtime::{Over, Owned, blocking, run};
-use crate::sync::Sync;
+use crate::error::PairlightError;
 
 /// Which evidence a link needs, and what it grants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Enum)]

@@ -8,8 +8,8 @@ use pairlight_core::store::{KEY_LEN, KeyWrapError, Store};
 use pairlight_wire::id::parse_hex;
 use zeroize::Zeroizing;
 
+use super::task::blocking;
 use crate::error::PairlightError;
-use crate::runtime::blocking;
 
 /// Wraps the store's data key with a key that never leaves the platform's key store. Called once when a store is opened,
 /// on a thread where it may block, for a fingerprint too.

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use pairlight_core::devices::RecoveryWords;
 use pairlight_core::net::Primary;
 
+use super::host::{Approver, Clock, KeyWrap, RelayAddress, clock_or_system, open_store};
+use super::primary::{PolicyPreset, PrimaryAccount};
+use super::task::run;
 use crate::error::PairlightError;
-use crate::host::{Approver, Clock, KeyWrap, RelayAddress, clock_or_system, open_store};
-use crate::primary::{PolicyPreset, PrimaryAccount};
-use crate::runtime::run;
 
 /// An account that was brought to this device.
 #[derive(uniffi::Record)]

@@ -8,9 +8,9 @@ use pairlight_wire::id::{parse_hex, to_hex};
 use pairlight_wire::{List, Text};
 use tokio::sync::Mutex;
 
+use super::sync::Sync;
+use super::task::run;
 use crate::error::PairlightError;
-use crate::runtime::run;
-use crate::sync::Sync;
 
 /// A file that belongs to a message. Name and type are another device's words: show them as data, never use them as a path.
 #[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]

@@ -8,12 +8,14 @@ use pairlight_wire::offer::ClientKind;
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
-use crate::alert::Fork;
+use super::alert::Fork;
+use super::host::{Clock, KeyWrap, RelayAddress, clock_or_system, open_store};
+use super::reason::EndedReason;
+use super::sync::Sync;
+use super::task::{Over, Owned, run};
 use crate::contain::contain_async;
-use crate::error::{EndedReason, PairlightError};
-use crate::host::{Clock, KeyWrap, RelayAddress, clock_or_system, open_store};
-use crate::runtime::{Over, Owned, handle, run};
-use crate::sync::Sync;
+use crate::error::PairlightError;
+use crate::runtime::handle;
 
 /// A code to draw: dark on light, with four modules of margin.
 #[derive(Clone, PartialEq, Eq, uniffi::Record)]
