@@ -2,7 +2,7 @@
 
 use pairlight_wire::Wire;
 use pairlight_wire::context::{OwnContext, RelayContext};
-use pairlight_wire::device::{Certificate, CheckIn, Lease, OpsCertificate};
+use pairlight_wire::device::{Certificate, CheckIn, Lease, OpsCertificate, Report};
 use pairlight_wire::envelope::{Envelope, Header};
 use pairlight_wire::evidence::{LanAnswer, LanChallenge, LanOffer, PasskeyProof, PasskeyRequest};
 use pairlight_wire::file::{FileHave, FileMissing, FilePieces, FileTell, FileWant};
@@ -130,6 +130,7 @@ records![
     FilePieces,
     FileMissing,
     FileHave,
+    Report,
 ];
 
 /// Target: any record of the wire.

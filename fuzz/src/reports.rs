@@ -67,7 +67,7 @@ pub fn reports(data: &[u8]) {
                     entry,
                     epoch: 3,
                     hash_then: (input.below(2) == 0).then(|| *account.list().hash()),
-                    sent: number(&mut input, 2),
+                    sent: Some(number(&mut input, 2)),
                 };
                 let report = CheckIn {
                     device: if input.below(8) == 7 { DeviceId([9; 16]) } else { device },

@@ -9,6 +9,7 @@ use pairlight_core::store::{KeyWrap, KeyWrapError, Store};
 use pairlight_core::sync::{Change, Listed, Replica, SyncRole, Turn};
 use pairlight_core::trust::{Grade, Policy};
 use pairlight_wire::Wire;
+use pairlight_wire::device::Preset;
 use pairlight_wire::envelope::{Envelope, EnvelopeKind};
 use pairlight_wire::id::DeviceId;
 use rand_chacha::ChaCha20Rng;
@@ -71,7 +72,13 @@ impl Pair {
             phone.replica.write(&mut turn, [change]).ok()?;
         }
         turn.commit().ok()?;
-        let listed = |device, primary| Listed { device, primary, grade: Some(Grade::Strong), linked: NOW.unix_ms() };
+        let listed = |device, primary| Listed {
+            device,
+            primary,
+            grade: Some(Grade::Strong),
+            preset: Preset::Custom,
+            linked: NOW.unix_ms(),
+        };
         let list = [listed(PHONE, true), listed(LAPTOP, false)];
         let mut pair = Self { devices: [phone, laptop], said: Vec::new() };
         for device in &mut pair.devices {

@@ -187,30 +187,119 @@ async fn a_locked_laptop_links_again_and_goes_on() {
     world.relay.shutdown().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn two_copies_of_a_profile_end_each_other_at_once() {
+/// Copies the laptop's profile, and lets the two copies report in turn. Gives what the second reporter hears.
+async fn two_copies(phone_is_there: bool) {
     let mut pair = Pair::new(Policy::BALANCED).await;
     let device = pair.device();
-    {
-        let (_phone, laptop) = pair.online().await;
-        drop(laptop);
-    }
+    drop(pair.online().await);
     pair.copy("laptop", "copy");
-    let phone = pair.phone.connect().await.unwrap();
-    let original = pair.laptop.connect().await.unwrap();
-    leased(&original).await;
-    drop(original);
-    // The copy reports with the state of the past: the ratchet of its session, and its counter, are behind.
     let copy = pair.world.linked("copy").await.unwrap();
+    let phone = if phone_is_there { Some(pair.phone.connect().await.unwrap()) } else { None };
+    let primary = pair.account.primary().unwrap();
+    let line = pair.laptop.connect().await.unwrap();
+    if phone_is_there {
+        leased(&line).await;
+        // The original goes on, and its ratchet with it: nothing that the copy seals can be opened any more.
+        for text in [b"one", b"two"] {
+            line.send(primary, EnvelopeKind::Application, text).await.unwrap();
+        }
+    } else {
+        until(&line, "the report to leave", |event| matches!(event, ConnectionEvent::Online).then_some(())).await;
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    drop(line);
     let copied = copy.connect().await.unwrap();
-    let row = until(&phone, "something about the copy", |event| match event {
-        ConnectionEvent::Discrepancy { row, .. } => Some(Some(*row)),
-        ConnectionEvent::Unreadable { from } if *from == device => Some(None),
-        _ => None,
-    })
-    .await;
-    assert!(row.is_none_or(|row| matches!(row, Discrepancy::CounterRepeated | Discrepancy::TwoSockets)), "{row:?}");
+    let phone = match phone {
+        Some(phone) => phone,
+        None => {
+            // Both reports wait in the mailbox.
+            until(&copied, "the copy's report to be there", |event| {
+                matches!(event, ConnectionEvent::Online).then_some(())
+            })
+            .await;
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            pair.phone.connect().await.unwrap()
+        }
+    };
+    assert_eq!(found(&phone, Discrepancy::CounterRepeated).await, Action::Quarantine);
+    let shown = pair.phone.devices().await.unwrap().into_iter().find(|shown| shown.id == device).unwrap();
+    assert_eq!((shown.standing, shown.because), (Standing::Quarantined, Some(Discrepancy::CounterRepeated)));
     drop(copied);
+    // What either of them says from now on is not heard.
+    let line = pair.laptop.connect().await.unwrap();
+    // The answer to its own report, from before the copy's, may still have waited for it.
+    let because = loop {
+        let (_, standing, because) = leased(&line).await;
+        if standing == Standing::Quarantined {
+            break because;
+        }
+    };
+    assert_eq!(because, Some(Discrepancy::CounterRepeated));
+    let refused = line.send(primary, EnvelopeKind::Application, b"psst").await;
+    assert!(matches!(refused, Err(NetError::OutOfScope(Some(Discrepancy::CounterRepeated)))), "{refused:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_copies_of_a_profile_end_each_other_with_the_second_report() {
+    two_copies(true).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_copies_that_reported_while_the_phone_was_away_are_found_when_it_is_back() {
+    two_copies(false).await;
+}
+
+/// A policy of the app's own: for the first hour a device of whatever grade may only receive.
+fn receive_first() -> Policy {
+    let grant = Policy::BALANCED.medium.map(|grant| pairlight_core::trust::Grant {
+        first: Some((pairlight_wire::device::SCOPE_RECEIVE, HOUR_MS)),
+        ..grant
+    });
+    Policy {
+        preset: pairlight_wire::device::Preset::Custom,
+        weak: grant,
+        medium: grant,
+        strong: grant,
+        ..Policy::BALANCED
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_hour_of_little_scope_does_not_end_with_the_first_report() {
+    let pair = Pair::new(receive_first()).await;
+    let primary = pair.account.primary().unwrap();
+    let (phone, line) = pair.online().await;
+    drop(line);
+    let line = pair.laptop.connect().await.unwrap();
+    leased(&line).await;
+    let refused = line.send(primary, EnvelopeKind::Application, b"too early").await;
+    assert!(matches!(refused, Err(NetError::OutOfScope(None))), "{refused:?}");
+    phone.send(pair.device(), EnvelopeKind::Application, b"you may hear").await.unwrap();
+    assert_eq!(message(&line).await, b"you may hear");
+    pair.world.time.pass(HOUR_MS);
+    drop(line);
+    let line = pair.laptop.connect().await.unwrap();
+    leased(&line).await;
+    line.send(primary, EnvelopeKind::Application, b"now").await.unwrap();
+    assert_eq!(message(&phone).await, b"now");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_with_a_wider_policy_gives_an_old_link_no_longer_lease() {
+    let pair = Pair::new(Policy::STRICT).await;
+    let Pair { world, phone, laptop, account } = pair;
+    drop(phone);
+    let phone = world.primary("phone", Policy::BALANCED).await.unwrap();
+    let _line = phone.connect().await.unwrap();
+    let (until, ..) = leased(&laptop.connect().await.unwrap()).await;
+    let (_, grade, preset) =
+        pairlight_core::trust::Evidence::from_certificate(account.list().entry(&account.device_id()).unwrap().evidence);
+    assert_eq!(preset, Some(pairlight_wire::device::Preset::Strict));
+    let given = Policy::STRICT.grant(grade.unwrap()).unwrap().lease_ms;
+    let wider = Policy::BALANCED.grant(grade.unwrap()).unwrap().lease_ms;
+    assert!(given < wider, "the test means something");
+    let now = (world.time.clock())().unix_ms();
+    assert!(until <= now + given, "{} h", (until - now) / HOUR_MS);
 }
 
 /// A pair whose laptop has reported `reports` times and is offline, with the bent book.
@@ -319,44 +408,45 @@ async fn d10_two_sockets_twice_in_a_day_remove_the_device_and_a_change_of_networ
     drop(first);
 }
 
+/// The phone's half of the session with a device becomes one of which the device knows nothing.
+async fn break_session(store: &SharedStore, own: DeviceId, device: DeviceId) {
+    use pairlight_core::crypto::olm::RatchetAccount;
+    let (a, b) = (RatchetAccount::generate().unwrap(), RatchetAccount::generate().unwrap());
+    let ratchet = a.start(&b.keys()).unwrap();
+    store
+        .run(move |store| store.put_session(&pairlight_core::session::Session::new(own, device, ratchet)))
+        .await
+        .unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn d8_a_session_that_broke_is_made_anew_and_noted_in_the_list() {
-    let pair = Pair::new(Policy::BALANCED).await;
-    let (phone, laptop) = pair.online().await;
-    drop((phone, laptop));
-    let epoch = pair.phone.devices().await.unwrap().len();
-    assert_eq!(epoch, 2);
-    // The phone lost its half of the session, as a restored backup does.
-    let device = pair.device();
-    let Pair { world, phone, laptop, account } = pair;
-    drop(phone);
-    tokio::time::sleep(Duration::from_millis(200)).await;
-    let store = open_store(world.folder.path(), "phone");
-    let bytes = store.run(move |store| store.get(Table::Link, device.as_bytes())).await.unwrap();
-    assert!(bytes.is_some());
-    store.run(move |store| store.delete(Table::Link, device.as_bytes())).await.unwrap();
-    drop(store);
-    let phone = world.primary("phone", Policy::BALANCED).await.unwrap();
-    let phone_line = phone.connect().await.unwrap();
-    let line = laptop.connect().await.unwrap();
-    let to = account.primary().unwrap();
-    for number in 0..6u8 {
-        line.send(to, EnvelopeKind::Application, &[number]).await.unwrap();
+async fn d8_a_session_that_broke_is_made_anew_noted_in_the_list_and_the_third_time_quarantines() {
+    let (pair, phone_store, _) = pair_with_stores().await;
+    let (phone, line) = pair.online().await;
+    let (primary, device) = (pair.account.primary().unwrap(), pair.device());
+    for time in 1..=3_usize {
+        break_session(&phone_store, primary, device).await;
+        for number in 0..6u8 {
+            line.send(primary, EnvelopeKind::Application, &[number]).await.unwrap();
+        }
+        let follows = found(&phone, Discrepancy::Undecryptable).await;
+        assert_eq!(follows, if time < 3 { Action::Notice } else { Action::Quarantine }, "time {time}");
+        until(&line, "a new session", |event| matches!(event, ConnectionEvent::SessionReset { .. }).then_some(()))
+            .await;
+        let account = phone_store.run(|store| store.account()).await.unwrap().unwrap();
+        let noted = account.list().list().resets.as_slice().iter().filter(|mark| mark.device == device).count();
+        // The list is published before the finding is told.
+        assert_eq!(noted, time, "resets on the list");
+        if time < 3 {
+            line.send(primary, EnvelopeKind::Application, b"heard again").await.unwrap();
+            assert_eq!(message(&phone).await, b"heard again");
+        }
     }
-    until(&phone_line, "a new session", |event| match event {
-        ConnectionEvent::SessionReset { .. } => Some(()),
-        ConnectionEvent::Message { .. } => panic!("opened without a session"),
-        _ => None,
-    })
-    .await;
-    until(&line, "a new session", |event| match event {
-        ConnectionEvent::SessionReset { .. } => Some(()),
-        _ => None,
-    })
-    .await;
-    leased(&line).await;
-    line.send(to, EnvelopeKind::Application, b"heard again").await.unwrap();
-    assert_eq!(message(&phone_line).await, b"heard again");
+    let shown = pair.phone.devices().await.unwrap().into_iter().find(|shown| shown.id == device).unwrap();
+    assert_eq!((shown.standing, shown.because), (Standing::Quarantined, Some(Discrepancy::Undecryptable)));
+    let notices = phone_store.run(|store| store.notices()).await.unwrap();
+    let told = notices.iter().filter(|stored| stored.notice.kind == NoticeKind::Discrepancy).count();
+    assert_eq!(told, 3, "each of them is told of");
 }
 
 #[tokio::test(flavor = "multi_thread")]

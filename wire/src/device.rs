@@ -144,6 +144,18 @@ record! {
     }
 }
 
+record! {
+    /// What an envelope of kind 2 carries, sealed by a key of the account and not by the session's ratchet: a device whose
+    /// ratchet is behind, as that of a copied profile is, must still be heard and judged.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct Report [1] {
+        /// Names the session that the counts of the check-in are of.
+        pub session: [u8; 8],
+        /// The signed [`CheckIn`].
+        pub check_in: Signed,
+    }
+}
+
 /// Opens and decodes a certificate of the ops key.
 ///
 /// # Errors

@@ -10,7 +10,7 @@ coded! {
         Application = 0,
         /// History transfer.
         History = 1,
-        /// A check-in of a linked device.
+        /// A check-in of a linked device ([`crate::device::Report`]); not sealed by the ratchet.
         CheckIn = 2,
         /// The lease that answers it.
         Lease = 3,

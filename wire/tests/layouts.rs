@@ -7,7 +7,7 @@ use std::fmt::Debug;
 use std::path::Path;
 
 use pairlight_wire::context::{IpNet, OwnContext, RelayContext};
-use pairlight_wire::device::{Certificate, CheckIn, Lease, OpsCertificate, Role};
+use pairlight_wire::device::{Certificate, CheckIn, Lease, OpsCertificate, Report, Role};
 use pairlight_wire::envelope::{Envelope, EnvelopeKind, Header};
 use pairlight_wire::evidence::*;
 use pairlight_wire::file::*;
@@ -459,6 +459,7 @@ macro_rules! every_record {
                 nonce: [0x40; 16],
             }
         );
+        $each!(Report, ["tag", "session", "check_in"], Report { session: [0x5e; 8], check_in: signed() });
         $each!(
             Entry,
             [

@@ -38,6 +38,8 @@ pub enum KdfLabel {
     FilePiece,
     /// Key that seals the key of the device names for whoever has the recovery words.
     RecoveryLabel,
+    /// Key that seals a device's report for the primary device: only devices of the account have it.
+    Report,
     /// Pre-shared key of a session reset: only devices of the account have it.
     ResetPsk,
     /// Key of the last record of a session reset.
@@ -61,6 +63,7 @@ impl KdfLabel {
             Self::HistoryChunk => b"pairlight/v1/hist-chunk",
             Self::FilePiece => b"pairlight/v1/file-piece",
             Self::RecoveryLabel => b"pairlight/v1/recovery-label",
+            Self::Report => b"pairlight/v1/report",
             Self::ResetPsk => b"pairlight/v1/reset-psk",
             Self::ResetFinish => b"pairlight/v1/reset-finish",
         }

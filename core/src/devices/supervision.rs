@@ -67,8 +67,9 @@ pub struct Circumstances<'a> {
     pub epoch: u64,
     /// Hash of the list of the epoch that the check-in names, if this device ever had it.
     pub hash_then: Option<[u8; 32]>,
-    /// Messages that were sealed for the device in the present session.
-    pub sent: u64,
+    /// Messages that were sealed for the device in the session that the report counts in; `None` when that is not the
+    /// present one, and its counts say nothing here.
+    pub sent: Option<u64>,
 }
 
 /// The verdict over one report.
@@ -133,7 +134,9 @@ impl Supervision {
         if !seen.iter().any(|seen| matches!(seen, Observation::CounterRepeated | Observation::CopyForked)) {
             self.ctr = check_in.ctr;
             self.digest = digest;
-            self.tx_hw = self.tx_hw.max(check_in.tx_hw);
+            if here.sent.is_some() {
+                self.tx_hw = self.tx_hw.max(check_in.tx_hw);
+            }
             self.latest_platform = Some(check_in.platform);
             self.platform = self.platform.or(Some(check_in.platform));
         }
@@ -148,7 +151,7 @@ impl Supervision {
         } else if Some(check_in.ctr) == self.ctr.checked_add(1) && check_in.prev != self.digest {
             seen.push(Observation::CopyForked);
         }
-        if check_in.rx_hw > here.sent || check_in.tx_hw < self.tx_hw {
+        if here.sent.is_some_and(|sent| check_in.rx_hw > sent || check_in.tx_hw < self.tx_hw) {
             seen.push(Observation::CountersImpossible);
         }
         if here.hash_then.is_some_and(|hash| hash != check_in.list_hash) {

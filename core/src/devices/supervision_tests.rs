@@ -75,7 +75,7 @@ impl Pair {
     }
 
     fn assess_with(&mut self, signed: &Signed, hash_then: Option<[u8; 32]>, epoch: u64) -> Assessment {
-        let here = Circumstances { entry: &self.entry, epoch, hash_then, sent: self.sent };
+        let here = Circumstances { entry: &self.entry, epoch, hash_then, sent: Some(self.sent) };
         self.book.assess(signed, &here, self.now)
     }
 

@@ -1,6 +1,6 @@
 //! Whose connection it is.
 
-use pairlight_wire::device::Role;
+use pairlight_wire::device::{Preset, Role};
 use pairlight_wire::list::VerifiedList;
 
 use super::client::Credentials;
@@ -53,11 +53,15 @@ impl Membership {
     pub(super) fn listed(&self) -> Vec<Listed> {
         let entries = self.list().list().entries.as_slice().iter();
         entries
-            .map(|entry| Listed {
-                device: entry.device,
-                primary: entry.role == Role::Primary,
-                grade: Evidence::from_certificate(entry.evidence).1,
-                linked: entry.created,
+            .map(|entry| {
+                let (_, grade, preset) = Evidence::from_certificate(entry.evidence);
+                Listed {
+                    device: entry.device,
+                    primary: entry.role == Role::Primary,
+                    grade,
+                    preset: preset.unwrap_or(Preset::Custom),
+                    linked: entry.created,
+                }
             })
             .collect()
     }

@@ -13,6 +13,7 @@ use super::turn::{Receipt, may_send};
 use crate::Timestamp;
 use crate::store::{Store, StoreError};
 use crate::sync::SyncError;
+use crate::trust::Policy;
 
 /// Ends when the synchronisation has sealed something.
 pub(super) async fn sealed(sync: Option<&Syncing>) {
@@ -35,9 +36,10 @@ pub(super) fn receive_records(
     store: &mut Store,
     envelope: &Envelope,
     from: &DeviceId,
+    policy: Option<&Policy>,
     now: Timestamp,
 ) -> Result<Result<Receipt, SyncError>, StoreError> {
-    if !may_send(store, from)? {
+    if !may_send(store, from, policy, now)? {
         return Ok(Ok(Receipt::Withheld));
     }
     match sync.deliver(store, envelope) {

@@ -1,21 +1,26 @@
 //! What one envelope, or one report, does to the store: everything that must be true together, in one turn.
 
-use pairlight_wire::device::{CheckIn, Role, SCOPE_RECEIVE, SCOPE_SEND};
-use pairlight_wire::envelope::{Envelope, EnvelopeKind};
-use pairlight_wire::id::DeviceId;
+use pairlight_wire::device::{CheckIn, Report, Role, SCOPE_RECEIVE, SCOPE_SEND};
+use pairlight_wire::envelope::{Envelope, EnvelopeKind, Header};
+use pairlight_wire::id::{AccountId, DeviceId};
 use pairlight_wire::limits::GRANT_LISTS;
-use pairlight_wire::list::RemovalReason;
+use pairlight_wire::list::{Entry, RemovalReason};
 use pairlight_wire::sign::Signed;
 use pairlight_wire::standing::{LeaseGrant, Notice};
-use pairlight_wire::{List, Wire};
+use pairlight_wire::{Bytes, List, Wire};
 
 use super::clock::system_rng;
 use super::error::NetError;
 use crate::Timestamp;
-use crate::devices::{Account, Action, Circumstances, LeaseTerms, ListFork, Observation, SessionCounts, Tenancy};
+use crate::crypto::aead::RecordKey;
+use crate::crypto::kdf::{KdfLabel, derive};
+use crate::devices::{
+    Account, Action, Circumstances, LabelKey, LeaseTerms, ListFork, Observation, SessionCounts, Supervision, Tenancy,
+};
+use crate::pairing::LinkedAccount;
 use crate::session::Session;
 use crate::store::{Batch, Store, StoreError, Unreadable};
-use crate::trust::{Evidence, Policy};
+use crate::trust::Policy;
 
 /// A lease of a device whose grade the policy no longer grants, ms.
 const SHORT_LEASE_MS: u64 = 24 * 3_600_000;
@@ -54,15 +59,18 @@ pub(super) fn receive(
     now: Timestamp,
 ) -> Result<Receipt, StoreError> {
     let from = envelope.from;
+    if envelope.kind == EnvelopeKind::CheckIn {
+        return match policy {
+            Some(policy) => on_report(store, envelope, policy, now),
+            None => Ok(Receipt::Nothing),
+        };
+    }
     let opened = store.session(&from)?.and_then(|mut session| Some((session.open(envelope).ok()?, session)));
     let Some((message, session)) = opened else {
         return Ok(Receipt::Unreadable(store.count_unreadable(&from, now)?));
     };
     store.forget_unreadable(&from)?;
     match (message.kind, policy) {
-        (EnvelopeKind::CheckIn, Some(policy)) => {
-            return on_check_in(store, session, &message.body, policy, now);
-        }
         (EnvelopeKind::Lease, None) => {
             store.put_session(&session)?;
             return on_lease(store, &message.body, now);
@@ -78,7 +86,7 @@ pub(super) fn receive(
         | EnvelopeKind::Records
         | EnvelopeKind::File => Ok(Receipt::Nothing),
         EnvelopeKind::Application | EnvelopeKind::History | EnvelopeKind::Ephemeral => {
-            Ok(match may_send(store, &from)? {
+            Ok(match may_send(store, &from, policy, now)? {
                 true => Receipt::Message { kind: message.kind, body: message.body },
                 false => Receipt::Withheld,
             })
@@ -86,16 +94,37 @@ pub(super) fn receive(
     }
 }
 
-/// The scope that a linked device has at this primary device now; `None` when it is not listed.
-fn scope_in(account: &Account, store: &Store, device: &DeviceId) -> Result<Option<u64>, StoreError> {
+/// The scope of a linked device now: what its standing leaves of its certificate, and in its first time less.
+fn scope_of(entry: &Entry, book: &Supervision, policy: Option<&Policy>, now: Timestamp) -> u64 {
+    let since_linked = now.ms_since(Timestamp::from_unix_ms(entry.created));
+    let grant = policy.and_then(|policy| policy.grant_of(entry.evidence));
+    book.scope(entry.scope) & grant.map_or(entry.scope, |grant| grant.scope_in_time(since_linked))
+}
+
+/// The scope that a device has at this primary device now; `None` when it is not listed.
+fn scope_in(
+    account: &Account,
+    store: &Store,
+    device: &DeviceId,
+    policy: Option<&Policy>,
+    now: Timestamp,
+) -> Result<Option<u64>, StoreError> {
     let Some(entry) = account.list().entry(device) else { return Ok(None) };
-    Ok(Some(if entry.role == Role::Primary { entry.scope } else { store.book(device)?.scope(entry.scope) }))
+    Ok(Some(match entry.role {
+        Role::Primary => entry.scope,
+        Role::Linked => scope_of(entry, &store.book(device)?, policy, now),
+    }))
 }
 
 /// Whether another device may send now: a linked device to this primary one only in its scope.
-pub(super) fn may_send(store: &Store, from: &DeviceId) -> Result<bool, StoreError> {
+pub(super) fn may_send(
+    store: &Store,
+    from: &DeviceId,
+    policy: Option<&Policy>,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
     let Some(account) = store.account()? else { return Ok(true) };
-    Ok(scope_in(&account, store, from)?.is_some_and(|scope| scope & SCOPE_SEND != 0))
+    Ok(scope_in(&account, store, from, policy, now)?.is_some_and(|scope| scope & SCOPE_SEND != 0))
 }
 
 /// Whether this device may send an envelope of `kind` to `to` now; otherwise why not.
@@ -103,13 +132,15 @@ pub(super) fn check_scope(
     store: &Store,
     to: &DeviceId,
     kind: EnvelopeKind,
+    policy: Option<&Policy>,
+    now: Timestamp,
 ) -> Result<Result<(), NetError>, StoreError> {
     if !matches!(kind, EnvelopeKind::Application | EnvelopeKind::History | EnvelopeKind::Ephemeral) {
         return Ok(Ok(()));
     }
     if let Some(account) = store.account()? {
         let because = store.book(to)?.because;
-        let may_receive = scope_in(&account, store, to)?.is_some_and(|scope| scope & SCOPE_RECEIVE != 0);
+        let may_receive = scope_in(&account, store, to, policy, now)?.is_some_and(|scope| scope & SCOPE_RECEIVE != 0);
         return Ok(if may_receive { Ok(()) } else { Err(NetError::OutOfScope(because)) });
     }
     let scope = store.linked_account()?.map_or(0, |account| account.scope());
@@ -117,25 +148,44 @@ pub(super) fn check_scope(
     Ok(if scope & SCOPE_SEND != 0 { Ok(()) } else { Err(NetError::OutOfScope(because)) })
 }
 
-pub(super) fn on_check_in(
-    store: &mut Store,
-    mut session: Session,
-    body: &[u8],
-    policy: &Policy,
-    now: Timestamp,
-) -> Result<Receipt, StoreError> {
-    let device = session.peer();
-    let account = store.account()?;
-    let entry = account.as_ref().and_then(|account| account.list().entry(&device).cloned());
-    let (Some(account), Some(entry), Ok(signed)) = (account, entry, Signed::decode(body)) else {
-        store.put_session(&session)?;
-        return Ok(Receipt::Nothing);
+/// The key of the account under which reports travel (docs/protocol.md 12.1).
+fn report_key(account: &AccountId, label_key: &LabelKey) -> RecordKey {
+    RecordKey::new(*derive(account.as_bytes(), label_key, KdfLabel::Report, &[]))
+}
+
+fn report_header(from: DeviceId, to: DeviceId) -> Vec<u8> {
+    Header { kind: EnvelopeKind::CheckIn, from, to, seq: 0 }.encode()
+}
+
+/// Judges the report of a linked device. It does not need the session: of two copies of a profile only one can have the
+/// ratchet that goes on, and the other one must be heard all the same.
+fn on_report(store: &mut Store, envelope: &Envelope, policy: &Policy, now: Timestamp) -> Result<Receipt, StoreError> {
+    let device = envelope.from;
+    let Some(account) = store.account()? else { return Ok(Receipt::Nothing) };
+    let Some(entry) = account.list().entry(&device).cloned() else { return Ok(Receipt::Nothing) };
+    let key = report_key(&account.id(), account.label_key());
+    let is_bare = envelope.olm_ct.as_slice().is_empty() && envelope.olm_type == 0;
+    let opened = key.open(&envelope.header(), envelope.body_ct.as_slice());
+    let is_ours = is_bare && envelope.header() == report_header(device, account.device_id());
+    let Some(report) = opened.ok().filter(|_| is_ours).and_then(|body| Report::decode(&body).ok()) else {
+        return Ok(Receipt::Unreadable(store.count_unreadable(&device, now)?));
     };
-    // Only to find the list to compare with; what counts is read after the signature.
-    let named = CheckIn::decode(signed.payload.as_slice()).map_or(0, |check_in| check_in.epoch);
-    let epoch = account.list().list().epoch;
-    let here = Circumstances { entry: &entry, epoch, hash_then: store.hash_of(named)?, sent: session.counts().sent };
+    let signed = report.check_in;
     let mut book = store.book(&device)?;
+    let mut heard = store.heard_reports(&device)?;
+    // Only to find what to compare with; what counts is read after the signature.
+    let claimed = CheckIn::decode(signed.payload.as_slice()).ok();
+    let is_ancient = claimed.as_ref().is_some_and(|claimed| heard.is_before(claimed.ctr, book.ctr));
+    if signed.digest() != book.digest && (is_ancient || heard.holds(&signed.digest())) {
+        // Whoever carries it brings an old one again, or one that a later one has vouched for.
+        return Ok(Receipt::Nothing);
+    }
+    let named = claimed.map_or(0, |claimed| claimed.epoch);
+    let epoch = account.list().list().epoch;
+    let mut session = store.session(&device)?;
+    let present = session.as_ref().filter(|session| session.name() == report.session);
+    let sent = present.map(|session| session.counts().sent);
+    let here = Circumstances { entry: &entry, epoch, hash_then: store.hash_of(named)?, sent };
     let verdict = book.assess(&signed, &here, now);
     let differs = verdict.findings.iter().any(|(_, follows)| *follows == Action::FreezeList);
     let fork = match (&verdict.check_in, here.hash_then) {
@@ -146,11 +196,10 @@ pub(super) fn on_check_in(
     };
     let mut answer = None;
     if let Some(check_in) = verdict.check_in.as_ref().filter(|_| verdict.removal().is_none()) {
-        let (_, grade, _) = Evidence::from_certificate(entry.evidence);
-        let granted = grade.and_then(|grade| policy.grant(grade)).map_or(SHORT_LEASE_MS, |grant| grant.lease_ms);
+        let granted = policy.grant_of(entry.evidence).map_or(SHORT_LEASE_MS, |grant| grant.lease_ms);
         let lease_ms = granted.min(entry.not_after.saturating_sub(now.unix_ms()));
-        let terms =
-            LeaseTerms { ctr: check_in.ctr, checkin: signed.digest(), scope: book.scope(entry.scope), lease_ms };
+        let scope = scope_of(&entry, &book, Some(policy), now);
+        let terms = LeaseTerms { ctr: check_in.ctr, checkin: signed.digest(), scope, lease_ms };
         if let Ok(lease) = account.lease(device, &terms, now) {
             book.lease_until = now.plus_ms(lease_ms).unix_ms();
             let grant = LeaseGrant {
@@ -160,18 +209,27 @@ pub(super) fn on_check_in(
                 because: book.because,
                 lists: lists_after(store, check_in.epoch, epoch)?,
             };
-            let sealed = session.seal(EnvelopeKind::Lease, &grant.encode(), &mut system_rng());
-            answer = sealed.ok().map(Box::new);
+            // Without a session there is no way to answer; the device reports again once there is one.
+            let seal = |session: &mut Session| session.seal(EnvelopeKind::Lease, &grant.encode(), &mut system_rng());
+            answer = session.as_mut().and_then(|session| seal(session).ok()).map(Box::new);
         }
+    }
+    let mut batch = Batch::new();
+    if let Some(check_in) = verdict.check_in.as_ref().filter(|_| book.digest == signed.digest()) {
+        heard.add(&check_in.prev);
+        heard.add(&signed.digest());
+        batch.put_heard(&heard);
     }
     let told: Vec<_> =
         verdict.findings.iter().filter(|(_, follows)| tells(*follows)).map(|(seen, _)| seen.row()).collect();
-    let mut batch = Batch::new();
     for row in told {
         batch.put_notice(&store.discrepancy_notice(&account, device, row, now));
     }
     batch.put_book(&book);
-    store.put_session_with(&session, batch)?;
+    match &session {
+        Some(session) => store.put_session_with(session, batch)?,
+        None => store.commit(&batch)?,
+    }
     if let Some(fork) = &fork {
         store.put_fork(fork)?;
     }
@@ -238,18 +296,36 @@ pub(super) fn on_lease(store: &mut Store, body: &[u8], now: Timestamp) -> Result
 pub(super) fn report(store: &mut Store, platform: [u8; 8], now: Timestamp) -> Result<Option<Envelope>, StoreError> {
     let Some(account) = store.linked_account()? else { return Ok(None) };
     let Some(primary) = account.primary() else { return Ok(None) };
-    let Some(mut session) = store.session(&primary)? else { return Ok(None) };
+    let Some(session) = store.session(&primary)? else { return Ok(None) };
     let mut tenancy = store.tenancy()?.unwrap_or_else(|| Tenancy::new(account.created()));
     let mut rng = system_rng();
     let counts: SessionCounts = session.counts();
     let Ok(signed) = tenancy.check_in(account.device_key(), account.list(), counts, platform, now, &mut rng) else {
         return Ok(None);
     };
-    let Ok(envelope) = session.seal(EnvelopeKind::CheckIn, &signed.encode(), &mut rng) else { return Ok(None) };
     let mut batch = Batch::new();
     batch.put_tenancy(&tenancy);
-    store.put_session_with(&session, batch)?;
-    Ok(Some(envelope))
+    store.commit(&batch)?;
+    Ok(seal_report(&account, &primary, session.name(), signed))
+}
+
+/// Seals a signed check-in for the primary device (docs/protocol.md 12.1).
+fn seal_report(account: &LinkedAccount, to: &DeviceId, session: [u8; 8], check_in: Signed) -> Option<Envelope> {
+    let (kind, from, to) = (EnvelopeKind::CheckIn, account.device_id(), *to);
+    let report = Report { session, check_in }.encode();
+    let key = report_key(&account.id(), account.label_key());
+    let sealed = key.seal(&mut system_rng(), &report_header(from, to), &report).ok()?;
+    let body_ct = Bytes::new(sealed).ok()?;
+    Some(Envelope { kind, from, to, seq: 0, olm_type: 0, olm_ct: Bytes::default(), body_ct })
+}
+
+/// As [`report`], for a check-in that somebody else made.
+pub(super) fn report_as_it_is(store: &Store, to: &DeviceId, check_in: &[u8]) -> Result<Option<Envelope>, StoreError> {
+    let (account, session) = (store.linked_account()?, store.session(to)?);
+    let (Some(account), Some(session), Ok(check_in)) = (account, session, Signed::decode(check_in)) else {
+        return Ok(None);
+    };
+    Ok(seal_report(&account, to, session.name(), check_in))
 }
 
 #[cfg(test)]

@@ -261,7 +261,7 @@ impl Driver {
         );
         let sync = self.sync.clone().filter(|_| of_records);
         let received = self.stored(move |store| match sync {
-            Some(sync) => receive_records(&sync, store, &envelope, &from, now),
+            Some(sync) => receive_records(&sync, store, &envelope, &from, policy.as_ref(), now),
             None => receive(store, &envelope, policy.as_ref(), now).map(Ok),
         });
         match received.await?.map_err(|error| Over::End(ConnectionEvent::Failed(error.into())))? {
@@ -441,6 +441,12 @@ impl Driver {
                             findings = if known { book.on_reset(now) } else { Vec::new() };
                             book.tx_hw = 0;
                             batch.put_book(&book);
+                            let told = findings.iter().filter(|(_, follows)| tells(*follows));
+                            for row in told.map(|(seen, _)| seen.row()).collect::<Vec<_>>() {
+                                if let Some(account) = store.account()? {
+                                    batch.put_notice(&store.discrepancy_notice(&account, from, row, now));
+                                }
+                            }
                         }
                         store.put_session_with(&session, batch)?;
                         store.forget_unreadable(&from)?;

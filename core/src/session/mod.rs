@@ -104,6 +104,12 @@ impl Session {
         self.peer
     }
 
+    /// Names the session, alike on both sides.
+    #[must_use]
+    pub fn name(&self) -> [u8; 8] {
+        self.ratchet.name()
+    }
+
     /// How many messages went each way, by their numbers.
     #[must_use]
     pub fn counts(&self) -> SessionCounts {

@@ -8,7 +8,7 @@ use pairlight_wire::list::{ListError, RemovalReason, VerifiedList};
 use pairlight_wire::relay::ListChain;
 use pairlight_wire::sign::Signed;
 use pairlight_wire::standing::{Discrepancy, Notice, NoticeKind};
-use pairlight_wire::{Wire, record};
+use pairlight_wire::{List, Wire, record};
 
 use super::{Batch, Store, StoreError, Table};
 use crate::Timestamp;
@@ -29,6 +29,58 @@ record! {
         /// When the first of them came, ms since 1970.
         pub since: u64,
     }
+}
+
+/// Reports of a device that are remembered.
+const HEARD_KEPT: usize = 1024;
+
+record! {
+    /// Reports of a device that were accepted, or that an accepted one named as the one before it: none of them is a
+    /// discrepancy when somebody brings it again or late.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct HeardReports [1] {
+        /// The device.
+        pub device: DeviceId,
+        /// The first 16 bytes of their digests, oldest first.
+        pub digests: List<[u8; 16], HEARD_KEPT>,
+    }
+}
+
+impl HeardReports {
+    fn short(digest: &[u8; 32]) -> [u8; 16] {
+        let mut short = [0; 16];
+        short.iter_mut().zip(digest).for_each(|(to, from)| *to = *from);
+        short
+    }
+
+    /// Whether this one is among them.
+    #[must_use]
+    pub fn holds(&self, digest: &[u8; 32]) -> bool {
+        self.digests.as_slice().contains(&Self::short(digest))
+    }
+
+    /// Whether a report with this counter is from before all that are remembered, and so nothing can be said of it.
+    #[must_use]
+    pub fn is_before(&self, ctr: u64, last: u64) -> bool {
+        let kept = u64::try_from(HEARD_KEPT / 2).unwrap_or(u64::MAX);
+        ctr.saturating_add(kept) <= last
+    }
+
+    /// Remembers one.
+    pub fn add(&mut self, digest: &[u8; 32]) {
+        if self.holds(digest) {
+            return;
+        }
+        let mut digests = core::mem::take(&mut self.digests).into_vec();
+        digests.push(Self::short(digest));
+        let surplus = digests.len().saturating_sub(HEARD_KEPT);
+        digests.drain(..surplus);
+        self.digests = List::new(digests).unwrap_or_default();
+    }
+}
+
+fn heard_row(device: &DeviceId) -> Vec<u8> {
+    [b"heard/".as_slice(), device.as_bytes()].concat()
 }
 
 fn list_row(epoch: u64) -> Vec<u8> {
@@ -92,9 +144,16 @@ impl Batch {
         self.put(Table::DeviceList, &book_row(&book.device), &book.encode())
     }
 
+    /// Adds: which reports of a linked device were heard.
+    pub fn put_heard(&mut self, heard: &HeardReports) -> &mut Self {
+        self.put(Table::DeviceList, &heard_row(&heard.device), &heard.encode())
+    }
+
     /// Adds: forget what was known of a device, because it was linked anew or is gone.
     pub(super) fn delete_book(&mut self, device: &DeviceId) -> &mut Self {
-        self.delete(Table::DeviceList, &book_row(device)).delete(Table::DeviceList, &unreadable_row(device))
+        self.delete(Table::DeviceList, &book_row(device))
+            .delete(Table::DeviceList, &heard_row(device))
+            .delete(Table::DeviceList, &unreadable_row(device))
     }
 
     /// Adds: forget how this device stood, because it was linked anew.
@@ -176,6 +235,15 @@ impl Store {
     /// [`StoreError`] when it cannot be read.
     pub fn book(&self, device: &DeviceId) -> Result<Supervision, StoreError> {
         Ok(self.row(&book_row(device))?.unwrap_or_else(|| Supervision::new(*device)))
+    }
+
+    /// Reports of a linked device that were heard.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be read.
+    pub fn heard_reports(&self, device: &DeviceId) -> Result<HeardReports, StoreError> {
+        let none = || HeardReports { device: *device, digests: List::default() };
+        Ok(self.row(&heard_row(device))?.unwrap_or_else(none))
     }
 
     /// A message that is said to be of this device did not open: counts it. For a device that is not on the list nothing

@@ -56,7 +56,7 @@ pub use batch::Batch;
 pub use error::{KeyWrapError, StoreError};
 pub use key_file::KeyFile;
 pub use key_wrap::{KEY_LEN, KeyWrap};
-pub use lifetime::{Followed, Unreadable};
+pub use lifetime::{Followed, HeardReports, Unreadable};
 pub use passphrase::{Passphrase, PassphraseCost};
 pub use probe::{Probe, WritePoint};
 pub use records::{Cursor, LoggedRecord, Merged};

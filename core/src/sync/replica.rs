@@ -1,6 +1,6 @@
 //! The rules of the exchange: what is sent to whom, what is taken, what is dropped.
 
-use pairlight_wire::device::SCOPE_RECEIVE;
+use pairlight_wire::device::{Preset, SCOPE_RECEIVE};
 use pairlight_wire::envelope::EnvelopeKind;
 use pairlight_wire::file::FilePieces;
 use pairlight_wire::id::DeviceId;
@@ -45,6 +45,8 @@ pub struct Listed {
     pub primary: bool,
     /// Grade of its evidence.
     pub grade: Option<Grade>,
+    /// Preset under which it was linked.
+    pub preset: Preset,
     /// When it was linked, ms since 1970.
     pub linked: u64,
 }
@@ -63,7 +65,7 @@ impl HistoryGate {
     /// for this purpose.
     #[must_use]
     pub fn of(policy: &Policy, listed: &Listed, presence: Option<Timestamp>, now: Timestamp) -> Self {
-        let grant = listed.grade.and_then(|grade| policy.grant(grade));
+        let grant = listed.grade.and_then(|grade| policy.grant_under(listed.preset, grade));
         let Some(grant) = grant else { return Self { oldest: None, held_until: u64::MAX } };
         let granted = grant.history_grant(Timestamp::from_unix_ms(listed.linked), presence, now);
         let held_until = granted.rest_at.map_or(u64::MAX, Timestamp::unix_ms);

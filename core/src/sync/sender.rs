@@ -1,6 +1,6 @@
 //! The history as its sender sees it: what was promised, which chunks are at the relay, where the next one begins.
 
-use pairlight_wire::device::SCOPE_RECEIVE;
+use pairlight_wire::device::{Preset, SCOPE_RECEIVE};
 use pairlight_wire::envelope::EnvelopeKind;
 use pairlight_wire::hash::sha256;
 use pairlight_wire::id::DeviceId;
@@ -134,7 +134,7 @@ pub(super) fn begin(
         snapshot,
         total: store.count_records(snapshot, 0)?,
         supersedes,
-        grade,
+        grade: grade | (u8::try_from(listed.preset.code()).unwrap_or(0) << 2),
         linked: listed.linked,
         presence: None,
         told: false,
@@ -155,13 +155,14 @@ pub(super) fn begin(
 
 impl SenderState {
     fn listed(&self, device: &DeviceId) -> Listed {
-        let grade = match self.grade {
+        let preset = Preset::from_code(u64::from(self.grade >> 2)).unwrap_or(Preset::Custom);
+        let grade = match self.grade & 3 {
             1 => Some(Grade::Weak),
             2 => Some(Grade::Medium),
             3 => Some(Grade::Strong),
             _ => None,
         };
-        Listed { device: *device, primary: false, grade, linked: self.linked }
+        Listed { device: *device, primary: false, grade, preset, linked: self.linked }
     }
 
     fn gate(&self, policy: &Policy, device: &DeviceId, now: Timestamp) -> HistoryGate {

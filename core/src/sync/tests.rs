@@ -21,6 +21,7 @@ use crate::crypto::olm::RatchetAccount;
 use crate::session::Session;
 use crate::store::{Batch, Cursor, KeyFile, Store, Table};
 use crate::trust::{Grade, Policy};
+use pairlight_wire::device::Preset;
 
 fn memory_disk() -> TempDir {
     // Nothing here is about the disk: where there is memory that looks like one, it is faster.
@@ -95,7 +96,8 @@ struct World {
 impl World {
     fn new(seed: u64, policy: Policy) -> Self {
         let primary = Device::new(0, SyncRole::Primary(policy));
-        let listed = Listed { device: primary.id, primary: true, grade: Some(Grade::Strong), linked: 0 };
+        let listed =
+            Listed { device: primary.id, primary: true, grade: Some(Grade::Strong), preset: Preset::Custom, linked: 0 };
         Self {
             rng: ChaCha20Rng::seed_from_u64(seed),
             devices: vec![primary],
@@ -120,7 +122,13 @@ impl World {
         let id = device.id;
         device.store().put_session(&Session::new(id, primary, joined.ratchet)).unwrap();
         let linked = self.devices[0].clock;
-        self.linked.push(Listed { device: device.id, primary: false, grade: Some(grade), linked });
+        self.linked.push(Listed {
+            device: device.id,
+            primary: false,
+            grade: Some(grade),
+            preset: Preset::Custom,
+            linked,
+        });
         self.devices.push(device);
         self.cut.push(false);
         for at in 0..self.devices.len() {

@@ -85,6 +85,48 @@ impl Grant {
         }
     }
 
+    /// As [`Grant::scope_at`], for a lease or a message at any time. Bits that only this grant lacks are not its business:
+    /// the certificate says what was granted.
+    #[must_use]
+    pub fn scope_in_time(&self, ms: u64) -> u64 {
+        match self.first {
+            Some((scope, first_ms)) if ms < first_ms => scope,
+            _ => u64::MAX,
+        }
+    }
+
+    /// The narrower of two grants, in every point.
+    #[must_use]
+    pub fn narrower(&self, other: &Self) -> Self {
+        let first = match (self.first, other.first) {
+            (Some((a, a_ms)), Some((b, b_ms))) => Some((a & b, a_ms.max(b_ms))),
+            (first, None) | (None, first) => first,
+        };
+        let strictness = |grant: &Self| {
+            let now = match grant.history_now {
+                HistoryNow::None => 2,
+                HistoryNow::Recent => 1,
+                HistoryNow::All => 0,
+            };
+            let rest = match grant.history_rest {
+                HistoryRest::Nothing => (0, 0),
+                HistoryRest::Either { after_ms, .. } => (1, after_ms),
+                HistoryRest::Both { after_ms, .. } => (2, after_ms),
+            };
+            (now, rest)
+        };
+        let history = if strictness(self) >= strictness(other) { self } else { other };
+        Self {
+            scope: self.scope & other.scope,
+            first,
+            hold_ms: self.hold_ms.max(other.hold_ms),
+            second_approval: self.second_approval || other.second_approval,
+            history_now: history.history_now,
+            history_rest: history.history_rest,
+            lease_ms: self.lease_ms.min(other.lease_ms),
+        }
+    }
+
     /// How much history a device that was linked at `linked` may be sent at `now`; `presence` is when the person last
     /// proved presence on the primary device for this purpose, after linking.
     #[must_use]
@@ -198,6 +240,26 @@ impl Policy {
             Preset::Strict => Some(Self::STRICT),
             Preset::StrongOnly => Some(Self::STRONG_ONLY),
         }
+    }
+
+    /// What a device keeps that was linked with `grade` under `preset`: what it was given then, but never more than this
+    /// policy gives now. So no program that runs under another policy later makes a link wider in silence. `None`: this
+    /// policy refuses the grade.
+    #[must_use]
+    pub fn grant_under(&self, preset: Preset, grade: Grade) -> Option<Grant> {
+        let now = self.grant(grade)?;
+        let then = Self::of_preset(preset);
+        Some(match then.as_ref().and_then(|then| then.grant(grade)) {
+            Some(then) => now.narrower(then),
+            None => *now,
+        })
+    }
+
+    /// As [`Policy::grant_under`], by the evidence field of a certificate.
+    #[must_use]
+    pub fn grant_of(&self, evidence: u64) -> Option<Grant> {
+        let (_, grade, preset) = Evidence::from_certificate(evidence);
+        self.grant_under(preset.unwrap_or(Preset::Custom), grade?)
     }
 
     /// What `grade` grants; `None` refuses the link.
