@@ -244,6 +244,8 @@ async fn main() {
     let (peak, cpu) = (peak_kib(), cpu_seconds() - cpu);
     eprintln!("history in {took:.2} s");
 
+    // What the history still has to say is not a live message.
+    while tokio::time::timeout(Duration::from_millis(500), laptop.next_event()).await.is_ok() {}
     let mut live = Vec::new();
     for n in 0..LIVE {
         let row = Row {
