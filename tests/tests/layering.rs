@@ -23,20 +23,20 @@ const HOMES: &[(&[&str], &[&str])] = &[
     (&["hpke::"], &["crypto/hpke.rs"]),
     (&["vodozemac::"], &["crypto/olm.rs"]),
     (&["hkdf::", "hmac::", "sha2::"], &["crypto/kdf.rs"]),
-    (&["zstd::"], &["sync/chunk.rs"]),
+    (&["zstd::", "ruzstd::"], &["sync/pack.rs"]),
     (&["argon2::"], &["store/passphrase.rs"]),
     (&["rqrr::"], &["scan/decode.rs"]),
     (&["qrcodegen::"], &["pairing/code.rs"]),
     // Everything but the store and the network is free of input and output.
-    (&["rusqlite::"], &["store/mod.rs", "store/database.rs", "store/migration.rs", "store/records.rs"]),
+    (&["rusqlite::"], &["store/database.rs", "store/migration.rs", "store/sql.rs"]),
     (&["std::fs", "fs::"], &["store/key_file.rs", "store/place.rs"]),
     (&["tokio::", "tokio_tungstenite::", "reqwest::", "rustls::", "futures_util::"], &["net/"]),
-    (&["TcpStream"], &["net/client.rs"]),
+    (&["TcpStream"], &["net/host/native.rs"]),
     (&["UdpSocket"], &["net/lan.rs"]),
     (&["TcpListener", "UnixStream", "std::process", "std::env"], &[]),
-    // Time and randomness are arguments; one file of the topmost floor fetches them.
-    (&["SystemTime", "SysRng", "getrandom::"], &["net/clock.rs"]),
-    (&["Instant::now"], &["net/clock.rs"]),
+    // Time and randomness are arguments; the topmost floor fetches them.
+    (&["SysRng", "getrandom::"], &["net/clock.rs"]),
+    (&["SystemTime", "Instant::now"], &["net/host/native.rs"]),
     (&["thread_rng", "OsRng"], &[]),
 ];
 

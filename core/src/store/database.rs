@@ -7,17 +7,15 @@ use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
 use rusqlite::{Connection, Error, ErrorCode, OpenFlags, Transaction, TransactionBehavior, ffi};
 
+use super::memory::KeptRow;
 use super::migration::{self, Format};
+use super::rows::{Body, Points, ReadRows, Rows, SCHEMA};
 use super::seal::MAX_SEALED_LEN;
+use super::sql::Sql;
 use super::{Probe, StoreError, WritePoint};
 
 /// How long to wait for a foreign SQLite program (a backup tool) to let go of the file.
 const BUSY_TIMEOUT: Duration = Duration::from_millis(500);
-
-/// Passed when a transaction begins, when all is written, and when it is durable.
-pub(super) type Points = [WritePoint; 3];
-pub(super) const SCHEMA: Points = [WritePoint::SchemaBegun, WritePoint::SchemaWritten, WritePoint::SchemaCommitted];
-pub(super) const BATCH: Points = [WritePoint::Begun, WritePoint::Written, WritePoint::Committed];
 
 /// An open file whose format was recognised.
 pub(super) struct Database {
@@ -94,24 +92,32 @@ impl Database {
         read(&self.conn).map_err(|e| from_sqlite(&e, &self.path))
     }
 
+    /// Brings the file from format `found` to the newest, and does what else belongs to that.
+    pub(super) fn upgrade(&mut self, found: i64, body: &mut Body<'_>) -> Result<(), StoreError> {
+        self.transact(SCHEMA, |conn, path, probe| {
+            migration::migrate(conn, found, migration::MIGRATIONS).map_err(|error| from_sqlite(&error, path))?;
+            body(&mut Sql::new(conn, path), probe)
+        })
+    }
+
     /// Runs `body` in one transaction: all of it becomes durable, or, after any error, none.
-    pub(super) fn write(
+    fn transact(
         &mut self,
         [begun, written, committed]: Points,
-        body: impl FnOnce(&Transaction<'_>, &mut Probe) -> rusqlite::Result<()>,
+        body: impl FnOnce(&Transaction<'_>, &Path, &mut Probe) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         if self.broken {
             return Err(StoreError::Closed);
         }
-        let (conn, probe) = (&mut self.conn, &mut self.probe);
-        let outcome = conn.transaction_with_behavior(TransactionBehavior::Immediate).and_then(|tx| {
+        let (conn, probe, path) = (&mut self.conn, &mut self.probe, self.path.as_path());
+        let sorted = |error: Error| from_sqlite(&error, path);
+        let outcome = conn.transaction_with_behavior(TransactionBehavior::Immediate).map_err(sorted).and_then(|tx| {
             probe.pass(begun);
-            body(&tx, probe)?;
+            body(&tx, path, probe)?;
             probe.pass(written);
-            tx.commit()
+            tx.commit().map_err(sorted)
         });
-        if let Err(e) = outcome {
-            let error = from_sqlite(&e, &self.path);
+        if let Err(error) = outcome {
             // After a failed sync the commit may still turn up at the next opening, so only that may tell what is durable.
             self.broken = matches!(error, StoreError::Disk { .. }) || !self.conn.is_autocommit();
             return Err(error);
@@ -119,13 +125,35 @@ impl Database {
         self.probe.pass(committed);
         Ok(())
     }
+}
+
+impl Rows for Database {
+    fn read(&self, look: &mut dyn FnMut(&dyn ReadRows) -> Result<(), StoreError>) -> Result<(), StoreError> {
+        if self.broken {
+            return Err(StoreError::Closed);
+        }
+        look(&Sql::new(&self.conn, &self.path))
+    }
+
+    fn write(&mut self, points: Points, body: &mut Body<'_>) -> Result<(), StoreError> {
+        self.transact(points, |tx, path, probe| body(&mut Sql::new(tx, path), probe))
+    }
 
     /// Copies the journal into the file and empties it.
-    pub(super) fn checkpoint(&mut self) -> Result<(), StoreError> {
+    fn scrub(&mut self) -> Result<(), StoreError> {
         self.probe.pass(WritePoint::CheckpointBegun);
         let busy: i64 = self.sql(|conn| conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)))?;
         self.probe.pass(WritePoint::CheckpointDone);
         if busy == 0 { Ok(()) } else { Err(StoreError::InUse { path: self.path.clone() }) }
+    }
+
+    fn is_sound(&self) -> Result<bool, StoreError> {
+        let verdict: String = self.sql(|conn| conn.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0)))?;
+        Ok(verdict == "ok")
+    }
+
+    fn unkept(&mut self) -> Vec<KeptRow> {
+        Vec::new()
     }
 }
 
@@ -151,7 +179,7 @@ fn recognise(conn: &Connection) -> rusqlite::Result<Format> {
 }
 
 /// Sorts SQLite's errors by what the user can do about them.
-fn from_sqlite(error: &Error, path: &Path) -> StoreError {
+pub(super) fn from_sqlite(error: &Error, path: &Path) -> StoreError {
     let path = || path.to_owned();
     let Error::SqliteFailure(failure, _) = error else {
         // A row or a column that is not what this program writes.

@@ -29,44 +29,59 @@
 //! ```
 
 mod batch;
+#[cfg(not(target_arch = "wasm32"))]
 mod database;
 mod error;
+#[cfg(not(target_arch = "wasm32"))]
 mod key_file;
 mod key_wrap;
 mod lifetime;
+mod memory;
+#[cfg(not(target_arch = "wasm32"))]
 mod migration;
+#[cfg(not(target_arch = "wasm32"))]
 mod passphrase;
+#[cfg(not(target_arch = "wasm32"))]
 mod place;
 mod probe;
 mod records;
+mod rows;
 mod seal;
+#[cfg(not(target_arch = "wasm32"))]
+mod sql;
 mod table;
 #[cfg(test)]
 mod tests;
 mod vault;
 
 use std::fmt;
+#[cfg(not(target_arch = "wasm32"))]
 use std::path::Path;
 
 use rand_core::CryptoRng;
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use zeroize::Zeroizing;
 
 pub use batch::Batch;
 pub use error::{KeyWrapError, StoreError};
+#[cfg(not(target_arch = "wasm32"))]
 pub use key_file::KeyFile;
 pub use key_wrap::{KEY_LEN, KeyWrap};
 pub use lifetime::{Followed, HeardReports, Unreadable};
+pub use memory::KeptRow;
+#[cfg(not(target_arch = "wasm32"))]
 pub use passphrase::{Passphrase, PassphraseCost};
 pub use probe::{Probe, WritePoint};
 pub use records::{Cursor, LoggedRecord, Merged};
 pub use seal::{MAX_ID_LEN, MAX_VALUE_LEN};
 pub use table::Table;
 
-use database::{BATCH, Database, SCHEMA};
+#[cfg(not(target_arch = "wasm32"))]
+use database::Database;
+use memory::Memory;
+#[cfg(not(target_arch = "wasm32"))]
 use place::Place;
-use records::SealedRecord;
-use seal::{ROW_ID_LEN, RecordSealer, Sealer};
+use rows::{BATCH, RecordRow, Rows, SCHEMA, WriteRows};
+use seal::{RecordSealer, Sealer};
 
 /// Sealings under one data key after which it should be renewed: far below the 2^32 that random 96-bit nonces allow.
 const REKEY_AFTER: u64 = 1 << 28;
@@ -76,12 +91,6 @@ const REKEY_AT_LATEST: u64 = 1 << 32;
 const WRAPPED_KEY: &str = "wrapped-key";
 const KEY_CHECK: &str = "key-check";
 const SEAL_COUNT: &str = "seal-count";
-
-const PUT_ROW: &str = "INSERT INTO record (kind, row_id, sealed) VALUES (?1, ?2, ?3)
-    ON CONFLICT (kind, row_id) DO UPDATE SET sealed = excluded.sealed";
-const DELETE_ROW: &str = "DELETE FROM record WHERE kind = ?1 AND row_id = ?2";
-const GET_ROW: &str = "SELECT sealed FROM record WHERE kind = ?1 AND row_id = ?2";
-const LIST_ROWS: &str = "SELECT row_id, sealed FROM record WHERE kind = ?1";
 
 /// An opened record: the id and value that were put. Wiped from memory when dropped.
 #[derive(Clone, PartialEq, Eq)]
@@ -100,7 +109,7 @@ impl fmt::Debug for Record {
 
 /// The open store. See the [module](self) for the contract.
 pub struct Store {
-    db: Database,
+    rows: Box<dyn Rows>,
     sealer: Sealer,
     records: RecordSealer,
     /// Whether the data key was dropped.
@@ -109,9 +118,11 @@ pub struct Store {
     seals: u64,
     rng: Box<dyn CryptoRng + Send>,
     // Last, so that the file is closed before others are let in.
-    _place: Place,
+    #[cfg(not(target_arch = "wasm32"))]
+    _place: Option<Place>,
 }
 
+#[cfg(not(target_arch = "wasm32"))]
 impl Store {
     /// Opens the store in the file `path`, or creates it when there is none. `wrap` is asked once and not kept.
     ///
@@ -139,25 +150,60 @@ impl Store {
         probe.pass(WritePoint::FileReady);
         let (mut db, found) = Database::open(path, probe)?;
         let (sealer, seals) = if found == 0 {
-            let sealer = Sealer::generate(&mut *rng);
-            let (wrapped, check) = (wrap.wrap(sealer.dek())?, sealer.seal_key_check(&mut *rng)?);
+            let (sealer, wrapped, check) = new_key(wrap, &mut *rng)?;
             db.prepare()?;
-            db.write(SCHEMA, |tx, _| {
-                migration::migrate(tx, found, migration::MIGRATIONS)?;
-                put_key(tx, &wrapped, &check, 1)
-            })?;
+            db.upgrade(found, &mut |rows, _| put_key(rows, &wrapped, &check, 1))?;
             (sealer, 1)
         } else {
             let opened = open_key(&db, wrap)?;
             db.prepare()?;
             if found < migration::SUPPORTED {
-                db.write(SCHEMA, |tx, _| migration::migrate(tx, found, migration::MIGRATIONS))?;
+                db.upgrade(found, &mut |_, _| Ok(()))?;
             }
             opened
         };
         db.accept()?;
         let records = sealer.record_sealer();
-        Ok(Self { db, sealer, records, locked: false, seals, rng, _place: place })
+        Ok(Self { rows: Box::new(db), sealer, records, locked: false, seals, rng, _place: Some(place) })
+    }
+}
+
+impl Store {
+    /// Opens a store whose rows somebody else keeps, or begins one where nothing was kept: for a browser, whose database does
+    /// not answer at once. After every call that may have written, [`Store::unkept`] says what has to be kept.
+    ///
+    /// # Errors
+    /// [`StoreError::Key`] for a wrong key, [`StoreError::Damaged`] for rows that are none.
+    pub fn from_kept(
+        kept: impl IntoIterator<Item = (Vec<u8>, Vec<u8>)>,
+        wrap: &dyn KeyWrap,
+        mut rng: Box<dyn CryptoRng + Send>,
+    ) -> Result<Self, StoreError> {
+        let mut memory = Memory::load(kept)?;
+        let (sealer, seals) = if memory.is_empty() {
+            let (sealer, wrapped, check) = new_key(wrap, &mut *rng)?;
+            memory.write(SCHEMA, &mut |rows, _| put_key(rows, &wrapped, &check, 1))?;
+            (sealer, 1)
+        } else {
+            open_key(&memory, wrap)?
+        };
+        let records = sealer.record_sealer();
+        Ok(Self {
+            rows: Box::new(memory),
+            sealer,
+            records,
+            locked: false,
+            seals,
+            rng,
+            #[cfg(not(target_arch = "wasm32"))]
+            _place: None,
+        })
+    }
+
+    /// The rows that changed since the last call, each once, with its present bytes: kept together or not at all, they are
+    /// what [`Store::from_kept`] opens. Nothing for a store in a file, where a commit is durable when it returns.
+    pub fn unkept(&mut self) -> Vec<KeptRow> {
+        self.rows.unkept()
     }
 
     /// The value that was put under `id`, or `None`.
@@ -167,10 +213,7 @@ impl Store {
     pub fn get(&self, table: Table, id: &[u8]) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
         self.check_key()?;
         let row_id = self.sealer.row_id(table, id);
-        let sealed = self.db.sql(|conn| {
-            let mut statement = conn.prepare_cached(GET_ROW)?;
-            statement.query_row(params![table.number(), row_id], |row| row.get::<_, Vec<u8>>(0)).optional()
-        });
+        let sealed = self.rows.look(|rows| rows.row(table.number(), &row_id));
         let Some(sealed) = sealed.map_err(|e| blame(table, e))? else { return Ok(None) };
         let record = self.sealer.open(table, &row_id, &sealed)?;
         if record.id.as_slice() == id { Ok(Some(record.value)) } else { Err(StoreError::Corrupt { table }) }
@@ -193,17 +236,13 @@ impl Store {
     /// Opens the records of a table one by one, in the order of the file.
     fn each(&self, table: Table, mut visit: impl FnMut(Result<Record, StoreError>)) -> Result<(), StoreError> {
         self.check_key()?;
-        let walked = self.db.sql(|conn| {
-            let mut statement = conn.prepare_cached(LIST_ROWS)?;
-            let mut rows = statement.query([table.number()])?;
-            while let Some(row) = rows.next()? {
-                let blobs = row.get_ref(0).and_then(|id| Ok((id, row.get_ref(1)?)))?;
-                visit(match (blobs.0.as_blob(), blobs.1.as_blob()) {
-                    (Ok(row_id), Ok(sealed)) => self.sealer.open(table, row_id, sealed),
-                    _ => Err(StoreError::Corrupt { table }),
+        let walked = self.rows.look(|rows| {
+            rows.walk(table.number(), &mut |seen| {
+                visit(match seen {
+                    Some((row_id, sealed)) => self.sealer.open(table, row_id, sealed),
+                    None => Err(StoreError::Corrupt { table }),
                 });
-            }
-            Ok(())
+            })
         });
         match walked.map_err(|e| blame(table, e)) {
             Ok(()) => Ok(()),
@@ -249,23 +288,23 @@ impl Store {
         let mut records = Vec::with_capacity(batch.merges.len());
         for merge in &batch.merges {
             seals = next_seal(seals)?;
-            records.push(SealedRecord::new(&self.records, merge.source, &merge.record, &mut *self.rng)?);
+            records.push(RecordRow::seal(&self.records, merge.source, &merge.record, &mut *self.rng)?);
         }
         let sealer = &self.records;
-        self.db.write(BATCH, |tx, probe| {
-            put_meta(tx, SEAL_COUNT, &seals.to_be_bytes())?;
+        self.rows.write(BATCH, &mut |stored, probe| {
+            stored.put_meta(SEAL_COUNT, &seals.to_be_bytes())?;
             for (kind, row_id, sealed) in &rows {
-                change_row(tx, *kind, row_id, sealed.as_deref())?;
+                stored.put_row(*kind, row_id, sealed.as_deref())?;
                 probe.pass(WritePoint::RowWritten);
             }
             if !records.is_empty() {
-                merged.last_change = records::last_change(tx)?;
+                merged.last_change = stored.last_change()?;
             }
-            for (merge, row) in batch.merges.iter().zip(&records) {
-                let change = merged.last_change.saturating_add(1);
-                let stands = records::merge_row(tx, sealer, merge, row, change)?;
+            for (merge, row) in batch.merges.iter().zip(&mut records) {
+                row.change = merged.last_change.saturating_add(1);
+                let stands = records::merge_row(stored, sealer, merge, row)?;
                 if stands {
-                    merged.last_change = change;
+                    merged.last_change = row.change;
                 }
                 merged.stands.push(stands);
                 probe.pass(WritePoint::RowWritten);
@@ -298,7 +337,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::DiskFull`], [`StoreError::Disk`].
     pub fn scrub(&mut self) -> Result<(), StoreError> {
-        self.db.checkpoint()
+        self.rows.scrub()
     }
 
     /// Drops the data key: until the file is opened again nothing can be read or written, only erased.
@@ -317,7 +356,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::DiskFull`], [`StoreError::Disk`]; call again, what is left is still sealed.
     pub fn wipe(&mut self) -> Result<(), StoreError> {
-        self.db.write(BATCH, |tx, _| tx.execute_batch("DELETE FROM record; DELETE FROM sync_record"))?;
+        self.rows.write(BATCH, &mut |rows, _| rows.delete_all())?;
         self.scrub()
     }
 
@@ -335,31 +374,27 @@ impl Store {
     /// new key is in force and the error is that of [`scrub`](Self::scrub).
     pub fn rekey(&mut self, wrap: &dyn KeyWrap) -> Result<(), StoreError> {
         self.check_key()?;
-        let sealer = Sealer::generate(&mut *self.rng);
-        let (wrapped, check) = (wrap.wrap(sealer.dek())?, sealer.seal_key_check(&mut *self.rng)?);
+        let (sealer, wrapped, check) = new_key(wrap, &mut *self.rng)?;
         // Every row is known to open before one is touched: inside the transaction nothing but the disk can fail.
         self.check_rows()?;
         let records = sealer.record_sealer();
         let mut seals = 1_u64;
         let (old, old_records, rng) = (&self.sealer, &self.records, &mut self.rng);
-        self.db.write(BATCH, |tx, probe| {
+        self.rows.write(BATCH, &mut |rows, probe| {
             for table in Table::ALL {
-                for row_id in row_ids(tx, table)? {
+                for row_id in rows.row_ids(table.number())? {
                     // One at a time: the pieces of files are many megabytes.
-                    let row = params![table.number(), row_id];
-                    let sealed: Vec<u8> = tx.prepare_cached(GET_ROW)?.query_row(row, |row| row.get(0))?;
-                    let again = old
-                        .open(table, &row_id, &sealed)
-                        .and_then(|record| sealer.seal(table, &record.id, &record.value, &mut **rng));
-                    let Ok((new_id, sealed)) = again else { return Err(rusqlite::Error::InvalidQuery) };
-                    tx.prepare_cached(DELETE_ROW)?.execute(row)?;
-                    change_row(tx, table.number(), &new_id, Some(&sealed))?;
+                    let sealed = rows.row(table.number(), &row_id)?.ok_or(StoreError::Damaged)?;
+                    let record = old.open(table, &row_id, &sealed)?;
+                    let (new_id, sealed) = sealer.seal(table, &record.id, &record.value, &mut **rng)?;
+                    rows.put_row(table.number(), &row_id, None)?;
+                    rows.put_row(table.number(), &new_id, Some(&sealed))?;
                     seals = seals.saturating_add(1);
                     probe.pass(WritePoint::RowWritten);
                 }
             }
-            seals = seals.saturating_add(records::reseal(tx, old_records, &records, &mut **rng)?);
-            put_key(tx, &wrapped, &check, seals)
+            seals = seals.saturating_add(records::reseal(rows, old_records, &records, &mut **rng)?);
+            put_key(rows, &wrapped, &check, seals)
         })?;
         self.sealer = sealer;
         self.records = records;
@@ -372,15 +407,12 @@ impl Store {
     /// # Errors
     /// [`StoreError::Damaged`] for the structure or rows of no known table, [`StoreError::Corrupt`] for the first altered record.
     pub fn integrity_check(&self) -> Result<(), StoreError> {
-        let (verdict, rows) = self.db.sql(|conn| {
-            let verdict: String = conn.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
-            Ok((verdict, conn.query_row("SELECT count(*) FROM record", [], |row| row.get::<_, i64>(0))?))
-        })?;
+        let (sound, rows) = (self.rows.is_sound()?, self.rows.look(|rows| rows.count_rows())?);
         let known = self.check_rows()?;
         if !self.damaged_records()?.is_empty() {
             return Err(StoreError::Damaged);
         }
-        if verdict == "ok" && usize::try_from(rows) == Ok(known) { Ok(()) } else { Err(StoreError::Damaged) }
+        if sound && usize::try_from(rows) == Ok(known) { Ok(()) } else { Err(StoreError::Damaged) }
     }
 }
 
@@ -417,42 +449,23 @@ fn next_seal(seals: u64) -> Result<u64, StoreError> {
     if seals >= REKEY_AT_LATEST { Err(StoreError::KeyExhausted) } else { Ok(seals.saturating_add(1)) }
 }
 
-fn change_row(
-    tx: &Transaction<'_>,
-    kind: i64,
-    row_id: &[u8; ROW_ID_LEN],
-    sealed: Option<&[u8]>,
-) -> rusqlite::Result<()> {
-    match sealed {
-        Some(sealed) => tx.prepare_cached(PUT_ROW)?.execute(params![kind, row_id, sealed]),
-        None => tx.prepare_cached(DELETE_ROW)?.execute(params![kind, row_id]),
-    }
-    .map(drop)
+fn put_key(rows: &mut dyn WriteRows, wrapped: &[u8], check: &[u8], seals: u64) -> Result<(), StoreError> {
+    rows.put_meta(WRAPPED_KEY, wrapped)?;
+    rows.put_meta(KEY_CHECK, check)?;
+    rows.put_meta(SEAL_COUNT, &seals.to_be_bytes())
 }
 
-fn row_ids(tx: &Transaction<'_>, table: Table) -> rusqlite::Result<Vec<Vec<u8>>> {
-    let mut statement = tx.prepare_cached("SELECT row_id FROM record WHERE kind = ?1")?;
-    statement.query_map([table.number()], |row| row.get(0))?.collect()
-}
-
-fn put_meta(tx: &Transaction<'_>, name: &str, value: &[u8]) -> rusqlite::Result<()> {
-    let mut statement = tx.prepare_cached("INSERT OR REPLACE INTO meta (name, value) VALUES (?1, ?2)")?;
-    statement.execute(params![name, value]).map(drop)
-}
-
-fn put_key(tx: &Transaction<'_>, wrapped: &[u8], check: &[u8], seals: u64) -> rusqlite::Result<()> {
-    put_meta(tx, WRAPPED_KEY, wrapped)?;
-    put_meta(tx, KEY_CHECK, check)?;
-    put_meta(tx, SEAL_COUNT, &seals.to_be_bytes())
+/// A new data key, the same wrapped, and what tells it from another.
+fn new_key(wrap: &dyn KeyWrap, rng: &mut dyn CryptoRng) -> Result<(Sealer, Vec<u8>, Vec<u8>), StoreError> {
+    let sealer = Sealer::generate(rng);
+    let (wrapped, check) = (wrap.wrap(sealer.dek())?, sealer.seal_key_check(rng)?);
+    Ok((sealer, wrapped, check))
 }
 
 /// Unwraps the data key and makes sure that it is the one that sealed this store. Also gives the number of sealings under it.
-fn open_key(db: &Database, wrap: &dyn KeyWrap) -> Result<(Sealer, u64), StoreError> {
-    let meta = |conn: &Connection, name: &str| {
-        conn.query_row("SELECT value FROM meta WHERE name = ?1", [name], |row| row.get::<_, Vec<u8>>(0))
-    };
-    let (wrapped, check) = db.sql(|conn| Ok((meta(conn, WRAPPED_KEY)?, meta(conn, KEY_CHECK)?)))?;
-    let count = db.sql(|conn| meta(conn, SEAL_COUNT))?;
+fn open_key(rows: &dyn Rows, wrap: &dyn KeyWrap) -> Result<(Sealer, u64), StoreError> {
+    let meta = |name: &str| rows.look(|rows| rows.meta(name)?.ok_or(StoreError::Damaged));
+    let (wrapped, check, count) = (meta(WRAPPED_KEY)?, meta(KEY_CHECK)?, meta(SEAL_COUNT)?);
     let seals = count.as_slice().try_into().map(u64::from_be_bytes).map_err(|_| StoreError::Damaged)?;
     let sealer = Sealer::new(wrap.unwrap_key(&wrapped)?);
     if sealer.passes_key_check(&check) { Ok((sealer, seals)) } else { Err(KeyWrapError::WrongKey.into()) }

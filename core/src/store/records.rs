@@ -6,28 +6,11 @@
 
 use pairlight_wire::sync::SyncRecord;
 use rand_core::CryptoRng;
-use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
 use super::batch::Merge;
-use super::database::BATCH;
-use super::seal::{ROW_ID_LEN, RecordSealer, Sourced};
+use super::rows::{BATCH, ReadRows, RecordRow, WriteRows};
+use super::seal::{RecordSealer, Sourced};
 use super::{Store, StoreError};
-
-const GET: &str = "SELECT change, row_id, rank, sealed FROM sync_record WHERE row_id = ?1";
-const AFTER: &str = "SELECT change, row_id, rank, sealed FROM sync_record WHERE change > ?1 ORDER BY change LIMIT ?2";
-const IN_PLACE: &str = "SELECT change, row_id, rank, sealed FROM sync_record
-    WHERE place = ?1 AND rank IS NOT NULL AND rank <= ?2 AND (rank < ?2 OR change < ?3)
-    ORDER BY rank DESC, change DESC LIMIT ?4";
-const BY_RANK: &str = "SELECT change, row_id, rank, sealed FROM sync_record
-    WHERE rank IS NOT NULL AND rank <= ?1 AND (rank < ?1 OR change < ?2) AND rank >= ?3
-    ORDER BY rank DESC, change DESC LIMIT ?4";
-const GONE: &str =
-    "SELECT change, row_id, rank, sealed FROM sync_record WHERE rank IS NULL AND change <= ?1 ORDER BY change LIMIT ?2";
-// The number is given, not taken: a row that is refused would use one up, and the writer could not know the next.
-const INSERT: &str = "INSERT INTO sync_record (row_id, place, rank, sealed, change) VALUES (?1, ?2, ?3, ?4, ?5)
-    ON CONFLICT (row_id) DO NOTHING";
-const DELETE: &str = "DELETE FROM sync_record WHERE row_id = ?1";
-const RESEAL: &str = "UPDATE sync_record SET row_id = ?2, place = ?3, rank = ?4, sealed = ?5 WHERE change = ?1";
 
 /// Rows read at a time by what goes through all of them.
 const STRIDE: usize = 512;
@@ -75,36 +58,9 @@ pub struct Merged {
     pub last_change: u64,
 }
 
-struct Row4 {
-    change: u64,
-    row_id: Vec<u8>,
-    rank: Option<i64>,
-    sealed: Vec<u8>,
-}
-
-fn row4(row: &Row<'_>) -> rusqlite::Result<Row4> {
-    let change: i64 = row.get(0)?;
-    Ok(Row4 { change: change.unsigned_abs(), row_id: row.get(1)?, rank: row.get(2)?, sealed: row.get(3)? })
-}
-
-fn column(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-fn rows(limit: usize) -> i64 {
-    i64::try_from(limit).unwrap_or(i64::MAX)
-}
-
-/// A row that is ready to be written.
-pub(super) struct SealedRecord {
-    row_id: [u8; ROW_ID_LEN],
-    place: Option<i64>,
-    rank: Option<i64>,
-    sealed: Vec<u8>,
-}
-
-impl SealedRecord {
-    pub(super) fn new(
+impl RecordRow {
+    /// A row that is ready to be written; its place in the log is given later.
+    pub(super) fn seal(
         sealer: &RecordSealer,
         source: u8,
         record: &SyncRecord,
@@ -113,57 +69,43 @@ impl SealedRecord {
         let row_id = sealer.row_id(record.collection.as_str(), record.id.as_slice());
         let content = record.content.as_ref();
         Ok(Self {
+            change: 0,
             row_id,
             place: content.map(|content| sealer.place(record.collection.as_str(), content.group.as_slice())),
             rank: content.map(|content| sealer.rank(content.order)),
             sealed: sealer.seal(&row_id, source, record, rng)?,
         })
     }
-
-    fn insert(&self, tx: &Transaction<'_>, change: u64) -> rusqlite::Result<bool> {
-        let params = params![self.row_id, self.place, self.rank, self.sealed, column(change)];
-        Ok(tx.prepare_cached(INSERT)?.execute(params)? == 1)
-    }
 }
 
-/// Writes the record under the number `change` unless a higher version is there; tells whether it stands now.
+/// Writes the record under the number of the row unless a higher version is there; tells whether it stands now.
 pub(super) fn merge_row(
-    tx: &Transaction<'_>,
+    rows: &mut dyn WriteRows,
     sealer: &RecordSealer,
     merge: &Merge,
-    row: &SealedRecord,
-    change: u64,
-) -> rusqlite::Result<bool> {
-    if row.insert(tx, change)? {
+    row: &RecordRow,
+) -> Result<bool, StoreError> {
+    if rows.insert_record(row)? {
         return Ok(true);
     }
-    let known = tx.prepare_cached(GET)?.query_row([&row.row_id], row4)?;
     // What does not open is replaced: a healthy copy of the record heals the row.
-    let known = sealer.open(&known.row_id, &known.sealed);
+    let known = rows.record(&row.row_id)?.and_then(|known| sealer.open(&known.row_id, &known.sealed));
     if known.is_some_and(|known| !merge.record.supersedes(&known.record)) {
         return Ok(false);
     }
-    tx.prepare_cached(DELETE)?.execute([&row.row_id])?;
-    row.insert(tx, change)
-}
-
-pub(super) fn last_change(conn: &Connection) -> rusqlite::Result<u64> {
-    let last: Option<i64> = conn
-        .prepare_cached("SELECT seq FROM sqlite_sequence WHERE name = 'sync_record'")?
-        .query_row([], |row| row.get(0))
-        .optional()?;
-    Ok(last.unwrap_or(0).unsigned_abs())
+    rows.delete_record(&row.row_id)?;
+    rows.insert_record(row)
 }
 
 impl Store {
-    fn logged(&self, sql: &str, params: impl rusqlite::Params) -> Result<Vec<Row4>, StoreError> {
+    fn logged<T>(&self, look: impl FnOnce(&dyn ReadRows) -> Result<T, StoreError>) -> Result<T, StoreError> {
         self.check_key()?;
-        self.db.sql(|conn| conn.prepare_cached(sql)?.query_map(params, row4)?.collect())
+        self.rows.look(look)
     }
 
     /// Opens rows; the damaged ones are left out, [`Store::repair_records`] finds them.
-    fn open_rows(&self, rows: Vec<Row4>) -> Vec<LoggedRecord> {
-        let open = |row: Row4| {
+    fn open_rows(&self, rows: impl IntoIterator<Item = RecordRow>) -> Vec<LoggedRecord> {
+        let open = |row: RecordRow| {
             let Sourced { source, record } = self.records.open(&row.row_id, &row.sealed)?;
             Some(LoggedRecord { change: row.change, source, record })
         };
@@ -175,7 +117,8 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when the file cannot be read. A damaged row counts as absent.
     pub fn record(&self, collection: &str, id: &[u8]) -> Result<Option<LoggedRecord>, StoreError> {
-        let found = self.logged(GET, [self.records.row_id(collection, id)])?;
+        let row_id = self.records.row_id(collection, id);
+        let found = self.logged(|rows| rows.record(&row_id))?;
         Ok(self.open_rows(found).pop())
     }
 
@@ -185,7 +128,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when the file cannot be read.
     pub fn records_after(&self, change: u64, limit: usize) -> Result<(Vec<LoggedRecord>, u64), StoreError> {
-        let found = self.logged(AFTER, params![column(change), rows(limit)])?;
+        let found = self.logged(|rows| rows.records_after(change, limit))?;
         let end = match found.last() {
             Some(last) if found.len() >= limit => last.change,
             _ => self.last_change()?.max(change),
@@ -206,7 +149,7 @@ impl Store {
     ) -> Result<Vec<LoggedRecord>, StoreError> {
         let place = self.records.place(collection, group);
         let rank = self.records.rank(before.order);
-        let found = self.open_rows(self.logged(IN_PLACE, params![place, rank, column(before.change), rows(limit)])?);
+        let found = self.open_rows(self.logged(|rows| rows.records_in(place, rank, before.change, limit))?);
         // Two groups may share a hash.
         let of_group = |logged: &LoggedRecord| {
             logged.record.collection.as_str() == collection
@@ -221,7 +164,7 @@ impl Store {
     /// [`StoreError`] when the file cannot be read.
     pub fn records_by_order(&self, before: Cursor, oldest: u64, limit: usize) -> Result<Vec<LoggedRecord>, StoreError> {
         let (rank, least) = (self.records.rank(before.order), self.records.rank(oldest));
-        Ok(self.open_rows(self.logged(BY_RANK, params![rank, column(before.change), least, rows(limit)])?))
+        Ok(self.open_rows(self.logged(|rows| rows.records_by_rank(rank, before.change, least, limit))?))
     }
 
     /// Tombstones up to a position of the log, oldest first, at most `limit`.
@@ -229,7 +172,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when the file cannot be read.
     pub fn tombstones(&self, up_to: u64, limit: usize) -> Result<Vec<LoggedRecord>, StoreError> {
-        Ok(self.open_rows(self.logged(GONE, params![column(up_to), rows(limit)])?))
+        Ok(self.open_rows(self.logged(|rows| rows.tombstones(up_to, limit))?))
     }
 
     /// Drops tombstones that are still the version that was seen; a later version stays.
@@ -250,12 +193,7 @@ impl Store {
         if doomed.is_empty() {
             return Ok(());
         }
-        self.db.write(BATCH, |tx, _| {
-            for row_id in &doomed {
-                tx.prepare_cached(DELETE)?.execute([row_id])?;
-            }
-            Ok(())
-        })
+        self.rows.write(BATCH, &mut |rows, _| doomed.iter().try_for_each(|row_id| rows.delete_record(row_id)))
     }
 
     /// The newest position of the log.
@@ -263,7 +201,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when the file cannot be read.
     pub fn last_change(&self) -> Result<u64, StoreError> {
-        self.db.sql(last_change)
+        self.rows.look(|rows| rows.last_change())
     }
 
     /// How many records there are, tombstones not counted, up to a position of the log and not older than a place.
@@ -272,13 +210,7 @@ impl Store {
     /// [`StoreError`] when the file cannot be read.
     pub fn count_records(&self, up_to: u64, oldest: u64) -> Result<u64, StoreError> {
         let least = if oldest == 0 { i64::MIN } else { self.records.rank(oldest) };
-        self.db.sql(|conn| {
-            conn.prepare_cached(
-                "SELECT count(*) FROM sync_record WHERE rank IS NOT NULL AND rank >= ?1 AND change <= ?2",
-            )?
-            .query_row(params![least, column(up_to)], |row| row.get::<_, i64>(0))
-            .map(i64::unsigned_abs)
-        })
+        self.rows.look(|rows| rows.count_records(least, up_to))
     }
 
     /// Goes through every record, newest first, until `look` says false.
@@ -305,11 +237,9 @@ impl Store {
     pub fn repair_records(&mut self) -> Result<u64, StoreError> {
         let damaged = self.damaged_records()?;
         let lost = u64::try_from(damaged.len()).unwrap_or(u64::MAX);
-        self.db.write(BATCH, |tx, _| {
-            for change in &damaged {
-                tx.prepare_cached("DELETE FROM sync_record WHERE change = ?1")?.execute([column(*change)])?;
-            }
-            tx.execute_batch("REINDEX")
+        self.rows.write(BATCH, &mut |rows, _| {
+            damaged.iter().try_for_each(|change| rows.delete_change(*change))?;
+            rows.reindex()
         })?;
         Ok(lost)
     }
@@ -318,7 +248,7 @@ impl Store {
     pub(super) fn damaged_records(&self) -> Result<Vec<u64>, StoreError> {
         let (mut damaged, mut from) = (Vec::new(), 0);
         loop {
-            let page = self.logged(AFTER, params![column(from), rows(STRIDE)])?;
+            let page = self.logged(|rows| rows.records_after(from, STRIDE))?;
             let Some(last) = page.last() else { return Ok(damaged) };
             from = last.change;
             for row in page {
@@ -340,32 +270,26 @@ impl Store {
 /// Seals every record anew for another data key, a stretch at a time, inside the caller's transaction. Rows that do not
 /// open are lost with the old key. Gives how many were sealed.
 pub(super) fn reseal(
-    tx: &Transaction<'_>,
+    rows: &mut dyn WriteRows,
     old: &RecordSealer,
     new: &RecordSealer,
     rng: &mut dyn CryptoRng,
-) -> rusqlite::Result<u64> {
+) -> Result<u64, StoreError> {
     let (mut from, mut sealed) = (0, 0_u64);
     loop {
-        let page: Vec<Row4> = tx
-            .prepare_cached(AFTER)?
-            .query_map(params![column(from), rows(STRIDE)], row4)?
-            .collect::<Result<_, _>>()?;
+        let page = rows.records_after(from, STRIDE)?;
         let Some(last) = page.last() else { return Ok(sealed) };
         from = last.change;
         for row in page {
             let again = old
                 .open(&row.row_id, &row.sealed)
-                .and_then(|opened| SealedRecord::new(new, opened.source, &opened.record, rng).ok());
+                .and_then(|opened| RecordRow::seal(new, opened.source, &opened.record, rng).ok());
             match again {
                 Some(again) => {
-                    let params = params![column(row.change), again.row_id, again.place, again.rank, again.sealed];
-                    tx.prepare_cached(RESEAL)?.execute(params)?;
+                    rows.replace_record(&RecordRow { change: row.change, ..again })?;
                     sealed = sealed.saturating_add(1);
                 }
-                None => {
-                    tx.prepare_cached("DELETE FROM sync_record WHERE change = ?1")?.execute([column(row.change)])?;
-                }
+                None => rows.delete_change(row.change)?,
             }
         }
     }

@@ -27,6 +27,7 @@ pub(super) const ROW_ID_LEN: usize = 16;
 pub const MAX_ID_LEN: usize = 255;
 /// Longest value, bytes. Bulk data (history, attachments) lives in files, not here.
 pub const MAX_VALUE_LEN: usize = 8 << 20;
+#[cfg(not(target_arch = "wasm32"))]
 /// Longest thing in any column; SQLite refuses to read more, so a hostile file cannot make us allocate without bound.
 pub(super) const MAX_SEALED_LEN: i32 = (8 << 20) + 512;
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
+use rusqlite::{Connection, params};
 use tempfile::TempDir;
 
 use super::*;
@@ -341,7 +342,7 @@ fn scrubbing_removes_the_sealed_remains_of_a_deleted_record() {
     store.put(Table::DeviceKey, b"doomed", &[9; 500]).unwrap();
     let (_, sealed) = {
         let row_id = store.sealer.row_id(Table::DeviceKey, b"doomed");
-        let sealed: Vec<u8> = store.db.sql(|c| c.query_row(GET_ROW, params![3, row_id], |row| row.get(0))).unwrap();
+        let sealed: Vec<u8> = store.rows.look(|rows| rows.row(3, &row_id)).unwrap().unwrap();
         (row_id, sealed)
     };
     let needle = &sealed[..64];
@@ -362,10 +363,7 @@ fn rekeying_changes_the_passphrase_and_leaves_nothing_that_the_old_one_opens() {
     for n in 0..20_u8 {
         store.put(Table::Link, &[n], &[n; 100]).unwrap();
     }
-    let wrapped: Vec<u8> = store
-        .db
-        .sql(|c| c.query_row("SELECT value FROM meta WHERE name = ?1", [WRAPPED_KEY], |row| row.get(0)))
-        .unwrap();
+    let wrapped = store.rows.look(|rows| rows.meta(WRAPPED_KEY)).unwrap().unwrap();
     assert!(holds(&home.bytes_on_disk(), &wrapped));
     store.rekey(&with("new")).unwrap();
     assert!(!holds(&home.bytes_on_disk(), &wrapped));
@@ -554,9 +552,11 @@ fn a_commit_is_in_the_files_when_the_call_returns() {
 #[test]
 fn durability_settings_are_in_force() {
     let home = Home::new();
-    let store = home.open();
-    let number = |name: &str| store.db.sql(|c| c.pragma_query_value(None, name, |r| r.get::<_, i64>(0))).unwrap();
-    let text = |name: &str| store.db.sql(|c| c.pragma_query_value(None, name, |r| r.get::<_, String>(0))).unwrap();
+    drop(home.open());
+    let (mut database, _) = Database::open(&home.path(), Probe::default()).unwrap();
+    database.prepare().unwrap();
+    let number = |name: &str| database.sql(|c| c.pragma_query_value(None, name, |r| r.get::<_, i64>(0))).unwrap();
+    let text = |name: &str| database.sql(|c| c.pragma_query_value(None, name, |r| r.get::<_, String>(0))).unwrap();
     assert_eq!((text("journal_mode"), text("locking_mode")), ("wal".into(), "exclusive".into()));
     let numbers =
         ["synchronous", "secure_delete", "foreign_keys", "fullfsync", "temp_store", "busy_timeout"].map(number);

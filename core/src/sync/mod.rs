@@ -20,6 +20,7 @@ mod content;
 mod file;
 mod history;
 pub mod messages;
+mod pack;
 mod padded;
 mod peer;
 mod receiver;
