@@ -40,8 +40,7 @@ chmod +x "$folder/no-c/cc" "$folder/no-c/ar"
 # Which packages and features: the bindings where there are threads and sockets, the core alone in a browser.
 what() {
     case $1 in
-        # A browser has its own source of randomness, which has to be asked for.
-        wasm32-*) echo "-p pairlight-core --no-default-features --features scan,getrandom/wasm_js" ;;
+        wasm32-*) echo "-p pairlight-core" ;;
         *) echo "-p pairlight-core -p pairlight-bindings" ;;
     esac
 }

@@ -5,17 +5,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt;
 use pairlight_wire::id::{BlobId, to_hex};
 use pairlight_wire::limits::BLOB_BYTES;
 use pairlight_wire::relay::{BlobToken, RefusalCode};
-use reqwest::header::HeaderMap;
-use reqwest::{Method, RequestBuilder, StatusCode};
 use tokio::sync::{Mutex, mpsc, oneshot};
 
-use super::client::{RelayClient, refusal_of, unreachable};
+use super::client::{RelayClient, is_success, refusal_of};
 use super::connection::Command;
 use super::error::NetError;
+use super::host::{Method, Request, Response, sleep};
 
 /// One transfer of at most 1 MiB; what was moved by then is not lost.
 const TRANSFER: Duration = Duration::from_secs(60);
@@ -73,7 +71,7 @@ impl Patience {
             _ => Duration::ZERO,
         };
         let doubled = PAUSE.saturating_mul(1_u32.checked_shl(self.failures).unwrap_or(u32::MAX));
-        tokio::time::sleep(doubled.max(asked).min(TRANSFER)).await;
+        sleep(doubled.max(asked).min(TRANSFER)).await;
         Ok(())
     }
 }
@@ -110,12 +108,12 @@ impl Blobs {
         let mut patience = Patience::default();
         loop {
             let rest = usize::try_from(offset).ok().and_then(|offset| bytes.get(offset..)).ok_or(NetError::Protocol)?;
-            let make = |request: RequestBuilder| {
+            let make = |request: Request| {
                 let request = request.header("upload-offset", offset).header("upload-length", total);
                 request.header("content-type", "application/octet-stream").body(rest.to_vec())
             };
-            let error = match self.call(Method::PUT, id, make).await {
-                Ok(response) if status_of(response.headers())?.received >= total => return Ok(()),
+            let error = match self.call(Method::Put, id, make).await {
+                Ok(response) if status_of(&response)?.received >= total => return Ok(()),
                 Ok(_) => NetError::Protocol,
                 Err(error) => error,
             };
@@ -172,20 +170,18 @@ impl Blobs {
     /// [`NetError`]; nothing is tried again here.
     pub async fn get_range(&self, id: BlobId, from: u64, to: u64, bytes: &mut Vec<u8>) -> Result<bool, NetError> {
         let last = to.saturating_sub(1);
-        let make = |request: RequestBuilder| request.header("range", format!("bytes={from}-{last}"));
-        let response = match self.call(Method::GET, id, make).await {
-            Ok(response) if response.status() == StatusCode::PARTIAL_CONTENT => response,
+        let make = |request: Request| request.header("range", format!("bytes={from}-{last}"));
+        let mut response = match self.call(Method::Get, id, make).await {
+            Ok(response) if response.status() == 206 => response,
             Ok(_) => return Err(NetError::Protocol),
             Err(error) if error.refusal() == Some(RefusalCode::NotFound) => return Ok(false),
             Err(error) => return Err(error),
         };
-        let mut chunks = response.bytes_stream();
         let mut left = usize::try_from(to.saturating_sub(from)).unwrap_or(BLOB_BYTES).min(BLOB_BYTES);
         while left > 0 {
-            let Some(chunk) = chunks.next().await else {
+            let Some(chunk) = response.chunk().await? else {
                 return Err(NetError::Unreachable("the download broke".into()));
             };
-            let chunk = chunk.map_err(|error| unreachable(&error))?;
             left = left.checked_sub(chunk.len()).ok_or(NetError::Protocol)?;
             bytes.extend_from_slice(&chunk);
         }
@@ -197,8 +193,8 @@ impl Blobs {
     /// # Errors
     /// [`NetError`].
     pub async fn status(&self, id: BlobId) -> Result<Option<BlobStatus>, NetError> {
-        match self.call(Method::HEAD, id, |request| request).await {
-            Ok(response) => status_of(response.headers()).map(Some),
+        match self.call(Method::Head, id, |request| request).await {
+            Ok(response) => status_of(&response).map(Some),
             Err(error) if error.refusal() == Some(RefusalCode::NotFound) => Ok(None),
             Err(error) => Err(error),
         }
@@ -209,26 +205,21 @@ impl Blobs {
     /// # Errors
     /// [`NetError`].
     pub async fn delete(&self, id: BlobId) -> Result<(), NetError> {
-        self.call(Method::DELETE, id, |request| request).await.map(drop)
+        self.call(Method::Delete, id, |request| request).await.map(drop)
     }
 
     /// One call with a token; a token that ended meanwhile is replaced once.
-    async fn call(
-        &self,
-        method: Method,
-        id: BlobId,
-        make: impl Fn(RequestBuilder) -> RequestBuilder,
-    ) -> Result<reqwest::Response, NetError> {
+    async fn call(&self, method: Method, id: BlobId, make: impl Fn(Request) -> Request) -> Result<Response, NetError> {
         let mut renewed = false;
         loop {
             let token = self.token(renewed).await?;
-            let request = self.client.request(method.clone(), &format!("/v1/blobs/{}", id.to_hex()));
-            let request = make(request.timeout(TRANSFER).header("authorization", token));
-            let response = request.send().await.map_err(|error| unreachable(&error))?;
-            if response.status().is_success() {
+            let request = self.client.request(method, &format!("/v1/blobs/{}", id.to_hex()));
+            let request = make(request.patience(TRANSFER).header("authorization", token));
+            let response = self.client.call(request).await?;
+            if is_success(&response) {
                 return Ok(response);
             }
-            let error = refusal_of(response, method == Method::HEAD).await;
+            let error = refusal_of(response, method == Method::Head).await;
             if renewed || error.refusal() != Some(RefusalCode::NotAllowed) {
                 return Err(error);
             }
@@ -249,8 +240,8 @@ impl Blobs {
     }
 }
 
-fn status_of(headers: &HeaderMap) -> Result<BlobStatus, NetError> {
-    let number = |name| headers.get(name)?.to_str().ok()?.parse().ok();
+fn status_of(response: &Response) -> Result<BlobStatus, NetError> {
+    let number = |name| response.header(name)?.parse().ok();
     match (number("upload-offset"), number("upload-length")) {
         (Some(received), Some(total)) => Ok(BlobStatus { received, total }),
         _ => Err(NetError::Protocol),

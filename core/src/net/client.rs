@@ -1,29 +1,20 @@
 //! The relay's calls, one method each (`pairlight_wire::relay` has the table).
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::{SinkExt, StreamExt};
 use pairlight_wire::id::{AccountId, DeviceId, SlotId, to_hex};
 use pairlight_wire::pairing::EndReason;
 use pairlight_wire::relay::*;
 use pairlight_wire::{Text, Wire};
-use tokio::net::TcpStream;
-use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
-use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream, connect_async_tls_with_config};
 
 use super::error::NetError;
+use super::host::{Http, Incoming, Method, REQUEST, Request, Response, Socket};
 use crate::crypto::sign::SigningKey;
 use crate::devices::RecoveryWords;
 use pairlight_wire::sign::SigningContext;
 
-/// No single request takes longer, long polls aside.
-const REQUEST: Duration = Duration::from_secs(10);
 /// Largest answer: a chain of lists.
 const ANSWER_BYTES: usize = 4 * 1024 * 1024;
-/// Largest frame: an envelope and its wrapping.
-const FRAME_BYTES: usize = 128 * 1024;
 
 /// Which relay, and how to know it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,24 +68,10 @@ impl RelayEndpoint {
     }
 }
 
-/// A WebSocket with the relay.
-pub(super) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
-
-/// The own address of a socket.
-pub(super) fn local_ip(socket: &Socket) -> Option<std::net::IpAddr> {
-    let tcp = match socket.get_ref() {
-        MaybeTlsStream::Plain(tcp) => tcp,
-        MaybeTlsStream::Rustls(tls) => tls.get_ref().0,
-        _ => return None,
-    };
-    tcp.local_addr().ok().map(|local| local.ip())
-}
-
 /// Speaks with one relay. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct RelayClient {
-    http: reqwest::Client,
-    tls: Arc<rustls::ClientConfig>,
+    http: Http,
     endpoint: RelayEndpoint,
 }
 
@@ -120,22 +97,7 @@ impl RelayClient {
     /// # Errors
     /// [`NetError::Unreachable`] when TLS cannot be set up on this system.
     pub fn new(endpoint: RelayEndpoint) -> Result<Self, NetError> {
-        let unreachable = |error: &dyn std::fmt::Display| NetError::Unreachable(error.to_string());
-        let roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let tls = rustls::ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|error| unreachable(&error))?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        let http = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls.clone())
-            .timeout(REQUEST)
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .build()
-            .map_err(|error| unreachable(&error))?;
-        Ok(Self { http, tls: Arc::new(tls), endpoint })
+        Ok(Self { http: Http::new()?, endpoint })
     }
 
     /// Asks a relay for its attestation key: trust on first use, for tools. Apps pin the key instead.
@@ -144,7 +106,7 @@ impl RelayClient {
     /// [`NetError`] when the relay cannot be reached or is no relay.
     pub async fn discover(url: &str) -> Result<RelayEndpoint, NetError> {
         let client = Self::new(RelayEndpoint::new(url, [0; 32])?)?;
-        let info: RelayInfo = client.answer(client.http.get(client.url("/v1/relay"))).await?;
+        let info: RelayInfo = client.answer(client.request(Method::Get, "/v1/relay")).await?;
         // Logins sign the host of the address. A relay that goes by another name would refuse each of them.
         if info.host.as_str().to_ascii_lowercase() != client.endpoint.host {
             return Err(NetError::OtherHost(info.host.as_str().to_owned()));
@@ -159,89 +121,86 @@ impl RelayClient {
     }
 
     /// A request to a path of the relay.
-    pub(super) fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
-        self.http.request(method, self.url(path))
+    pub(super) fn request(&self, method: Method, path: &str) -> Request {
+        Request::new(method, format!("{}{path}", self.endpoint.base))
     }
 
-    fn url(&self, path: &str) -> String {
-        format!("{}{path}", self.endpoint.base)
+    pub(super) async fn call(&self, request: Request) -> Result<Response, NetError> {
+        self.http.send(request).await
     }
 
-    async fn bytes(&self, request: reqwest::RequestBuilder) -> Result<Vec<u8>, NetError> {
-        let response = request.send().await.map_err(|error| unreachable(&error))?;
-        if response.status().is_success() { body(response).await } else { Err(refusal_of(response, false).await) }
+    async fn bytes(&self, request: Request) -> Result<Vec<u8>, NetError> {
+        let response = self.call(request).await?;
+        if is_success(&response) { body(response).await } else { Err(refusal_of(response, false).await) }
     }
 
-    async fn answer<T: Wire>(&self, request: reqwest::RequestBuilder) -> Result<T, NetError> {
+    async fn answer<T: Wire>(&self, request: Request) -> Result<T, NetError> {
         T::decode(&self.bytes(request).await?).map_err(|_| NetError::Protocol)
     }
 
     /// Claims a slot as a primary device, so that it counts for its account and not for everybody in its network.
     pub(super) async fn claim(&self, who: &Credentials<'_>, slot: SlotId) -> Result<ClaimAnswer, NetError> {
-        let url = self.url(&format!("/v1/link/{}/claim", slot.to_hex()));
-        self.answer(self.http.post(url).header("authorization", self.proof(who).await?)).await
+        let path = format!("/v1/link/{}/claim", slot.to_hex());
+        self.answer(self.request(Method::Post, &path).header("authorization", self.proof(who).await?)).await
     }
 
     pub(super) async fn messages(&self, slot: SlotId, token: &[u8; 16], from: u64) -> Result<SlotMessages, NetError> {
-        let url = self.url(&format!("/v1/link/{}/msgs?from={from}", slot.to_hex()));
+        let path = format!("/v1/link/{}/msgs?from={from}", slot.to_hex());
         let patience = Duration::from_millis(pairlight_wire::limits::LONG_POLL_MS).saturating_add(REQUEST);
-        self.answer(self.http.get(url).header("authorization", bearer(token)).timeout(patience)).await
+        self.answer(self.request(Method::Get, &path).header("authorization", bearer(token)).patience(patience)).await
     }
 
     pub(super) async fn send(&self, slot: SlotId, token: &[u8; 16], message: &SlotMessage) -> Result<(), NetError> {
-        let url = self.url(&format!("/v1/link/{}/msgs", slot.to_hex()));
-        let request = self.http.post(url).header("authorization", bearer(token)).body(message.encode());
+        let path = format!("/v1/link/{}/msgs", slot.to_hex());
+        let request = self.request(Method::Post, &path).header("authorization", bearer(token)).body(message.encode());
         self.bytes(request).await.map(|_| ())
     }
 
     pub(super) async fn end(&self, slot: SlotId, token: &[u8; 16], reason: EndReason) -> Result<(), NetError> {
-        let url = self.url(&format!("/v1/link/{}?reason={}", slot.to_hex(), reason.code()));
-        self.bytes(self.http.delete(url).header("authorization", bearer(token))).await.map(|_| ())
+        let path = format!("/v1/link/{}?reason={}", slot.to_hex(), reason.code());
+        self.bytes(self.request(Method::Delete, &path).header("authorization", bearer(token))).await.map(|_| ())
     }
 
     pub(super) async fn publish(&self, account: AccountId, publish: &PublishList) -> Result<(), NetError> {
-        let url = self.url(&format!("/v1/accounts/{}/list", account.to_hex()));
-        self.bytes(self.http.put(url).body(publish.encode())).await.map(|_| ())
+        let path = format!("/v1/accounts/{}/list", account.to_hex());
+        self.bytes(self.request(Method::Put, &path).body(publish.encode())).await.map(|_| ())
     }
 
     /// The lists of an account from an epoch on, as one of its devices.
     pub(super) async fn chain(&self, who: &Credentials<'_>, from: u64) -> Result<ListChain, NetError> {
-        let url = self.url(&format!("/v1/accounts/{}/list?from={from}", who.account.to_hex()));
-        self.answer(self.http.get(url).header("authorization", self.proof(who).await?)).await
+        let path = format!("/v1/accounts/{}/list?from={from}", who.account.to_hex());
+        self.answer(self.request(Method::Get, &path).header("authorization", self.proof(who).await?)).await
     }
 
     /// A login for one call, as its header.
     async fn proof(&self, who: &Credentials<'_>) -> Result<String, NetError> {
-        let challenge: Challenge = self.answer(self.http.post(self.url("/v1/challenge"))).await?;
+        let challenge: Challenge = self.answer(self.request(Method::Post, "/v1/challenge")).await?;
         let auth = who.sign(challenge.nonce, &self.endpoint.host).encode();
         Ok(format!("Pairlight {}", to_hex(&auth)))
     }
 
     /// The newest list of the account that the words recover.
     pub(super) async fn recovery(&self, words: &RecoveryWords) -> Result<ListChain, NetError> {
-        let challenge: Challenge = self.answer(self.http.post(self.url("/v1/challenge"))).await?;
+        let challenge: Challenge = self.answer(self.request(Method::Post, "/v1/challenge")).await?;
         let claim = words.claim(challenge.nonce, &self.endpoint.host);
-        self.answer(self.http.post(self.url("/v1/recovery")).body(claim.encode())).await
+        self.answer(self.request(Method::Post, "/v1/recovery").body(claim.encode())).await
     }
 
     pub(super) async fn socket(&self, path: &str) -> Result<Socket, NetError> {
         let scheme = if self.endpoint.secure { "wss" } else { "ws" };
         let rest = self.endpoint.base.split_once("://").map_or("", |(_, rest)| rest);
-        let limits = WebSocketConfig::default().max_message_size(Some(FRAME_BYTES)).max_frame_size(Some(FRAME_BYTES));
-        let connector = if self.endpoint.secure { Connector::Rustls(Arc::clone(&self.tls)) } else { Connector::Plain };
-        let url = format!("{scheme}://{rest}{path}");
-        let connecting = connect_async_tls_with_config(url, Some(limits), true, Some(connector));
-        let connected = tokio::time::timeout(REQUEST, connecting).await;
-        let (socket, _) = connected.map_err(|error| unreachable(&error))?.map_err(|error| unreachable(&error))?;
-        Ok(socket)
+        self.http.socket(format!("{scheme}://{rest}{path}")).await
     }
 }
 
-async fn body(response: reqwest::Response) -> Result<Vec<u8>, NetError> {
+pub(super) fn is_success(response: &Response) -> bool {
+    matches!(response.status(), 200..300)
+}
+
+async fn body(mut response: Response) -> Result<Vec<u8>, NetError> {
     let mut body = Vec::new();
-    let mut chunks = response.bytes_stream();
-    while let Some(chunk) = chunks.next().await {
-        body.extend_from_slice(&chunk.map_err(|error| unreachable(&error))?);
+    while let Some(chunk) = response.chunk().await? {
+        body.extend_from_slice(&chunk);
         if body.len() > ANSWER_BYTES {
             return Err(NetError::Protocol);
         }
@@ -250,10 +209,10 @@ async fn body(response: reqwest::Response) -> Result<Vec<u8>, NetError> {
 }
 
 /// What an answer that is no success says. `silent`: it has no body, as after a `HEAD`.
-pub(super) async fn refusal_of(response: reqwest::Response, silent: bool) -> NetError {
+pub(super) async fn refusal_of(response: Response, silent: bool) -> NetError {
     let status = response.status();
     if silent {
-        return silent_refusal(status.as_u16());
+        return silent_refusal(status);
     }
     let body = match body(response).await {
         Ok(body) => body,
@@ -261,7 +220,7 @@ pub(super) async fn refusal_of(response: reqwest::Response, silent: bool) -> Net
     };
     match Refused::decode(&body) {
         Ok(refused) => NetError::Refused(Box::new(refused)),
-        Err(_) if status.is_server_error() => NetError::Unreachable(status.to_string()),
+        Err(_) if status >= 500 => NetError::Unreachable(status.to_string()),
         Err(_) => NetError::Protocol,
     }
 }
@@ -284,23 +243,9 @@ fn bearer(token: &[u8; 16]) -> String {
     format!("Bearer {}", to_hex(token))
 }
 
-pub(super) fn unreachable(error: &dyn std::error::Error) -> NetError {
-    // The innermost cause says what happened; the outer ones repeat the address, which may hold a slot id.
-    let mut cause = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    NetError::Unreachable(cause.to_string())
-}
-
 /// Sends one record as a binary frame.
 pub(super) async fn send_frame(socket: &mut Socket, frame: &impl Wire) -> Result<(), NetError> {
-    let sending = socket.send(Message::binary(frame.encode()));
-    match tokio::time::timeout(REQUEST, sending).await {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) => Err(unreachable(&error)),
-        Err(elapsed) => Err(unreachable(&elapsed)),
-    }
+    socket.send(frame.encode()).await
 }
 
 /// What a socket delivers next.
@@ -313,19 +258,12 @@ pub(super) enum Received<T> {
 
 /// The next record of a socket. Pings are answered on the way; anything else closes it. Safe to cancel.
 pub(super) async fn next_frame<T: Wire>(socket: &mut Socket) -> Received<T> {
-    loop {
-        match socket.next().await {
-            Some(Ok(Message::Binary(bytes))) => match T::decode(&bytes) {
-                Ok(frame) => return Received::Frame(frame),
-                Err(_) => return Received::Closed(Some(RefusalCode::Protocol)),
-            },
-            Some(Ok(Message::Close(frame))) => {
-                let code = frame.and_then(|frame| RefusalCode::from_close_code(frame.code.into()));
-                return Received::Closed(code);
-            }
-            Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
-            Some(Ok(_)) => return Received::Closed(Some(RefusalCode::Protocol)),
-            Some(Err(_)) | None => return Received::Closed(None),
-        }
+    match socket.next().await {
+        Incoming::Binary(bytes) => match T::decode(&bytes) {
+            Ok(frame) => Received::Frame(frame),
+            Err(_) => Received::Closed(Some(RefusalCode::Protocol)),
+        },
+        Incoming::Closed(code) => Received::Closed(code.and_then(RefusalCode::from_close_code)),
+        Incoming::Foreign => Received::Closed(Some(RefusalCode::Protocol)),
     }
 }

@@ -1,11 +1,12 @@
 //! Where the core's time and randomness come from when it runs for real.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use getrandom::SysRng;
 use rand_core::UnwrapErr;
 
+use super::host::now_ms;
 use crate::Timestamp;
 
 /// A source of wall-clock time; tests make it jump.
@@ -14,8 +15,7 @@ pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 /// The time by the system's clock.
 #[must_use]
 pub fn system_time() -> Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-    Timestamp::from_unix_ms(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    Timestamp::from_unix_ms(now_ms())
 }
 
 /// The system's clock.
@@ -38,10 +38,4 @@ pub fn system_rng() -> SystemRng {
 pub(super) fn pause(now: Timestamp, deadline: Option<Timestamp>) -> Duration {
     const LONGEST_MS: u64 = 5_000;
     Duration::from_millis(deadline.map_or(LONGEST_MS, |at| at.ms_since(now).min(LONGEST_MS)))
-}
-
-/// Time since this call, by a clock that does not jump; for round trips.
-pub(super) fn stopwatch() -> impl Fn() -> Duration {
-    let began = Instant::now();
-    move || began.elapsed()
 }

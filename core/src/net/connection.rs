@@ -15,13 +15,13 @@ use pairlight_wire::relay::{
 };
 use pairlight_wire::{Bytes, Wire};
 use tokio::sync::{Mutex, mpsc, oneshot};
-use tokio::task::JoinHandle;
 
 use super::blobs::Blobs;
-use super::client::{Received, RelayClient, Socket, next_frame, send_frame};
+use super::client::{Received, RelayClient, next_frame, send_frame};
 use super::clock::{Clock, pause, system_rng};
 use super::error::NetError;
 pub(super) use super::event::ConnectionEvent;
+use super::host::{Socket, Task, sleep, spawn};
 pub(super) use super::membership::{Membership, Surroundings};
 use super::records::{sealed, until};
 use super::shared::SharedStore;
@@ -59,7 +59,7 @@ pub struct Connection {
     commands: mpsc::Sender<Command>,
     blobs: Blobs,
     events: Mutex<mpsc::Receiver<ConnectionEvent>>,
-    task: JoinHandle<()>,
+    task: Task,
 }
 
 impl Connection {
@@ -95,7 +95,7 @@ impl Connection {
             socket_nonce: None,
             sync,
         };
-        Self { commands, blobs, events: Mutex::new(events), task: tokio::spawn(driver.run()) }
+        Self { commands, blobs, events: Mutex::new(events), task: spawn(driver.run()) }
     }
 
     /// The next event; `None` after the last. Safe to cancel.
@@ -234,7 +234,7 @@ impl Driver {
                     if self.outbox.send(ConnectionEvent::Offline { retry_in }).await.is_err() {
                         return;
                     }
-                    tokio::time::sleep(retry_in).await;
+                    sleep(retry_in).await;
                 }
             }
         }
@@ -265,6 +265,10 @@ impl Driver {
         let mut confirm_at = None;
         loop {
             if online && let Some(post) = self.sync.as_ref().and_then(|sync| sync.next_post()) {
+                // It was queued when its turn was committed, which may be before that is durable.
+                if let Err(error) = self.store.settled().await {
+                    return Over::End(ConnectionEvent::Failed(error));
+                }
                 if send_frame(&mut socket, &StreamRequest::Post(post)).await.is_err() {
                     return Over::Lost;
                 }
@@ -275,11 +279,11 @@ impl Driver {
                 () = sealed(self.sync.as_deref()), if online => {}
                 () = until(&mut confirm_at) => {
                     confirm_at = match self.sync_confirm().await {
-                        Ok(after) => after.map(|after| Box::pin(tokio::time::sleep(after))),
+                        Ok(after) => after.map(|after| Box::pin(sleep(after))),
                         Err(over) => return over,
                     };
                 }
-                () = tokio::time::sleep(tick), if online => {
+                () = sleep(tick), if online => {
                     if let Err(over) = self.upkeep(Some(&mut socket)).await {
                         return over;
                     }
@@ -294,7 +298,7 @@ impl Driver {
                         *failures = 0;
                     }
                     if self.sync.is_some() && confirm_at.is_none() {
-                        confirm_at = Some(Box::pin(tokio::time::sleep(CONFIRM_AFTER)));
+                        confirm_at = Some(Box::pin(sleep(CONFIRM_AFTER)));
                     }
                     if let Err(over) = self.on_frame(&mut socket, frame).await {
                         return over;

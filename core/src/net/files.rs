@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 use super::blobs::Blobs;
 use super::clock::system_rng;
 use super::error::NetError;
+use super::host::{sleep, timeout};
 use super::shared::SharedStore;
 use super::syncing::{SyncUpdate, Syncing};
 use crate::store::Store;
@@ -67,7 +68,7 @@ pub(super) async fn transfer(shared: Arc<Syncing>, store: SharedStore, blobs: Bl
             Some(Work::Leave(order)) => leave(&shared, &store, &blobs, order).await,
             Some(Work::Fetch(pieces)) => fetch(&shared, &store, &blobs, pieces).await,
             None => {
-                if tokio::time::timeout(LOOK, shared.files().wake.notified()).await.is_ok() {
+                if timeout(LOOK, shared.files().wake.notified()).await.is_ok() {
                     continue;
                 }
                 pursue(&shared, &store).await
@@ -78,7 +79,7 @@ pub(super) async fn transfer(shared: Arc<Syncing>, store: SharedStore, blobs: Bl
             Err(NetError::Ended) => return,
             Err(error) => {
                 tracing::debug!(%error, "a piece of a file was not moved");
-                tokio::time::sleep(PAUSE).await;
+                sleep(PAUSE).await;
             }
         }
     }

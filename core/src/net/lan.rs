@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use tokio::net::UdpSocket;
 use tokio::task::JoinHandle;
 
-use super::clock::stopwatch;
+use super::host::stopwatch;
 use crate::trust::{LanProbe, LanResponder, LanVerdict};
 
 /// Longer datagrams are none of ours.

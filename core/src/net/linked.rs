@@ -54,6 +54,7 @@ fn own_platform() -> [u8; 8] {
         () if cfg!(target_os = "windows") => "windows",
         () if cfg!(target_os = "android") => "android",
         () if cfg!(target_os = "ios") => "ios",
+        () if cfg!(target_arch = "wasm32") => "browser",
         () => "other",
     };
     let processor = match () {
@@ -100,7 +101,7 @@ impl LinkedDevice {
         }
         let now = clock();
         store.run(move |store| catch_up_with_time(store, now)).await?;
-        let abilities = LinkedAbilities { lan: true, ..LinkedAbilities::default() };
+        let abilities = LinkedAbilities { lan: cfg!(not(target_arch = "wasm32")), ..LinkedAbilities::default() };
         Ok(Self { store, client, clock, platform: own_platform(), abilities, radio: None })
     }
 

@@ -4,12 +4,11 @@ use std::sync::Arc;
 
 use pairlight_wire::relay::{LinkEvent, RefusalCode};
 use tokio::sync::{Mutex, mpsc, watch};
-use tokio::task::JoinHandle;
 
-use super::client::{Credentials, Received, RelayClient, Socket, local_ip, next_frame, send_frame};
+use super::client::{Credentials, Received, RelayClient, next_frame, send_frame};
 use super::clock::{Clock, SystemRng, pause};
 use super::error::NetError;
-use super::lan::LanListener;
+use super::host::{LanListener, Socket, Task, sleep, spawn};
 use super::shared::SharedStore;
 use crate::pairing::{AppEvidence, LinkedAccount, LinkedEvent, LinkedMachine, LinkedOutput, LinkedState};
 use crate::trust::{Radio, TapWord};
@@ -34,7 +33,7 @@ pub struct Linking {
     commands: mpsc::Sender<Command>,
     events: Mutex<mpsc::Receiver<LinkedEvent>>,
     tap: watch::Receiver<Option<TapWord>>,
-    task: JoinHandle<()>,
+    task: Task,
 }
 
 impl Linking {
@@ -49,7 +48,7 @@ impl Linking {
         let (outbox, events) = mpsc::channel(WAITING_EVENTS);
         let (tapped, tap) = watch::channel(None);
         let driver = Driver { machine, client, store, clock, radio, socket: None, lan: None, tapped, inbox, outbox };
-        Self { commands, events: Mutex::new(events), tap, task: tokio::spawn(driver.run()) }
+        Self { commands, events: Mutex::new(events), tap, task: spawn(driver.run()) }
     }
 
     /// The next event; `None` after `Linked` or `Failed`. Safe to cancel.
@@ -161,9 +160,8 @@ impl Driver {
                 Woken::Abandoned => break,
             }
         }
-        if let Some(mut socket) = self.socket.take() {
-            // A polite close lets the last frame arrive; whoever does not answer is not waited for.
-            let _ = tokio::time::timeout(std::time::Duration::from_secs(1), socket.close(None)).await;
+        if let Some(socket) = self.socket.take() {
+            socket.close().await;
         }
     }
 
@@ -184,7 +182,7 @@ impl Driver {
         tokio::select! {
             frame = frame => Woken::Frame(frame),
             command = self.inbox.recv() => command.map_or(Woken::Abandoned, Woken::Command),
-            () = tokio::time::sleep(pause) => Woken::Time,
+            () = sleep(pause) => Woken::Time,
         }
     }
 
@@ -211,7 +209,7 @@ impl Driver {
                 }
             }
             LinkedOutput::ListenLan(responder) => {
-                let local = self.socket.as_ref().and_then(local_ip);
+                let local = self.socket.as_ref().and_then(Socket::local_ip);
                 match LanListener::open(*responder, local).await {
                     Ok(lan) => {
                         self.machine.handle_lan_open(lan.port, &lan.addresses, (self.clock)());

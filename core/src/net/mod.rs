@@ -21,6 +21,10 @@ mod connection;
 mod error;
 mod event;
 mod files;
+mod host;
+#[cfg(target_arch = "wasm32")]
+mod keeping;
+#[cfg(not(target_arch = "wasm32"))]
 mod lan;
 mod linked;
 mod linking;
@@ -41,6 +45,8 @@ pub use clock::{Clock, SystemRng, system_clock, system_rng, system_time};
 pub use connection::Connection;
 pub use error::NetError;
 pub use event::ConnectionEvent;
+#[cfg(target_arch = "wasm32")]
+pub use keeping::{Keeper, Kept};
 pub use linked::{LinkedDevice, LinkedStanding};
 pub use linking::Linking;
 pub use pairing::Pairing;

@@ -7,12 +7,11 @@ use pairlight_wire::Bytes;
 use pairlight_wire::id::SlotId;
 use pairlight_wire::relay::{RefusalCode, SlotMessage, SlotMessages};
 use tokio::sync::{Mutex, mpsc, oneshot};
-use tokio::task::JoinHandle;
 
 use super::client::{Credentials, RelayClient};
 use super::clock::{Clock, SystemRng, pause};
 use super::error::NetError;
-use super::lan::run_probe;
+use super::host::{Task, run_probe, sleep, spawn};
 use super::shared::SharedStore;
 use crate::devices::Account;
 use crate::pairing::{PrimaryEvent, PrimaryMachine, PrimaryOutput, PrimaryState, TooEarly};
@@ -40,7 +39,7 @@ enum Command {
 pub struct Pairing {
     commands: mpsc::Sender<Command>,
     events: Mutex<mpsc::Receiver<PrimaryEvent>>,
-    task: JoinHandle<()>,
+    task: Task,
 }
 
 impl Pairing {
@@ -70,7 +69,7 @@ impl Pairing {
             inbox,
             outbox,
         };
-        Self { commands, events: Mutex::new(events), task: tokio::spawn(driver.run()) }
+        Self { commands, events: Mutex::new(events), task: spawn(driver.run()) }
     }
 
     /// The next event; `None` after `Linked` or `Failed`. Safe to cancel.
@@ -165,7 +164,7 @@ struct Driver {
 }
 
 /// The long-poll task; ends with its handle.
-struct Poller(JoinHandle<()>);
+struct Poller(Task);
 
 impl Drop for Poller {
     fn drop(&mut self) {
@@ -174,7 +173,7 @@ impl Drop for Poller {
 }
 
 /// The challenge on the local network that is running; ends with its handle.
-struct Probe(JoinHandle<LanVerdict>);
+struct Probe(Task<LanVerdict>);
 
 impl Drop for Probe {
     fn drop(&mut self) {
@@ -208,7 +207,7 @@ impl Driver {
             };
             let verdict = async {
                 match &mut self.probe {
-                    Some(probe) => (&mut probe.0).await.unwrap_or_else(|_| LanVerdict::silence()),
+                    Some(probe) => (&mut probe.0).await.unwrap_or_else(LanVerdict::silence),
                     None => std::future::pending().await,
                 }
             };
@@ -216,7 +215,7 @@ impl Driver {
                 verdict = verdict => Woken::Lan(verdict),
                 Some(answer) = self.answers.recv() => Woken::Answer(answer),
                 command = self.inbox.recv() => command.map_or(Woken::Abandoned, Woken::Command),
-                () = tokio::time::sleep(pause) => Woken::Time,
+                () = sleep(pause) => Woken::Time,
             };
             let now = (self.clock)();
             match woken {
@@ -268,7 +267,7 @@ impl Driver {
                     let _ = self.client.end(claimed.slot, &claimed.token, reason).await;
                 }
             }
-            PrimaryOutput::ProbeLan(probe) => self.probe = Some(Probe(tokio::spawn(run_probe(*probe)))),
+            PrimaryOutput::ProbeLan(probe) => self.probe = Some(Probe(spawn(run_probe(*probe)))),
             PrimaryOutput::Radio(order) => {
                 if let Some(radio) = &self.radio {
                     radio.perform(order);
@@ -306,7 +305,7 @@ impl Driver {
             let claimed = Claimed { slot, token: answer.claim_token };
             self.claimed = Some(claimed);
             let polling = poll(self.client.clone(), claimed, self.polled.clone());
-            self.poller = Some(Poller(tokio::spawn(polling)));
+            self.poller = Some(Poller(spawn(polling)));
         }
         let answer = answer.map_err(|error| error.as_refusal());
         self.machine.handle_claim(answer, (self.clock)());
@@ -322,7 +321,7 @@ impl Driver {
                 Err(NetError::Refused(refused)) if refused.code != RefusalCode::Unavailable => return,
                 Err(_) => {}
             }
-            tokio::time::sleep(Duration::from_millis(250u64.saturating_mul(u64::from(try_number)))).await;
+            sleep(Duration::from_millis(250u64.saturating_mul(u64::from(try_number)))).await;
         }
         self.machine.handle_unreachable((self.clock)());
     }
@@ -353,7 +352,7 @@ async fn poll(client: RelayClient, claimed: Claimed, polled: mpsc::Sender<Result
                     let _ = polled.send(Err(error)).await;
                     return;
                 }
-                tokio::time::sleep(Duration::from_millis(500)).await;
+                sleep(Duration::from_millis(500)).await;
             }
         }
     }

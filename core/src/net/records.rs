@@ -8,6 +8,7 @@ use pairlight_wire::id::DeviceId;
 
 use super::connection::{ConnectionEvent, Driver, Over};
 use super::error::NetError;
+use super::host::Sleep;
 use super::syncing::{Delivered, Syncing};
 use super::turn::{Receipt, may_send};
 use crate::Timestamp;
@@ -23,7 +24,7 @@ pub(super) async fn sealed(sync: Option<&Syncing>) {
     }
 }
 
-pub(super) async fn until(sleep: &mut Option<Pin<Box<tokio::time::Sleep>>>) {
+pub(super) async fn until(sleep: &mut Option<Pin<Box<Sleep>>>) {
     match sleep {
         Some(sleep) => sleep.await,
         None => std::future::pending().await,

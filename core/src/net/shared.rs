@@ -7,13 +7,18 @@ use crate::store::{Store, StoreError};
 
 /// A store behind a lock. Cloning shares it.
 #[derive(Debug, Clone)]
-pub struct SharedStore(Arc<Mutex<Store>>);
+pub struct SharedStore {
+    store: Arc<Mutex<Store>>,
+    #[cfg(target_arch = "wasm32")]
+    keeping: std::rc::Rc<super::keeping::Keeping>,
+}
 
+#[cfg(not(target_arch = "wasm32"))]
 impl SharedStore {
     /// Shares a store.
     #[must_use]
     pub fn new(store: Store) -> Self {
-        Self(Arc::new(Mutex::new(store)))
+        Self { store: Arc::new(Mutex::new(store)) }
     }
 
     /// Runs `work` on the store, where blocking is allowed.
@@ -25,12 +30,47 @@ impl SharedStore {
         T: Send + 'static,
         W: FnOnce(&mut Store) -> Result<T, StoreError> + Send + 'static,
     {
-        let store = Arc::clone(&self.0);
+        let store = Arc::clone(&self.store);
         let done = tokio::task::spawn_blocking(move || {
             // A panic while the lock was held leaves SQLite's own transaction rolled back: the store is still sound.
             let mut store = store.lock().unwrap_or_else(PoisonError::into_inner);
             work(&mut store)
         });
         Ok(done.await.map_err(|_| NetError::Ended)??)
+    }
+
+    /// Waits until all that was committed is durable: here it is when the commit returns.
+    #[expect(clippy::unused_async, reason = "in a browser this waits, and can fail")]
+    pub(super) async fn settled(&self) -> Result<(), NetError> {
+        Ok(())
+    }
+}
+
+#[cfg(target_arch = "wasm32")]
+impl SharedStore {
+    /// Shares a store whose rows `keeper` keeps.
+    #[must_use]
+    pub fn kept_by(store: Store, keeper: std::rc::Rc<dyn super::Keeper>) -> Self {
+        let keeping = std::rc::Rc::new(super::keeping::Keeping::new(keeper));
+        Self { store: Arc::new(Mutex::new(store)), keeping }
+    }
+
+    /// Runs `work` on the store, and returns when what it changed is kept.
+    ///
+    /// # Errors
+    /// What `work` says; [`StoreError::Closed`] after rows could not be kept.
+    pub async fn run<T, W>(&self, work: W) -> Result<T, NetError>
+    where
+        W: FnOnce(&mut Store) -> Result<T, StoreError>,
+    {
+        self.keeping.check()?;
+        let done = work(&mut self.store.lock().unwrap_or_else(PoisonError::into_inner));
+        self.settled().await?;
+        Ok(done?)
+    }
+
+    /// Waits until all that was committed is kept. Nothing that depends on it may leave this device before.
+    pub(super) async fn settled(&self) -> Result<(), NetError> {
+        Ok(self.keeping.settle(&self.store).await?)
     }
 }

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use pairlight_wire::file::PIECE_BYTES;
 use pairlight_wire::id::DeviceId;
 use tokio::sync::{Mutex, broadcast};
-use tokio::task::JoinHandle;
 use zeroize::Zeroizing;
 
 use super::clock::{system_rng, system_time};
 use super::connection::{Connection, ConnectionEvent};
 use super::error::NetError;
 use super::files;
+use super::host::{Task, spawn};
 use super::shared::SharedStore;
 use super::syncing::{SyncUpdate, Syncing};
 use crate::store::{Cursor, LoggedRecord, Store};
@@ -36,8 +36,8 @@ pub struct Sync {
     store: SharedStore,
     shared: Arc<Syncing>,
     updates: Mutex<broadcast::Receiver<SyncUpdate>>,
-    history: JoinHandle<()>,
-    files: JoinHandle<()>,
+    history: Task,
+    files: Task,
 }
 
 impl Drop for Sync {
@@ -52,7 +52,7 @@ impl Sync {
         let updates = Mutex::new(shared.updates());
         let history = Arc::clone(&shared).transfer(store.clone(), connection.blobs().clone());
         let files = files::transfer(Arc::clone(&shared), store.clone(), connection.blobs().clone());
-        let (history, files) = (tokio::spawn(history), tokio::spawn(files));
+        let (history, files) = (spawn(history), spawn(files));
         Self { connection, store, shared, updates, history, files }
     }
 

@@ -16,6 +16,7 @@ use super::blobs::Blobs;
 use super::clock::{Clock, system_rng};
 use super::error::NetError;
 use super::files::Files;
+use super::host::{sleep, timeout};
 use super::shared::SharedStore;
 use crate::store::Store;
 use crate::sync::{ChangedRecord, Listed, Post, Replica, SyncError, SyncEvent, SyncRole, Turn, TurnDone};
@@ -314,7 +315,7 @@ impl Syncing {
             match moved {
                 Ok(true) => {}
                 Ok(false) => {
-                    let _ = tokio::time::timeout(HISTORY_LOOK, self.history.notified()).await;
+                    let _ = timeout(HISTORY_LOOK, self.history.notified()).await;
                     let this = Arc::clone(&self);
                     // A history that the policy held back may go on now.
                     let _ = store.run(move |store| Ok(this.pump(store, false))).await;
@@ -322,7 +323,7 @@ impl Syncing {
                 Err(NetError::Ended) => return,
                 Err(error) => {
                     tracing::debug!(%error, "a chunk of history was not moved");
-                    tokio::time::sleep(HISTORY_PAUSE).await;
+                    sleep(HISTORY_PAUSE).await;
                 }
             }
         }

@@ -11,10 +11,11 @@ use pairlight_wire::standing::{Discrepancy, NoticeKind};
 use pairlight_wire::{Bytes, Wire};
 use tokio::sync::oneshot;
 
-use super::client::{Socket, send_frame};
+use super::client::send_frame;
 use super::clock::system_rng;
 use super::connection::{ConnectionEvent, Driver, Membership, Over, Unsent};
 use super::error::NetError;
+use super::host::{Socket, sleep};
 use super::publish::Publisher;
 use super::records::receive_records;
 use super::turn::{Receipt, receive, report, tells};
@@ -184,7 +185,7 @@ impl Driver {
             return Over::Dropped;
         }
         while tenancy.duty(u64::MAX, self.now()) != Some(Duty::Wipe) {
-            tokio::time::sleep(super::clock::pause(self.now(), None)).await;
+            sleep(super::clock::pause(self.now(), None)).await;
         }
         self.erase(RemovalReason::Lapsed).await
     }
