@@ -6,6 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::limits::Limits;
 use crate::network::{Cidr, is_within};
+use crate::page::Page;
 use crate::store::Store;
 
 /// Where an address is, as far as somebody knows. Goes into the signed contexts.
@@ -74,6 +75,8 @@ pub struct RelayConfig {
     pub places: Arc<dyn PlaceLookup>,
     /// Pages that may call, as their `Origin` header says: `https://app.example`. A call without `Origin` is no page.
     pub allowed_origins: Vec<String>,
+    /// The page of the linked device, served at `/`. Its own origin may call, beside the allowed ones.
+    pub page: Option<Page>,
     /// Reverse proxies whose `X-Forwarded-For` is believed: its last entry that is not itself such a proxy.
     pub trusted_proxies: Vec<Cidr>,
     /// Callers who are not counted: gateways of many people, probes.
@@ -96,6 +99,7 @@ impl RelayConfig {
             limits: Limits::public(),
             places: Arc::new(NoPlaces),
             allowed_origins: Vec::new(),
+            page: None,
             trusted_proxies: Vec::new(),
             exempt: Vec::new(),
             store: None,

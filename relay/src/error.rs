@@ -25,6 +25,14 @@ pub enum RelayError {
         /// What the system says.
         source: std::io::Error,
     },
+    /// The folder of the page cannot be read, or holds none. Build it with `make web`, or name another.
+    #[error("cannot serve the page in {path}: {source}")]
+    Page {
+        /// The folder.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
     /// The key file holds something else than 64 hexadecimal digits, or others may read it.
     #[error("the key file {path} is not usable: {reason}")]
     BadKeyFile {

@@ -31,6 +31,7 @@ use crate::limits::Limits;
 use crate::listener::{CountingListener, Door, Peer};
 use crate::metrics::{self, Metrics};
 use crate::network::{Cidr, any_contains};
+use crate::page::Page;
 use crate::presence::Presence;
 use crate::rate::{Attempts, Claimant};
 use crate::refusal::{Refusal, cbor, refuse};
@@ -65,6 +66,7 @@ pub(crate) struct State {
     pub(crate) probe: ready::Probe,
     stopping: watch::Receiver<bool>,
     allowed_origins: Vec<String>,
+    page: Option<Page>,
     trusted_proxies: Vec<Cidr>,
     exempt: Vec<Cidr>,
 }
@@ -122,6 +124,10 @@ impl Relay {
         let (stop, stopping) = watch::channel(false);
         let (cut, cutting) = watch::channel(false);
         let limits = config.limits;
+        let mut allowed_origins = config.allowed_origins;
+        if config.page.is_some() {
+            allowed_origins.extend(["https", "http"].map(|scheme| format!("{scheme}://{host}")));
+        }
         let state = Arc::new(State {
             attestor: Attestor::new(&seed),
             tokens: blob::Tokens::new(&seed),
@@ -138,7 +144,8 @@ impl Relay {
             presence: Presence::default(),
             store: config.store.unwrap_or_else(|| Arc::new(MemoryStore::new(limits.store_bytes))),
             stopping: stopping.clone(),
-            allowed_origins: config.allowed_origins,
+            allowed_origins,
+            page: config.page,
             trusted_proxies: config.trusted_proxies,
             exempt: config.exempt,
             host: host.clone(),
@@ -333,7 +340,7 @@ fn router(state: Arc<State>) -> Router {
         .route("/v1/relay", get(call(0, info)))
         .route("/readyz", get(ready::readyz))
         .route("/healthz", get(|| async { "ok\n" }))
-        .fallback(|| async { refuse(RefusalCode::NotFound, "there is no such call") })
+        .fallback(page)
         .method_not_allowed_fallback(|| async { refuse(RefusalCode::Protocol, "not with this method") })
         .layer(from_fn_with_state(state.clone(), guard))
         .with_state(state)
@@ -384,7 +391,7 @@ async fn guard(
     };
     state.metrics.answered(response.status().as_u16(), (!waits).then(|| began.elapsed()));
     let headers = response.headers_mut();
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if let Some(origin) = origin.and_then(|origin| HeaderValue::from_str(&origin).ok()) {
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
@@ -404,6 +411,13 @@ fn preflight() -> Response {
         (header::ACCESS_CONTROL_MAX_AGE, "600"),
     ];
     (StatusCode::NO_CONTENT, allowed).into_response()
+}
+
+/// A file of the page, for what is no call.
+async fn page(Shared(state): Shared<Arc<State>>, request: HttpRequest) -> Response {
+    let page = state.page.as_ref();
+    let answer = page.and_then(|page| page.answer(request.method(), request.uri().path(), &state.host));
+    answer.unwrap_or_else(|| refuse(RefusalCode::NotFound, "there is no such call").into_response())
 }
 
 async fn info(state: Arc<State>, _request: Request) -> Result<Response, Refusal> {

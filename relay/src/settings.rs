@@ -13,6 +13,7 @@ use crate::config::RelayConfig;
 use crate::error::RelayError;
 use crate::limits::{Limits, Quota, Rate};
 use crate::network::Cidr;
+use crate::page::Page;
 use crate::store::{Durability, MemoryStore, SqliteOptions, SqliteStore, Store};
 
 /// Every environment variable of the relay begins so.
@@ -68,6 +69,9 @@ pub struct Settings {
     /// Web page that may use the relay, for example https://app.example; repeatable
     #[arg(long, value_name = "ORIGIN", env = "PAIRLIGHT_RELAY_ALLOW_ORIGIN", value_delimiter = ',')]
     pub allow_origin: Option<Vec<String>>,
+    /// Folder of the page that links browsers, served at /; "none" serves none [default: the one this program was built with]
+    #[arg(long, value_name = "FOLDER", env = "PAIRLIGHT_RELAY_PAGE")]
+    pub page: Option<PathBuf>,
     /// Address or network of reverse proxies whose X-Forwarded-For is believed; from others it is refused; repeatable
     #[arg(long, value_name = "NETWORK", env = "PAIRLIGHT_RELAY_TRUST_PROXY", value_delimiter = ',')]
     pub trust_proxy: Option<Vec<Cidr>>,
@@ -213,7 +217,7 @@ impl Settings {
     /// These, and for what they leave open the others.
     #[must_use]
     pub fn or(self, other: Self) -> Self {
-        first_of!(self, other: listen, metrics_listen, host, store, data_dir, durability, store_mib, key_file, allow_origin, trust_proxy,
+        first_of!(self, other: listen, metrics_listen, host, store, data_dir, durability, store_mib, key_file, allow_origin, page, trust_proxy,
             exempt, log_format, limits, opens_per_minute, opens_per_hour, claims_per_ten_minutes, claims_per_day,
             publishes_per_minute, challenges_per_minute, connections, connections_per_network, slots, mailbox_mib,
             mailbox_messages, mailbox_days, blob_mib, blob_hours)
@@ -280,12 +284,18 @@ impl Settings {
         if let Some(bad) = origins.iter().find(|origin| !is_origin(origin)) {
             return Err(fault(format!("allow-origin {bad:?} is no origin; write it as https://app.example, no path")));
         }
+        let page = match self.page.as_deref() {
+            None => Page::built_in(),
+            Some(folder) if folder == Path::new("none") => None,
+            Some(folder) => Some(Page::read(folder)?),
+        };
         let listen = self.listen.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, 8787)));
         Ok(RelayConfig {
             metrics_listen: self.metrics_listen,
             host: self.host.clone(),
             limits: self.relay_limits(),
             allowed_origins: origins,
+            page,
             trusted_proxies: self.trust_proxy.clone().unwrap_or_default(),
             exempt: self.exempt.clone().unwrap_or_default(),
             ..RelayConfig::new(listen)
