@@ -7,7 +7,7 @@ export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
 PROFILE ?= release
 pairlight = cargo run --locked --profile $(PROFILE) -p pairlight-cli --
 
-.PHONY: help demo test android ios bench bench-link bench-scan bench-sync build fmt lint docs clean
+.PHONY: help demo demo-web web test android ios bench bench-link bench-scan bench-sync build fmt lint docs clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -15,6 +15,13 @@ help: ## this list
 demo: ## link two devices over a real relay, once; CAMERA=0 uses a webcam, DEMO_ARGS="..." adds options
 	@scripts/install-packages.sh demo
 	@$(pairlight) demo $(if $(CAMERA),--camera "$(CAMERA)") $(DEMO_ARGS)
+
+web: ## the page that links a browser, and the package @pairlight/web, in web/dist
+	@scripts/install-packages.sh web
+	@scripts/make-web.sh
+
+demo-web: web ## a relay that serves the page; prints its address and the command that links it
+	@$(pairlight) relay --store memory --limits generous --listen $(or $(LISTEN),127.0.0.1:8787) --page web/dist/page
 
 test: ## format, lint, and every test; ends with "N passed, N failed, N skipped"
 	@scripts/install-packages.sh test

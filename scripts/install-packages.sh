@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Usage: scripts/install-packages.sh demo|test|bench|bench-scan
+# Usage: scripts/install-packages.sh demo|test|web|bench|bench-scan
 #
 # The one place that names system packages. Installs those that the given make target needs and that are missing, and
 # says which and why; when nothing is missing it does nothing and says nothing. On Debian and Ubuntu by apt-get (with
 # sudo unless root); on macOS Apple's command line tools are enough. Elsewhere it says what the build will look for.
 set -euo pipefail
 
-target=${1:?"usage: $0 demo|test|bench|bench-scan"}
+target=${1:?"usage: $0 demo|test|web|bench|bench-scan"}
 
 # What a make target needs, by the names that Debian and Ubuntu give. The first three targets build the same program today;
 # a package that only one of them needs belongs in that one's line alone.
@@ -14,6 +14,7 @@ needs() {
     case $target in
         demo) echo gcc libc6-dev libclang-dev linux-libc-dev ;;
         test) echo gcc libc6-dev libclang-dev linux-libc-dev nodejs npm default-jdk-headless maven python3-venv ;;
+        web) echo gcc libc6-dev libclang-dev linux-libc-dev nodejs npm ;;
         bench) echo gcc libc6-dev libclang-dev linux-libc-dev ;;
         bench-scan) echo gcc g++ cmake make libc6-dev ;;
         *) echo "$0: no such target: $target" >&2 && exit 2 ;;
@@ -23,7 +24,8 @@ needs() {
 # What a make target uses where the system has it, and says it skips elsewhere.
 likes() {
     case $target in
-        test) echo rustc-web cargo-web rust-web-src ;;
+        test) echo rustc-web cargo-web rust-web-src chromium ;;
+        web) rustup target list --installed 2> /dev/null | grep -qx wasm32-unknown-unknown || echo rustc-web cargo-web rust-web-src ;;
     esac
 }
 
@@ -33,13 +35,14 @@ why() {
         g++ | cmake | make) echo "builds zxing-cpp, the C++ reader that ours is measured against" ;;
         libc6-dev) echo "the C library's headers, for the same" ;;
         libclang-dev) echo "reads the kernel's camera header while the webcam support is built" ;;
-        nodejs) echo "runs the second implementation of the protocol, in tests/interop; 20 or newer" ;;
+        nodejs) echo "runs the second implementation of the protocol, in tests/interop, and builds the page; 20 or newer" ;;
         npm) echo "fetches its packages" ;;
         linux-libc-dev) echo "that header, linux/videodev2.h" ;;
         default-jdk-headless) echo "runs the tests of the Kotlin library, with the JVM in place of a phone; 17 or newer" ;;
         maven) echo "fetches what they need, and builds them" ;;
         python3-venv) echo "parses the Swift sources, where there is no Swift" ;;
-        rustc-web | cargo-web | rust-web-src) echo "type-checks for phones and browsers, where rustup lacks their targets" ;;
+        rustc-web | cargo-web | rust-web-src) echo "checks for phones and builds for browsers, where rustup lacks their targets" ;;
+        chromium) echo "opens the page of the linked device in its tests" ;;
     esac
 }
 
@@ -52,6 +55,7 @@ present() {
         cmake | make) command -v "$1" ;;
         nodejs) command -v node ;;
         npm) command -v npm ;;
+        chromium) command -v chromium || command -v chromium-browser || command -v google-chrome ;;
         default-jdk-headless) command -v javac ;;
         maven) command -v mvn ;;
         python3-venv) python3 -c 'import ensurepip' ;;

@@ -94,9 +94,16 @@ interop() {
     fi
 }
 
+# The page for browsers: built here, so that the relay carries it, and tested at the end.
+page() {
+    step page scripts/make-web.sh
+    [ ! -e web/dist/page/index.html ] || export PAIRLIGHT_WEB_BUILT=yes
+}
+
 step format cargo fmt --all --check
 step lint cargo clippy --locked --workspace --all-targets -- -D warnings
 interop
+page
 # Tests that run the program from outside use the one that this step has built anyway.
 target=${CARGO_TARGET_DIR:-target}
 case $target in /*) ;; *) target=$PWD/$target ;; esac
@@ -109,6 +116,7 @@ floors core-store --features store
 # The libraries for phones, as far as they run here: each script says what it shows and what not.
 step kotlin scripts/test-android.sh
 step swift scripts/test-ios.sh
+step browser scripts/test-web.sh
 step targets scripts/check-targets.sh
 # Licences, sources and versions are tested above as well (tests/tests/dependencies.rs); cargo-deny adds other systems.
 if command -v cargo-deny > /dev/null; then

@@ -1,0 +1,71 @@
+// Builds the page (dist/page: static files whose names carry their hash) and the package (dist/package) from what
+// scripts/make-web.sh left in dist/wasm. Says how large they are.
+
+import { createHash } from "node:crypto";
+import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { brotliCompressSync, gzipSync } from "node:zlib";
+import { build } from "esbuild";
+
+const here = new URL(".", import.meta.url).pathname;
+const at = (path) => here + path;
+
+const hash = (bytes) => createHash("sha256").update(bytes).digest("hex").slice(0, 16);
+const integrity = (bytes) => `sha384-${createHash("sha384").update(bytes).digest("base64")}`;
+
+async function bundle(entry, define = {}) {
+  const { outputFiles } = await build({
+    entryPoints: [at(entry)], bundle: true, format: "esm", target: "es2022", minify: true, legalComments: "none", write: false, define,
+    logLevel: "warning",
+  });
+  return Buffer.from(outputFiles[0].contents);
+}
+
+const files = new Map();
+function put(stem, ending, bytes) {
+  const name = `${stem}-${hash(bytes)}.${ending}`;
+  files.set(name, bytes);
+  return name;
+}
+
+const wasm = readFileSync(at("dist/wasm/pairlight_web_bg.wasm"));
+const worker = await bundle("src/worker.ts");
+const names = { wasm: put("pairlight", "wasm", wasm), worker: put("worker", "js", worker) };
+const script = await bundle("page/main.ts", {
+  WORKER: JSON.stringify(names.worker), WASM: JSON.stringify(names.wasm), WASM_INTEGRITY: JSON.stringify(integrity(wasm)),
+});
+const style = await bundle("page/page.css");
+const [main, css] = [put("page", "js", script), put("page", "css", style)];
+const head = [
+  // For a server that sends no header of its own; the relay sends a stricter one (frame-ancestors cannot stand here).
+  `<meta http-equiv="Content-Security-Policy" content="default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self' https: wss: http://127.0.0.1:* ws://127.0.0.1:*; worker-src 'self'; base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'; trusted-types pairlight">`,
+  `<link rel="stylesheet" href="${css}" integrity="${integrity(style)}">`,
+  // All at once: the worker and its program are wanted before the page's script has run.
+  `<link rel="preload" href="${names.wasm}" as="fetch" type="application/wasm" crossorigin integrity="${integrity(wasm)}">`,
+  `<link rel="modulepreload" href="${names.worker}" integrity="${integrity(worker)}">`,
+  `<script type="module" src="${main}" integrity="${integrity(script)}"></script>`,
+];
+const html = readFileSync(at("page/index.html"), "utf8").replace("<!-- build: head -->", head.join("\n"));
+files.set("index.html", Buffer.from(html));
+
+rmSync(at("dist/page"), { recursive: true, force: true });
+mkdirSync(at("dist/page"), { recursive: true });
+for (const [name, bytes] of files) writeFileSync(at(`dist/page/${name}`), bytes);
+
+mkdirSync(at("dist/package"), { recursive: true });
+writeFileSync(at("dist/package/index.js"), await bundle("src/index.ts"));
+writeFileSync(at("dist/package/worker.js"), worker);
+cpSync(at("dist/wasm/pairlight_web_bg.wasm"), at("dist/package/pairlight_web_bg.wasm"));
+
+const total = { raw: 0, gzip: 0, brotli: 0 };
+console.log(`${"file".padEnd(34)}${"bytes".padStart(10)}${"gzip".padStart(10)}${"brotli".padStart(10)}`);
+const line = (name, raw, gzip, brotli) =>
+  console.log(name.padEnd(34) + [raw, gzip, brotli].map((size) => String(size).padStart(10)).join(""));
+for (const [name, bytes] of files) {
+  const sizes = [bytes.length, gzipSync(bytes, { level: 9 }).length, brotliCompressSync(bytes).length];
+  line(name, ...sizes);
+  [total.raw, total.gzip, total.brotli] = [total.raw + sizes[0], total.gzip + sizes[1], total.brotli + sizes[2]];
+}
+line("all that the page loads", total.raw, total.gzip, total.brotli);
+const all = createHash("sha256");
+for (const name of [...files.keys()].sort()) all.update(`${name}\n`).update(files.get(name));
+console.log(`sha256 of the bundle: ${all.digest("hex")}`);

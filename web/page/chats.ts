@@ -1,0 +1,296 @@
+// Conversations: the list, the messages of one, search, progress of the history, sending.
+
+import type { Attachment, Conversation, FileState, LineEvent, Message, PairlightDevice } from "../src/index.js";
+import { make, say, screen, show, size } from "./dom.js";
+import { VirtualList } from "./virtual.js";
+
+const PAGE = 100;
+const LONGEST_FILE = 64 * 1024 * 1024;
+const SENDER = "pairlight-sender";
+
+const day = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
+const hour = new Intl.DateTimeFormat(undefined, { timeStyle: "short" });
+const when = (ms: number) => {
+  const date = new Date(ms);
+  return date.toDateString() === new Date().toDateString() ? hour.format(date) : day.format(date);
+};
+
+/** Work that nobody waits for. When it fails the line has ended, and whoever ended it shows why. */
+const quietly = (work: Promise<unknown>) => void work.catch(() => {});
+
+export class Chats {
+  #talks: Conversation[] = [];
+  #open: Conversation | undefined;
+  #messages: VirtualList<Message> | undefined;
+  #online = false;
+  #list = make("ul", { "aria-label": "Conversations" });
+  #talk = make("section", { class: "talk", "aria-label": "Messages" });
+  #state = make("span", { "data-part": "line", role: "status" });
+  #progress = make("div", { class: "progress", "data-part": "history" });
+  #notice = make("p", { class: "alarm", hidden: true, role: "alert" });
+  #find = make("input", { type: "search", placeholder: "Search messages", "aria-label": "Search messages" });
+  #files = new Map<string, { state: FileState | undefined; url: string | undefined }>();
+  #waiting = 0;
+  #left = false;
+
+  constructor(private device: PairlightDevice, private logOut: () => void) {
+    let typing = 0;
+    this.#find.addEventListener("input", () => {
+      clearTimeout(typing);
+      typing = window.setTimeout(() => quietly(this.#search()), 200);
+    });
+    show("chats",
+      make("header", { class: "bar" },
+        make("h1", { class: "grow" }, "Pairlight"), this.#state,
+        make("button", { class: "plain", onclick: () => this.#askLogOut() }, "Log out"),
+        this.#notice, this.#progress),
+      make("nav", { class: "list", "aria-label": "Conversations" }, make("div", { class: "find" }, this.#find), this.#list),
+      this.#talk);
+    this.#line(false, "Connecting…");
+    this.#empty();
+    quietly(this.#read());
+  }
+
+  leave(): void {
+    this.#left = true;
+    for (const { url } of this.#files.values()) if (url) URL.revokeObjectURL(url);
+  }
+
+  hear(event: LineEvent): void {
+    switch (event.type) {
+      case "online": return this.#line(true, "Online");
+      case "offline": return this.#line(false, `Offline. Trying again in ${Math.round(event.retryMs / 1000)} s; what you write goes out then.`);
+      case "changed":
+      case "missed": return this.#soon();
+      case "history": return quietly(this.#history());
+      case "file": return quietly(this.#file(event.hash));
+      case "silent": return this.#tell("The phone has been silent for long. Open the app there, or this browser will be locked.");
+      case "leased": return this.#tell(event.restriction ?? "");
+      case "notice": return this.#tell(event.words);
+      case "forked": return this.#tell("Somebody shows your devices different lists of devices. Compare them on the phone before you go on.");
+      case "rolled-back": return this.#tell("The relay shows an older list of devices than before. This browser keeps its own.");
+    }
+  }
+
+  #line(online: boolean, words: string): void {
+    this.#online = online;
+    this.#state.replaceChildren(make("span", { class: online ? "dot on" : "dot", "aria-hidden": "true" }), words);
+  }
+
+  #tell(words: string): void {
+    this.#notice.textContent = words;
+    this.#notice.hidden = words === "";
+  }
+
+  /** Changes come in bursts; they are read at most four times a second. */
+  #soon(): void {
+    if (this.#waiting) return;
+    this.#waiting = window.setTimeout(() => {
+      this.#waiting = 0;
+      quietly(this.#read());
+    }, 250);
+  }
+
+  async #read(): Promise<void> {
+    try {
+      this.#talks = await this.device.conversations();
+      if (this.#left) return;
+      if (!this.#find.value.trim()) this.#drawList();
+      await this.#history();
+      const open = this.#open;
+      if (!open || !this.#messages) return;
+      const newest = (await this.device.messages(open.id, null, PAGE)).reverse();
+      if (this.#open !== open) return;
+      const known = this.#messages.length;
+      this.#messages.refresh(newest);
+      const last = newest.at(-1);
+      if (last && known > 0 && this.#messages.isAtEnd && !document.hidden) await this.#mark(open, last);
+    } catch {
+      // The line ended meanwhile; whoever ended it shows why.
+    }
+  }
+
+  async #history(): Promise<void> {
+    const [history] = await this.device.history();
+    if (this.#left) return;
+    if (!history || history.state === "done") {
+      this.#progress.replaceChildren();
+      if (history && this.#talks.length === 0) this.#list.replaceChildren(make("li", { class: "calm" }, "No conversations yet."));
+      return;
+    }
+    const words = {
+      waiting: "Linked. Your history follows as soon as the phone is online.",
+      running: `Your history: ${history.records.toLocaleString()} of ${history.total.toLocaleString()}`,
+      held: history.untilMs ? `The older history follows on ${day.format(history.untilMs)}, or when you free it on the phone.` : "The older history follows when you free it on the phone.",
+      cancelled: "The history was stopped. It can be begun again on the phone.",
+    }[history.state];
+    const bar = make("progress", { max: Math.max(1, history.total), value: history.records, "aria-label": "History" });
+    this.#progress.replaceChildren(make("span", { class: "soft" }, words), ...(history.state === "running" ? [bar] : []));
+  }
+
+  #drawList(): void {
+    if (this.#talks.length === 0) {
+      this.#list.replaceChildren(make("li", { class: "calm" }, "Your conversations appear here in a moment."));
+      return;
+    }
+    this.#list.replaceChildren(...this.#talks.map((talk) => this.#entry(talk)));
+  }
+
+  #entry(talk: Conversation): HTMLElement {
+    const latest = talk.latest;
+    const fresh = latest && latest.sentMs > talk.readUpToMs && !this.#isOwn(latest);
+    const last = latest ? `${latest.sender}: ${latest.text || (latest.attachments[0]?.name ?? "")}` : "";
+    return make("li", {}, make("button", { "aria-current": talk.id === this.#open?.id ? "true" : undefined, onclick: () => quietly(this.#show(talk)) },
+      make("bdi", { class: "name" }, talk.title), make("time", {}, latest ? when(latest.sentMs) : ""),
+      make("bdi", { class: "last" }, last), fresh ? make("span", { class: "unread" }, "New") : make("span")));
+  }
+
+  async #search(): Promise<void> {
+    const text = this.#find.value.trim();
+    if (!text) return this.#drawList();
+    const found = await this.device.search(text, 100);
+    if (this.#find.value.trim() !== text) return;
+    say(`${found.length} messages found`);
+    const titles = new Map(this.#talks.map((talk) => [talk.id, talk]));
+    const entry = (message: Message) => make("li", {}, make("button", {
+      onclick: () => { const talk = titles.get(message.conversation); if (talk) quietly(this.#show(talk)); },
+    }, make("bdi", { class: "name" }, titles.get(message.conversation)?.title ?? ""), make("time", {}, when(message.sentMs)),
+      make("bdi", { class: "last" }, `${message.sender}: ${message.text}`)));
+    this.#list.replaceChildren(...(found.length > 0 ? found.map(entry) : [make("li", { class: "calm" }, "Nothing found on this device.")]));
+  }
+
+  #empty(): void {
+    this.#talk.replaceChildren(make("p", { class: "calm" }, "Choose a conversation."));
+  }
+
+  get #sender(): string {
+    return localStorage.getItem(SENDER) ?? "Me";
+  }
+
+  #isOwn(message: Message): boolean {
+    return message.sender.toLowerCase() === this.#sender.toLowerCase();
+  }
+
+  async #show(talk: Conversation): Promise<void> {
+    this.#open = talk;
+    document.body.dataset["open"] = "";
+    for (const button of this.#list.querySelectorAll("button")) button.removeAttribute("aria-current");
+    const older = async (oldest: Message | undefined) =>
+      (await this.device.messages(talk.id, oldest?.place ?? null, PAGE)).reverse();
+    const messages = new VirtualList<Message>((message) => message.id, (message) => this.#message(message), older, `Messages of ${talk.title}`);
+    this.#messages = messages;
+    const text = make("textarea", {
+      rows: 1, placeholder: "Write a message", "aria-label": "Write a message",
+      onkeydown: (event: KeyboardEvent) => {
+        if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+        event.preventDefault();
+        void send();
+      },
+    });
+    const send = async (attachments: Attachment[] = []) => {
+      const words = text.value.trim();
+      if (!words && attachments.length === 0) return;
+      text.value = "";
+      try {
+        await this.device.send(talk.id, this.#sender, words, attachments);
+        await this.#read();
+        messages.toEnd();
+      } catch (error) {
+        text.value = words;
+        this.#tell(`It was not sent: ${(error as Error).message}.`);
+      }
+    };
+    const attach = make("input", {
+      type: "file", class: "unseen", "aria-label": "Attach a file",
+      onchange: async () => {
+        const file = attach.files?.[0];
+        attach.value = "";
+        if (!file) return;
+        if (file.size > LONGEST_FILE) return this.#tell(`A file may be ${size(LONGEST_FILE)} long here; this one is ${size(file.size)}.`);
+        const hash = await this.device.addFile(new Uint8Array(await file.arrayBuffer()));
+        await send([{ name: file.name, mediaType: file.type || "application/octet-stream", size: file.size, hash }]);
+      },
+    });
+    this.#talk.replaceChildren(
+      make("header", {},
+        make("button", { class: "back", "aria-label": "Back to the conversations", onclick: () => { this.#open = undefined; this.#messages = undefined; delete document.body.dataset["open"]; this.#drawList(); } }, "‹"),
+        make("h2", {}, make("bdi", {}, talk.title))),
+      messages.element,
+      make("form", { class: "composer", onsubmit: (event: Event) => { event.preventDefault(); void send(); } },
+        make("label", { class: "file", title: "Attach a file" }, "+", attach), text, make("button", { class: "main" }, "Send")));
+    if (!this.#find.value.trim()) this.#drawList();
+    await messages.begin();
+    if (talk.latest) await this.#mark(talk, talk.latest);
+  }
+
+  async #mark(talk: Conversation, last: Message): Promise<void> {
+    if (last.sentMs <= talk.readUpToMs) return;
+    talk.readUpToMs = last.sentMs;
+    await this.device.markRead(talk.id, last.sentMs);
+  }
+
+  #message(message: Message): HTMLElement {
+    const own = this.#isOwn(message);
+    return make("article", { class: own ? "message own" : "message", "data-id": message.id },
+      make("div", { class: "bubble" },
+        own ? null : make("bdi", { class: "who" }, message.sender), own ? null : make("br"),
+        message.text,
+        ...message.attachments.map((file) => this.#attached(file)),
+        make("time", { datetime: new Date(message.sentMs).toISOString() }, `${when(message.sentMs)}${message.editedMs ? " · edited" : ""}`)));
+  }
+
+  #attached(file: Attachment): HTMLElement {
+    const known = this.#files.get(file.hash);
+    if (!known) {
+      this.#files.set(file.hash, { state: undefined, url: undefined });
+      quietly(this.#file(file.hash));
+    }
+    const state = known?.state;
+    const save = async () => {
+      const link = make("a", { href: await this.#content(file), download: file.name.replace(/[/\\]/g, "_") });
+      link.click();
+    };
+    const action = state?.isComplete
+      ? make("button", { onclick: () => void save() }, "Save")
+      : state?.isMissing
+        ? make("span", { class: "soft" }, "The phone does not have it any more.")
+        : state
+          ? make("span", { class: "soft" }, `${size(state.stored)} of ${size(file.size)}`)
+          : make("button", { onclick: () => void this.device.wantFile(file.hash, file.size).then(() => this.#file(file.hash)) }, "Get");
+    const box = make("div", { class: "attached", "data-hash": file.hash }, make("bdi", { class: "grow" }, file.name), make("span", { class: "soft" }, size(file.size)), action);
+    return box;
+  }
+
+  async #content(file: Attachment): Promise<string> {
+    const known = this.#files.get(file.hash);
+    if (known?.url) return known.url;
+    const pieces: Uint8Array[] = [];
+    for (let index = 0; ; index++) {
+      const piece = await this.device.filePiece(file.hash, index);
+      if (!piece) break;
+      pieces.push(piece);
+    }
+    // Never as what it says it is: a page among attachments must not run here.
+    const url = URL.createObjectURL(new Blob(pieces as Uint8Array<ArrayBuffer>[], { type: "application/octet-stream" }));
+    if (known) known.url = url;
+    return url;
+  }
+
+  async #file(hash: string): Promise<void> {
+    const state = await this.device.file(hash);
+    const known = this.#files.get(hash) ?? { state: undefined, url: undefined };
+    this.#files.set(hash, { ...known, state: state ?? undefined });
+    this.#messages?.redraw((message) => message.attachments.some((file) => file.hash === hash));
+  }
+
+  #askLogOut(): void {
+    const ask = make("dialog", { class: "card narrow ask", "aria-label": "Log out" },
+      make("h2", {}, "Log out of this browser?"),
+      make("p", {}, this.#online ? "Everything that it knows is erased. Your phone keeps everything." : "Everything that it knows is erased. What was written offline and has not gone out yet is lost. Your phone keeps the rest."),
+      make("div", { class: "buttons" },
+        make("button", { class: "main", onclick: () => { ask.close(); ask.remove(); this.logOut(); } }, "Log out"),
+        make("button", { onclick: () => { ask.close(); ask.remove(); } }, "Stay")));
+    screen.append(ask);
+    ask.showModal();
+  }
+}

@@ -1,0 +1,143 @@
+// The page: opens the device of this browser and shows what it says. Linking is in link.ts, conversations in chats.ts.
+
+import { PairlightDevice, type LineEvent } from "../src/index.js";
+import { Chats } from "./chats.js";
+import { make, show } from "./dom.js";
+import { LinkScreen } from "./link.js";
+
+// Written by the build: where the worker and the WebAssembly are, and what the latter must be.
+declare const WORKER: string;
+declare const WASM: string;
+declare const WASM_INTEGRITY: string;
+
+if (/^(ar|dv|fa|he|ku|ps|ur|yi)\b/.test(navigator.language)) document.documentElement.dir = "rtl";
+
+/** Trusted Types: the only address from which this page starts a program. A policy is made once. */
+const own = new URL(WORKER, document.baseURI).href;
+const policies = (window as unknown as { trustedTypes?: { createPolicy(name: string, rules: object): { createScriptURL(url: string): string } } }).trustedTypes;
+const workerUrl = policies?.createPolicy("pairlight", { createScriptURL: () => own }).createScriptURL(own) ?? own;
+
+const startWorker = () => new Worker(workerUrl, { type: "module", name: "pairlight" });
+
+function problem(title: string, what: string, help: string, button: string, retry: () => void): void {
+  show("problem", make("section", { class: "card narrow" },
+    make("h1", {}, title), make("p", {}, what), make("p", {}, help),
+    make("div", { class: "buttons" }, make("button", { class: "main", onclick: retry }, button))));
+}
+
+async function open(takeOver: boolean): Promise<void> {
+  show("starting", make("p", { class: "calm" }, "Opening Pairlight in this browser…"));
+  const meta = (name: string) => document.querySelector<HTMLMetaElement>(`meta[name="pairlight-${name}"]`)?.content || undefined;
+  let device: PairlightDevice;
+  try {
+    const relayKey = meta("relay-key");
+    device = await PairlightDevice.open({
+      relay: meta("relay") ?? location.origin,
+      ...(relayKey ? { relayKey } : {}),
+      worker: startWorker(),
+      wasm: new URL(WASM, document.baseURI).href,
+      wasmIntegrity: WASM_INTEGRITY,
+      takeOver,
+    });
+  } catch (error) {
+    const { name, message } = error as Error;
+    if (name === "InUse") {
+      return problem("Pairlight is open in another tab", "One tab at a time can have the keys of this browser.",
+        "Go on there, or go on here: the other tab then stops, and nothing is lost.", "Use it here", () => void open(true));
+    }
+    if (name === "Unreachable") {
+      return problem("The relay is out of reach", "This page cannot reach the server that passes sealed messages on.",
+        "Check the network. Nothing is lost.", "Try again", () => void open(takeOver));
+    }
+    if (name === "Storage") {
+      return problem("What this browser keeps cannot be read", `${message}.`,
+        "Free some space and try again. If that does not help, clear this site's data and link the browser anew: the phone has everything.", "Try again", () => void open(takeOver));
+    }
+    return problem("Pairlight did not start", `${message}.`, "Reload the page. If it happens again, update the browser.", "Reload", () => location.reload());
+  }
+  new Page(device);
+}
+
+/** From here on there is a device. */
+class Page {
+  #chats: Chats | undefined;
+  #link: LinkScreen | undefined;
+
+  constructor(private device: PairlightDevice) {
+    device.onLost = () => {
+      this.#leave();
+      problem("Another tab has taken over", "Pairlight now runs in another tab or window of this browser.", "Close this one, or go on here.", "Use it here", () => void open(true));
+    };
+    device.onLine = (event) => void this.#hear(event);
+    void this.#begin();
+  }
+
+  #leave(): void {
+    this.#link?.leave();
+    this.#link = undefined;
+    this.#chats?.leave();
+    this.#chats = undefined;
+  }
+
+  async #begin(): Promise<void> {
+    this.#leave();
+    const standing = await this.device.standing();
+    if (!standing) return this.#showLink();
+    if (standing.isLocked) return this.#locked(standing.restriction ?? "its permission was not renewed in time");
+    await this.#chat();
+  }
+
+  #showLink(): void {
+    this.#leave();
+    this.#link = new LinkScreen(this.device, () => void this.#chat());
+  }
+
+  #locked(reason: string): void {
+    problem("This browser is locked", `Why: ${reason}. What was read here stays sealed.`,
+      "Link it again with the phone, and everything comes back.", "Link again", () => void this.#showLink());
+  }
+
+  async #chat(): Promise<void> {
+    this.#leave();
+    try {
+      await this.device.connect();
+    } catch (error) {
+      const { name, message } = error as Error;
+      if (name === "Locked") return this.#locked(message);
+      return problem("This browser cannot go online", `${message}.`, "Try again.", "Try again", () => void this.#begin());
+    }
+    this.#chats = new Chats(this.device, () => void this.#logOut());
+  }
+
+  async #logOut(): Promise<void> {
+    this.#leave();
+    show("starting", make("p", { class: "calm" }, "Erasing what this browser knows…"));
+    await this.device.forget();
+    problem("You are logged out", "Everything that this browser knew is erased.",
+      "The phone still names it until you remove it there, in its list of linked devices.", "Link this browser", () => void this.#showLink());
+  }
+
+  async #hear(event: LineEvent): Promise<void> {
+    switch (event.type) {
+      case "removed":
+        this.#leave();
+        await this.device.forget();
+        return problem("This browser was removed", `The account took it off its list of devices: ${event.reason}. Everything that it knew is erased.`,
+          "Your other devices are safe and go on. To use this browser again, link it anew.", "Link this browser", () => void this.#showLink());
+      case "locked":
+        this.#leave();
+        return this.#locked(event.reason);
+      case "refused":
+        this.#leave();
+        return problem("The relay does not let this browser in", `It says: ${event.reason}. Nothing was erased, and your other devices are safe.`,
+          "Try again later. If it goes on, link this browser anew.", "Try again", () => void this.#begin());
+      case "failed":
+        this.#leave();
+        return problem("Pairlight had to stop", `${event.reason}.`, "Reload the page: everything that was kept is still there.", "Reload", () => location.reload());
+      default:
+        this.#chats?.hear(event);
+    }
+  }
+}
+
+void open(false);

@@ -1,0 +1,129 @@
+// What the worker says. Ids and hashes are hexadecimal digits, times are ms since 1970. Texts come from other devices: show
+// them as text, never as markup.
+
+/** What happens while this device is linked. */
+export type LinkEvent =
+  /** Draw this: `size` modules a side, row by row, "1" = dark; with four modules of margin, dark on light. `text` is a secret. */
+  | { type: "code"; size: number; modules: string; shownMs: number; text: string }
+  /** No code is live; offer a button that calls `showAgain`. */
+  | { type: "paused" }
+  /** The relay is out of reach; tried again by itself. */
+  | { type: "reconnecting"; afterMs: number }
+  /** "Phone connected, confirm there." */
+  | { type: "claimed" }
+  /** Ask for the six digits that the phone shows. */
+  | { type: "enter-check-code" }
+  | { type: "wrong-check-code"; triesLeft: number }
+  /** The digits were right; the phone decides. */
+  | { type: "check-code-accepted" }
+  /** The account asks for a passkey; `givePasskey` answers, or `giveNothing`. */
+  | { type: "evidence-wanted"; passkey: PasskeyWanted | null }
+  /** Somebody else tried to scan the code and was refused. */
+  | { type: "second-scanner" }
+  /** The last event. */
+  | { type: "linked"; device: string }
+  /** The last event. */
+  | { type: "failed"; reason: EndReason };
+
+/** Why a link ended without one. The same word on both devices. */
+export type EndReason =
+  | "Cancelled" | "Declined" | "TimedOut" | "Tampered" | "WrongCheckCode" | "Conflict" | "Expired" | "Refused"
+  | "StorageFailed" | "Outdated" | "Superseded" | "NotPublished" | "RateLimited" | "Unreachable";
+
+/** What to ask `navigator.credentials.get` for. */
+export interface PasskeyWanted { rpId: string; credentials: string[]; challenge: string }
+
+/** What happens while this device is online. */
+export type LineEvent =
+  | { type: "online" }
+  /** Out of reach; tried again by itself. */
+  | { type: "offline"; retryMs: number }
+  /** These records changed here. */
+  | { type: "changed"; records: { collection: string; id: string; group: string | null }[] }
+  /** The history moved on: ask `history`. */
+  | { type: "history" }
+  /** Something changed about the file with this hash: ask `file`. */
+  | { type: "file"; hash: string }
+  /** Updates were too many: read what is on the screen anew. */
+  | { type: "missed" }
+  /** This device may stay until then; `restriction` says why it may not do everything. */
+  | { type: "leased"; untilMs: number; restriction: string | null }
+  /** The phone has been silent for long. */
+  | { type: "silent"; forMs: number }
+  /** Something happened to a device of the account. */
+  | { type: "notice"; words: string }
+  | { type: "devices-changed" }
+  /** Somebody shows different devices different lists. */
+  | { type: "forked"; epoch: number; ours: string; theirs: string }
+  | { type: "rolled-back" }
+  /** The permission has ended. The last event: open the device anew and link it again. */
+  | { type: "locked"; reason: string }
+  /** This device was removed, and what it knew is erased. The last event. */
+  | { type: "removed"; reason: string }
+  /** The relay refuses this device. The last event. */
+  | { type: "refused"; reason: string }
+  /** The line cannot go on. The last event. */
+  | { type: "failed"; reason: string }
+  | { type: "other" };
+
+export interface Attachment { name: string; mediaType: string; size: number; hash: string }
+
+export interface Message {
+  id: string;
+  conversation: string;
+  sender: string;
+  text: string;
+  sentMs: number;
+  editedMs: number | null;
+  replyTo: string | null;
+  attachments: Attachment[];
+  /** Where a listing goes on after it. */
+  place: string;
+}
+
+export interface Conversation { id: string; title: string; latest: Message | null; readUpToMs: number }
+
+/** How the transfer of history to this device is doing. */
+export interface History {
+  device: string;
+  state: "waiting" | "running" | "held" | "cancelled" | "done";
+  /** When a history that is held goes on; null = when the person frees it on the phone. */
+  untilMs: number | null;
+  stage: "first-screen" | "recent" | "rest" | "complete";
+  records: number;
+  total: number;
+  bytes: number;
+}
+
+export interface FileState { hash: string; size: number; stored: number; isComplete: boolean; isMissing: boolean }
+
+export interface Standing {
+  device: string;
+  isLocked: boolean;
+  restriction: string | null;
+  endsMs: number;
+  linkedMs: number | null;
+}
+
+/** What kind of error a call rejects with, as its `name`. */
+export type FaultKind =
+  | "Unreachable" | "Locked" | "NotLinked" | "Ended" | "Storage" | "NotAllowed" | "WrongRelay" | "Misuse" | "Failed"
+  /** Another tab has the device. */
+  | "InUse";
+
+export interface OpenOptions {
+  /** Address of the relay: `https://relay.example`. */
+  relay: string;
+  /** Its attestation key, 64 hexadecimal digits. Without it the relay is asked, and believed, each time. */
+  relayKey?: string;
+  /** Name of the database. Default: `pairlight`. */
+  database?: string;
+  /** Take the device from another tab that has it. */
+  takeOver?: boolean;
+  /** Where the worker is. Default: beside this module. */
+  worker?: string | URL | Worker;
+  /** Where the WebAssembly is. Default: beside the worker. */
+  wasm?: string;
+  /** Its hash, as in an `integrity` attribute. */
+  wasmIntegrity?: string;
+}

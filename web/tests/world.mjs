@@ -1,0 +1,202 @@
+// A relay, a phone (the `pairlight` command with a profile), and browsers, each thrown away after its test.
+
+import { spawn, spawnSync } from "node:child_process";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join, resolve } from "node:path";
+import { chromium } from "playwright-core";
+
+export const root = resolve(import.meta.dirname ?? new URL(".", import.meta.url).pathname, "../..");
+export const pageFolder = `${root}/web/dist/page`;
+const target = resolve(root, process.env.CARGO_TARGET_DIR ?? "target");
+const program = process.env.PAIRLIGHT_BIN ?? `${target}/debug/pairlight`;
+const CHROMIUM = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome", "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"];
+export const chromiumPath = process.env.CHROMIUM ?? CHROMIUM.find((path) => existsSync(path));
+
+/** Everything here ends by then, also when the machine is slow. */
+export const PATIENCE = 60_000;
+
+/** Waits until `look` gives something. */
+export async function until(what, look, patience = PATIENCE) {
+  const end = Date.now() + patience;
+  for (;;) {
+    const found = await look();
+    if (found) return found;
+    if (Date.now() > end) throw new Error(`waited in vain for ${what}`);
+    await new Promise((done) => setTimeout(done, 50));
+  }
+}
+
+/** A running program, with what it said. */
+class Running {
+  said = "";
+  ended = false;
+  constructor(file, args, options) {
+    this.child = spawn(file, args, { stdio: ["pipe", "pipe", "pipe"], ...options });
+    for (const stream of [this.child.stdout, this.child.stderr]) stream.on("data", (bytes) => (this.said += bytes));
+    this.done = new Promise((done) => this.child.on("close", (code) => { this.ended = true; done(code); }));
+  }
+  /** What it says next: the search goes on where the one before ended. */
+  #from = 0;
+  async says(pattern, patience) {
+    return until(`${pattern} from the program`, () => {
+      const found = this.said.slice(this.#from).match(pattern);
+      if (found) this.#from += found.index + found[0].length;
+      if (!found && this.ended) throw new Error(`it ended without ${pattern}:\n${this.said}`);
+      return found;
+    }, patience);
+  }
+  type(line) {
+    this.child.stdin.write(`${line}\n`);
+  }
+  async end(signal = "SIGTERM") {
+    if (!this.ended) this.child.kill(signal);
+    return this.done;
+  }
+}
+
+export class World {
+  #folder = mkdtempSync(join(tmpdir(), "pairlight-web-"));
+  #running = [];
+  #browsers = [];
+  #pages = [];
+  relay;
+  url;
+
+  constructor(shots) {
+    this.shots = shots;
+  }
+
+  story() {
+    return this.#running.map((each) => `--- ${each.child.spawnargs.slice(1).join(" ")}\n${each.said}`).join("\n");
+  }
+
+  run(args, file = program, options = {}) {
+    const running = new Running(file, args, options);
+    this.#running.push(running);
+    return running;
+  }
+
+  /** Starts the relay, or starts it again with the same store at the same address. */
+  async startRelay(...more) {
+    const listen = this.url ? new URL(this.url).host : "127.0.0.1:0";
+    this.relay = this.run(["relay", "--listen", listen, "--data-dir", `${this.#folder}/relay`, "--durability", "program-end",
+      "--limits", "generous", "--page", pageFolder, ...more]);
+    this.url = (await this.relay.says(/relay (http:\S+)/))[1];
+    return this.url;
+  }
+
+  profile(name) {
+    return ["--profile", `${this.#folder}/${name}`, "--relay", this.url];
+  }
+
+  /** A phone that stays online: `tests/examples/web_phone.rs` says what it understands. */
+  async startPhone() {
+    const phone = this.run([`${this.#folder}/phone`, this.url], join(dirname(program), "examples/web_phone"));
+    await phone.says(/ready/);
+    return phone;
+  }
+
+  /** What the code on the screen says, read by our scanner from a picture of it. */
+  async text(page, name = "code-to-read") {
+    await this.code(page);
+    const text = this.read(await this.shot(page, name));
+    if (!text) throw new Error(`the scanner does not read ${name}.png`);
+    return text;
+  }
+
+  /** Links the page to such a phone. */
+  async join(page, phone) {
+    phone.type(`link ${await this.text(page)}`);
+    await this.digits(page, phone);
+    await phone.says(/linked \w+/);
+    await this.screen(page, "chats");
+  }
+
+  /** Runs a command of the command-line phone to its end. */
+  phone(args, name = "phone") {
+    const [command, ...rest] = args;
+    const given = [command, ...rest, ...this.profile(name)];
+    const done = spawnSync(program, given, { encoding: "utf8" });
+    if (done.status !== 0) throw new Error(`pairlight ${given.join(" ")} ended with ${done.status}:\n${done.stdout}${done.stderr}`);
+    return done.stdout;
+  }
+
+  /** Lets the phone scan a picture, or take the text of a code, and approve. */
+  scan(source, { name = "phone", policy = "development", yes = true } = {}) {
+    const how = source.image ? ["--image", source.image] : ["--paste"];
+    const running = this.run(["link", "scan", ...how, "--policy", policy, ...(yes ? ["--yes"] : []), ...this.profile(name)]);
+    if (source.text) running.type(source.text);
+    return running;
+  }
+
+  /** What the scanner reads in a picture. */
+  read(image) {
+    const done = spawnSync(program, ["scan", "--format", "raw", image], { encoding: "utf8" });
+    return done.status === 0 ? done.stdout : undefined;
+  }
+
+  async browser(options = {}) {
+    const { args = [], headless = true, profile = mkdtempSync(join(this.#folder, "browser-")), ...context } = options;
+    const browser = await chromium.launchPersistentContext(profile, {
+      executablePath: chromiumPath,
+      args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+        "--disable-component-update", "--disable-sync", ...args],
+      headless, viewport: { width: 1280, height: 800 }, ...context,
+    });
+    this.#browsers.push(browser);
+    browser.setDefaultTimeout(PATIENCE);
+    return browser;
+  }
+
+  /** Opens the page; what it logs is kept, and anything that it loads from elsewhere fails the test. */
+  async open(browser, path = "/") {
+    const page = await browser.newPage();
+    this.#pages.push(page);
+    page.trouble = [];
+    page.on("pageerror", (error) => page.trouble.push(`error: ${error.message}`));
+    page.on("console", (message) => { if (message.type() === "error") page.trouble.push(`console: ${message.text()}`); });
+    page.on("request", (request) => {
+      const { protocol, host } = new URL(request.url());
+      if (!["data:", "blob:"].includes(protocol) && host !== new URL(this.url).host) page.trouble.push(`a request to ${host}`);
+    });
+    await page.goto(this.url + path);
+    return page;
+  }
+
+  /** Waits for a screen of the page. */
+  async screen(page, name) {
+    await until(`the screen ${name}; there is ${await page.evaluate("document.body.dataset.screen")}`, async () =>
+      (await page.evaluate("document.body.dataset.screen")) === name);
+  }
+
+  /** Waits until a code is drawn. */
+  async code(page) {
+    await this.screen(page, "code");
+    await page.waitForSelector(".code:not(.gone) canvas");
+  }
+
+  shot(page, name) {
+    return page.screenshot({ path: `${this.shots}/${name}.png`, caret: "initial" }).then(() => `${this.shots}/${name}.png`);
+  }
+
+  async lastShot(name) {
+    const page = this.#pages.at(-1);
+    if (page && !page.isClosed()) {
+      console.log(`trouble of the page: ${JSON.stringify(page.trouble)}; picture: ${this.shots}/failed-${name}.png`);
+      await page.screenshot({ path: `${this.shots}/failed-${name}.png` }).catch(() => {});
+    }
+  }
+
+  async digits(page, phone) {
+    const [, a, b] = await phone.says(/(\d{3}) (\d{3})/);
+    await this.screen(page, "digits");
+    await page.fill("#digits", a + b);
+  }
+
+  async end() {
+    for (const browser of this.#browsers) await browser.close().catch(() => {});
+    for (const each of this.#running) await each.end();
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+}
