@@ -17,20 +17,23 @@ function fault(name: string, words: string): Error {
   return error;
 }
 
+/** How long a page that was just reloaded or closed may take to let go of the lock, ms. */
+const LETTING_GO = 3_000;
+
 /** Holds the lock of this database until the worker ends, or another tab takes it. */
 function claim(name: string, takeOver: boolean): Promise<void> {
   return new Promise((resolve, reject) => {
-    const held = (lock: Lock | null) => {
-      if (!lock) return reject(fault("InUse", "another tab has this device"));
+    let granted = false;
+    const held = () => {
+      granted = true;
       resolve();
       return new Promise<void>(() => {});
     };
-    const request = takeOver
-      ? navigator.locks.request(`pairlight/${name}`, { steal: true }, held)
-      : navigator.locks.request(`pairlight/${name}`, { ifAvailable: true }, held);
-    // It was stolen: nothing more may be written here.
-    request.catch(() => {
-      // With the worker everything of it ends; what is being kept is finished first.
+    const how: LockOptions = takeOver ? { steal: true } : { signal: AbortSignal.timeout(LETTING_GO) };
+    navigator.locks.request(`pairlight/${name}`, how, held).catch(() => {
+      if (!granted) return reject(fault("InUse", "another tab has this device"));
+      // It was stolen: nothing more may be written here. With the worker everything of it ends; what is being kept is
+      // finished first.
       database?.close();
       postMessage({ lost: true });
       close();
