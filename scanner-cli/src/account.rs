@@ -5,12 +5,11 @@ use std::io::Write;
 use clap::{Args, Subcommand};
 use pairlight_core::devices::RecoveryWords;
 use pairlight_core::net::Primary;
-use pairlight_core::trust::Policy;
 use zeroize::Zeroizing;
 
 use crate::exit::{Exit, Failure};
 use crate::link::{Lines, block_on};
-use crate::profile::{ProfileArgs, Role};
+use crate::profile::{ProfileArgs, Role, standing_policy};
 use crate::style::Voice;
 
 const EXAMPLES: &str = "\
@@ -52,7 +51,7 @@ pub(crate) fn run(args: &AccountArgs, voice: Voice) -> Result<Exit, Failure> {
         if let AccountCommand::Recover { name } = &args.command {
             voice.note("type the 24 words, on one line or several, and an empty line at the end");
             let words = RecoveryWords::parse(&typed_words().await)?;
-            let (primary, fresh) = Primary::recover(store, client, Policy::BALANCED, name, &words).await?;
+            let (primary, fresh) = Primary::recover(store, client, standing_policy(), name, &words).await?;
             voice.note(format_args!("recovered; the account has {} devices", primary.devices().await?.len()));
             return show(&fresh, voice);
         }
@@ -60,7 +59,7 @@ pub(crate) fn run(args: &AccountArgs, voice: Voice) -> Result<Exit, Failure> {
             let remedy = "`pairlight link scan` makes one when it links the first device";
             return Err(Failure::new(Exit::Error, "this profile has no account", remedy));
         }
-        let primary = Primary::open(store, client, Policy::BALANCED, "this terminal").await?;
+        let primary = Primary::open(store, client, standing_policy(), "this terminal").await?;
         primary.register().await?;
         match &args.command {
             AccountCommand::RotateRoot => {

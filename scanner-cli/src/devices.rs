@@ -4,8 +4,7 @@ use std::io::Write;
 
 use clap::{Args, Subcommand};
 use pairlight_core::Timestamp;
-use pairlight_core::net::{DeviceInfo, Primary, RemovedDevice};
-use pairlight_core::trust::Policy;
+use pairlight_core::net::{DeviceInfo, Primary, RemovedDevice, SharedStore};
 use pairlight_wire::device::Role as DeviceRole;
 use pairlight_wire::id::DeviceId;
 use pairlight_wire::list::RemovalReason;
@@ -13,7 +12,9 @@ use pairlight_wire::standing::{Discrepancy, Standing};
 
 use crate::exit::{Exit, Failure};
 use crate::link::{Lines, block_on};
-use crate::profile::{ProfileArgs, Role};
+use crate::messages::news::{fork_words, notice_words};
+use crate::messages::pending_link;
+use crate::profile::{ProfileArgs, Role, standing_policy};
 use crate::style::{Voice, printable};
 
 const EXAMPLES: &str = "\
@@ -59,6 +60,13 @@ enum DevicesCommand {
         /// The device's id, or its beginning
         id: String,
     },
+    /// Keep this device's list although another one of the same epoch was seen; on primary and linked devices
+    #[command(before_help = "Examples:\n  pairlight devices keep-list")]
+    KeepList {
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
     /// Take a device off the list: its sessions end at once, its keys are erased there
     #[command(before_help = "Examples:\n  pairlight devices revoke 3fa9\n  pairlight devices revoke --all --yes")]
     Revoke {
@@ -77,7 +85,13 @@ enum DevicesCommand {
 pub(crate) fn run(args: &DevicesArgs, voice: Voice) -> Result<Exit, Failure> {
     block_on(async {
         let store = args.profile.open_existing(Role::Primary)?;
+        if let Some(DevicesCommand::KeepList { yes }) = args.command {
+            return keep_list(&store, yes, voice).await;
+        }
         if let Some(account) = store.run(|store| store.linked_account()).await? {
+            if !account.is_committed() {
+                return Err(pending_link());
+            }
             let own = account.device_id().to_hex();
             let what = format!(
                 "this profile is the linked device {own}; the account's devices are managed on its primary device"
@@ -89,14 +103,22 @@ pub(crate) fn run(args: &DevicesArgs, voice: Voice) -> Result<Exit, Failure> {
             let remedy = "`pairlight link scan` makes one when it links the first device";
             return Err(Failure::new(Exit::Error, "this profile has no account", remedy));
         }
-        let primary = Primary::open(store, client, Policy::BALANCED, "this terminal").await?;
+        let primary = Primary::open(store, client, standing_policy(), "this terminal").await?;
         let devices = primary.devices().await?;
-        for notice in primary.due_notices().await? {
-            voice.warn(format_args!("{} ({})", notice.text(), notice.device.to_hex()));
+        primary
+            .show_due_notices(|notice| {
+                voice.caution(notice_words(notice));
+                Ok::<_, Failure>(())
+            })
+            .await?;
+        if let Some(fork) = primary.fork().await? {
+            voice.caution(fork_words(&fork));
         }
         match &args.command {
             None => list(&devices, &primary.removed().await?, false),
             Some(DevicesCommand::List { json }) => list(&devices, &primary.removed().await?, *json),
+            // Answered above: it needs neither relay nor role.
+            Some(DevicesCommand::KeepList { .. }) => Ok(Exit::Done),
             Some(DevicesCommand::Confirm { id }) => {
                 let device = find(&devices, id)?;
                 primary.confirm(device.id).await?;
@@ -225,6 +247,30 @@ fn find<'a>(devices: &'a [DeviceInfo], id: &str) -> Result<&'a DeviceInfo, Failu
     }
 }
 
+async fn keep_list(store: &SharedStore, yes: bool, voice: Voice) -> Result<Exit, Failure> {
+    let Some(fork) = store.run(|store| store.fork()).await? else {
+        voice.note("no list was seen that contradicts the one of this device");
+        return Ok(Exit::Done);
+    };
+    voice.caution(fork_words(&fork));
+    if !yes {
+        agreed("Keep the list of this device, and take new lists again?", "nothing was changed").await?;
+    }
+    store.run(|store| store.clear_fork()).await?;
+    voice.note("the list of this device stays");
+    Ok(Exit::Done)
+}
+
+/// Asks; no is the default.
+async fn agreed(question: &str, otherwise: &str) -> Result<(), Failure> {
+    drop(writeln!(std::io::stderr(), "{question} [y/N]"));
+    let answer = Lines::listen().next().await.unwrap_or_default();
+    if matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes") {
+        return Ok(());
+    }
+    Err(Failure::new(Exit::Cancelled, otherwise, "answer y, or add --yes"))
+}
+
 async fn revoke(
     primary: &Primary,
     chosen: &[&DeviceInfo],
@@ -243,15 +289,8 @@ async fn revoke(
     if !yes {
         let names: Vec<_> =
             chosen.iter().map(|device| device.name.as_deref().map_or("(unreadable)".into(), printable)).collect();
-        drop(writeln!(
-            std::io::stderr(),
-            "Revoke {}? Their sessions end and their data is erased there. [y/N]",
-            names.join(", ")
-        ));
-        let answer = Lines::listen().next().await.unwrap_or_default();
-        if !matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes") {
-            return Err(Failure::new(Exit::Cancelled, "nothing was revoked", "answer y, or add --yes"));
-        }
+        let question = format!("Revoke {}? Their sessions end and their data is erased there.", names.join(", "));
+        agreed(&question, "nothing was revoked").await?;
     }
     let ids: Vec<DeviceId> = chosen.iter().map(|device| device.id).collect();
     if all {

@@ -22,7 +22,7 @@ use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupt;
 use crate::link::block_on;
 use crate::messages::files::{describe, message_of, take};
-use crate::messages::{line, who, write_offline};
+use crate::messages::{line, permitted, who, write_offline};
 use crate::profile::ProfileArgs;
 use crate::style::Voice;
 
@@ -120,6 +120,7 @@ pub(crate) fn run(args: &ImportArgs, voice: Voice) -> Result<Exit, Failure> {
     let mut count = Count::default();
     let done = block_on(async {
         let store = args.profile.open_existing(args.profile.likely_role())?;
+        permitted(&store).await?;
         let (_, replica) = who(&store).await?;
         let total: usize = chats.iter().map(|chat| chat.messages.len()).sum();
         for chat in &chats {

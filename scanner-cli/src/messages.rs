@@ -5,12 +5,11 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 use pairlight_core::net::{
-    ConnectionEvent, LinkedDevice, Primary, SharedStore, Sync, SyncUpdate, SyncUpdates, system_rng, system_time,
+    ConnectionEvent, Lapse, LinkedDevice, Primary, SharedStore, Sync, SyncUpdate, SyncUpdates, system_rng, system_time,
 };
 use pairlight_core::store::Cursor;
 use pairlight_core::sync::messages::{self, ConversationInfo, Message};
 use pairlight_core::sync::{Change, HistoryProgress, HistoryStanding, Replica, SyncRole, Turn};
-use pairlight_core::trust::Policy;
 use pairlight_wire::id::to_hex;
 use rand_core::Rng;
 
@@ -18,10 +17,11 @@ use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupt;
 use crate::link::{Lines, block_on};
 use crate::made_up::made_up;
-use crate::profile::ProfileArgs;
+use crate::profile::{ProfileArgs, standing_policy};
 use crate::style::{Voice, printable};
 
 pub(crate) mod files;
+pub(crate) mod news;
 mod show;
 
 use show::{clock, list, print, say_progress};
@@ -175,13 +175,16 @@ pub(crate) enum Own {
 }
 
 pub(crate) async fn who(store: &SharedStore) -> Result<(Own, Replica), Failure> {
-    if let Some(account) = store.run(|store| store.linked_account()).await?.filter(|account| account.is_committed()) {
+    if let Some(account) = store.run(|store| store.linked_account()).await? {
+        if !account.is_committed() {
+            return Err(pending_link());
+        }
         let replica = Replica::new(account.device_id(), SyncRole::Linked);
         return Ok((Own::Linked, replica));
     }
     match store.run(|store| store.account()).await? {
         Some(account) => {
-            let replica = Replica::new(account.device_id(), SyncRole::Primary(Policy::BALANCED));
+            let replica = Replica::new(account.device_id(), SyncRole::Primary(standing_policy()));
             Ok((Own::Primary, replica))
         }
         None => {
@@ -191,10 +194,33 @@ pub(crate) async fn who(store: &SharedStore) -> Result<(Own, Replica), Failure> 
     }
 }
 
+/// Fails when time has ended the permission of this profile: a device that never goes online must not outlive it.
+pub(crate) async fn permitted(store: &SharedStore) -> Result<(), Failure> {
+    match LinkedDevice::lapse(store, system_time()).await? {
+        None => Ok(()),
+        Some(Lapse::Locked(since)) => {
+            let since = clock(since.unix_ms());
+            let what = format!("this device is locked since {since} UTC: its permission was not renewed in time");
+            Err(Failure::new(Exit::Error, what, "link it again with `pairlight link show --replace`"))
+        }
+        Some(Lapse::Erased) => {
+            let what = "this device was not renewed for 90 days, so its keys and data were erased";
+            Err(Failure::new(Exit::Error, what, "link it again with `pairlight link show`"))
+        }
+    }
+}
+
+/// The profile holds a link that was interrupted before the account's list was seen to hold it.
+pub(crate) fn pending_link() -> Failure {
+    let what = "a link of this profile waits to be completed";
+    Failure::new(Exit::Error, what, "`pairlight link show` completes it, or says that nothing of it is left")
+}
+
 pub(crate) fn run(args: &MessagesArgs, voice: Voice) -> Result<Exit, Failure> {
     block_on(async {
         let role = args.profile.likely_role();
         let store = args.profile.open_existing(role)?;
+        permitted(&store).await?;
         let command = args.command.as_ref().unwrap_or(&MessagesCommand::List { format: Format::Text });
         match command {
             MessagesCommand::List { format } => list(&conversations(&store).await?, *format),
@@ -239,7 +265,7 @@ pub(crate) fn run(args: &MessagesArgs, voice: Voice) -> Result<Exit, Failure> {
             }
             MessagesCommand::Follow { conversation, format, once } => {
                 let (own, _) = who(&store).await?;
-                let line = online(args, own, store, voice).await?;
+                let line = online(args, own, store, *format, voice).await?;
                 follow(&line, conversation.as_deref(), *format, *once, voice).await
             }
             MessagesCommand::Status => {
@@ -333,10 +359,21 @@ pub(crate) async fn write_offline(store: &SharedStore, replica: Replica, changes
     Ok(())
 }
 
-async fn online(args: &MessagesArgs, own: Own, store: SharedStore, voice: Voice) -> Result<Sync, Failure> {
+async fn online(
+    args: &MessagesArgs,
+    own: Own,
+    store: SharedStore,
+    format: Format,
+    voice: Voice,
+) -> Result<Sync, Failure> {
     let client = args.profile.client(&store, voice).await?;
     Ok(match own {
-        Own::Primary => Primary::open(store, client, Policy::BALANCED, "this terminal").await?.sync().await?,
+        Own::Primary => {
+            let primary = Primary::open(store, client, standing_policy(), "this terminal").await?;
+            // Before the line is open, which would count them as shown.
+            primary.show_due_notices(|notice| news::tell_notice(notice, format, voice)).await?;
+            primary.sync().await?
+        }
         Own::Linked => LinkedDevice::open(store, client).await?.sync().await?,
     })
 }
@@ -344,7 +381,7 @@ async fn online(args: &MessagesArgs, own: Own, store: SharedStore, voice: Voice)
 /// Goes online until everything written here has left.
 async fn send(args: &MessagesArgs, own: Own, store: SharedStore, voice: Voice) -> Result<Exit, Failure> {
     let later = "written; it goes out when this profile is online the next time";
-    let line = match online(args, own, store.clone(), voice).await {
+    let line = match online(args, own, store.clone(), Format::Text, voice).await {
         Ok(line) => line,
         Err(failure) => {
             voice.note(format_args!("{} ({later})", failure.what()));
@@ -362,8 +399,10 @@ async fn send(args: &MessagesArgs, own: Own, store: SharedStore, voice: Voice) -
             }
             tokio::select! {
                 event = line.next_event() => match event {
-                    Some(SyncUpdates::Line(ConnectionEvent::Online)) => online = true,
-                    Some(SyncUpdates::Line(event)) => ended(event)?,
+                    Some(SyncUpdates::Line(event)) => {
+                        online |= matches!(event, ConnectionEvent::Online);
+                        news::tell(event, Format::Text, voice.hushed())?;
+                    }
                     Some(SyncUpdates::Update(_)) => {}
                     None => return Err(Failure::new(Exit::Error, "the line ended", "start again")),
                 },
@@ -375,21 +414,8 @@ async fn send(args: &MessagesArgs, own: Own, store: SharedStore, voice: Voice) -
         Ok(done) => done?,
         Err(_) => voice.note(later),
     }
+    news::tell_rest(&line, Format::Text, voice.hushed()).await?;
     Ok(Exit::Done)
-}
-
-pub(crate) fn ended(event: ConnectionEvent) -> Result<(), Failure> {
-    match event {
-        ConnectionEvent::Removed(reason) => {
-            let what = format!("this device was removed from the account ({}); its data is erased", reason.text());
-            Err(Failure::new(Exit::Error, what, "link it again"))
-        }
-        ConnectionEvent::Refused(code) => {
-            Err(Failure::new(Exit::Error, format!("the relay refuses this device: {code:?}"), "link it again"))
-        }
-        ConnectionEvent::Failed(error) => Err(error.into()),
-        _ => Ok(()),
-    }
 }
 
 async fn follow(
@@ -444,11 +470,7 @@ async fn follow(
             Some(SyncUpdates::Update(SyncUpdate::Signal { name, body, .. })) => {
                 voice.note(format_args!("{}: {}", printable(&name), printable(&String::from_utf8_lossy(&body))));
             }
-            Some(SyncUpdates::Line(ConnectionEvent::Online)) => voice.note("online"),
-            Some(SyncUpdates::Line(ConnectionEvent::Offline { retry_in })) => {
-                voice.note(format_args!("offline; trying again in {} s", retry_in.as_secs()));
-            }
-            Some(SyncUpdates::Line(event)) => ended(event)?,
+            Some(SyncUpdates::Line(event)) => news::tell(event, format, voice)?,
             Some(SyncUpdates::Update(SyncUpdate::History | SyncUpdate::File(_) | SyncUpdate::Missed)) | None => {}
         }
         let progress = line.history().await?;
@@ -460,9 +482,11 @@ async fn follow(
         }
         let over = told.iter().all(|progress| progress.standing != HistoryStanding::Running);
         if once && typed.is_none() && over && !told.is_empty() && line.is_in_step().await? {
+            news::tell_rest(line, format, voice).await?;
             return Ok(Exit::Done);
         }
     }
+    news::tell_rest(line, format, voice).await?;
     Ok(Exit::Interrupted)
 }
 

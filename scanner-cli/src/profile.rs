@@ -8,6 +8,7 @@ use pairlight_core::devices::AccountError;
 use pairlight_core::net::{NetError, RelayClient, RelayEndpoint, SharedStore, system_rng};
 use pairlight_core::store::{KeyFile, KeyWrap, KeyWrapError, Passphrase, PassphraseCost, Store, StoreError};
 use pairlight_core::sync::SyncError;
+use pairlight_core::trust::Policy;
 use pairlight_wire::id::to_hex;
 use tokio::time::timeout;
 use zeroize::Zeroizing;
@@ -30,6 +31,13 @@ const SETTING_KEY: &str = "relay-key";
 pub(crate) enum Role {
     Primary,
     Linked,
+}
+
+/// What this terminal grants at most to the devices that are linked already. It is no second choice beside that of
+/// `link scan --policy`: leases and history follow the preset that stands in the certificate of each device, and this
+/// only bounds them.
+pub(crate) fn standing_policy() -> Policy {
+    Policy::BALANCED
 }
 
 /// Options that every command with an identity has.
@@ -258,7 +266,7 @@ impl From<NetError> for Failure {
             NetError::OtherRole(_) => (Exit::Usage, "name another folder with --profile DIR"),
             NetError::NoAccount => (Exit::Error, "link this device first"),
             NetError::OutOfScope(_) => (Exit::Error, "`pairlight devices` on the primary device shows what it may do"),
-            NetError::Locked => (Exit::Error, "link this device again with `pairlight link show`"),
+            NetError::Locked => (Exit::Error, "link this device again with `pairlight link show --replace`"),
             NetError::Account(AccountError::WrongWords) => {
                 (Exit::Usage, "check the words, their order and spelling; `account recover` takes the newest ones")
             }

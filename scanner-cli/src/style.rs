@@ -89,6 +89,11 @@ impl Voice {
         Voice { color: Surroundings::of_stderr().wants_color(choice), quiet }
     }
 
+    /// The same voice without what is merely worth knowing: for a step that is not the one the person asked for.
+    pub(crate) fn hushed(self) -> Self {
+        Voice { quiet: true, ..self }
+    }
+
     /// An error in two lines: what is wrong, and what to do.
     pub(crate) fn error(self, what: impl Display, remedy: impl Display) {
         self.line("31;1", "error:", &what);

@@ -16,6 +16,7 @@ use crate::pairing::{DeviceDescription, LinkedAccount, LinkedMachine};
 use crate::store::{Batch, Store, StoreError};
 use crate::sync::{Replica, SyncRole};
 use crate::trust::{LinkedAbilities, Radio};
+use pairlight_wire::limits::LEASE_GRACE_MS;
 use pairlight_wire::standing::{Discrepancy, Standing};
 
 /// The linked device: a laptop, a terminal, a browser.
@@ -65,21 +66,35 @@ fn own_platform() -> [u8; 8] {
     platform_class(system, processor)
 }
 
+/// How time ended the permission of a linked device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lapse {
+    /// It is locked, since this moment: its records are not to be shown, and only a new link helps.
+    Locked(Timestamp),
+    /// Nobody renewed it for 90 days: its keys and data were erased now.
+    Erased,
+}
+
 /// Brings a store up to the time: what ended while nobody looked is locked or erased.
-fn catch_up_with_time(store: &mut Store, now: Timestamp) -> Result<(), StoreError> {
-    let Some(account) = store.linked_account()?.filter(LinkedAccount::is_committed) else { return Ok(()) };
+fn catch_up_with_time(store: &mut Store, now: Timestamp) -> Result<Option<Lapse>, StoreError> {
+    let Some(account) = store.linked_account()?.filter(LinkedAccount::is_committed) else { return Ok(None) };
     let mut tenancy = store.tenancy()?.unwrap_or_else(|| Tenancy::new(account.created()));
     match tenancy.duty(account.ends(), now) {
-        Some(Duty::Wipe) => store.wipe(),
+        Some(Duty::Wipe) => {
+            store.wipe()?;
+            return Ok(Some(Lapse::Erased));
+        }
         Some(Duty::Lock) => {
             tenancy.locked = true;
             tenancy.because = Some(Discrepancy::LeaseEnded);
             let mut batch = Batch::new();
             batch.put_tenancy(&tenancy);
-            store.commit(&batch)
+            store.commit(&batch)?;
         }
-        _ => Ok(()),
+        _ => {}
     }
+    let since = Timestamp::from_unix_ms(account.ends()).plus_ms(LEASE_GRACE_MS);
+    Ok(tenancy.locked.then_some(Lapse::Locked(since)))
 }
 
 impl LinkedDevice {
@@ -100,9 +115,18 @@ impl LinkedDevice {
             return Err(NetError::OtherRole("a primary device"));
         }
         let now = clock();
-        store.run(move |store| catch_up_with_time(store, now)).await?;
+        Self::lapse(&store, now).await?;
         let abilities = LinkedAbilities { lan: cfg!(not(target_arch = "wasm32")), ..LinkedAbilities::default() };
         Ok(Self { store, client, clock, platform: own_platform(), abilities, radio: None })
+    }
+
+    /// What [`LinkedDevice::open`] does first, for who uses the records of a store without going online: locks or erases
+    /// what ended while nobody looked. `None` when the store may be used, also when it is no linked device's.
+    ///
+    /// # Errors
+    /// [`NetError::Store`].
+    pub async fn lapse(store: &SharedStore, now: Timestamp) -> Result<Option<Lapse>, NetError> {
+        store.run(move |store| catch_up_with_time(store, now)).await
     }
 
     /// Which evidence this device can give. By default: answers on the local network.
@@ -209,12 +233,10 @@ impl LinkedDevice {
     /// The account, if this device may go online.
     async fn permitted(&self) -> Result<LinkedAccount, NetError> {
         let now = (self.clock)();
-        self.store.run(move |store| catch_up_with_time(store, now)).await?;
-        let account = self.account().await?.ok_or(NetError::NoAccount)?;
-        if self.store.run(|store| store.tenancy()).await?.is_some_and(|tenancy| tenancy.locked) {
-            return Err(NetError::Locked);
+        match Self::lapse(&self.store, now).await? {
+            Some(Lapse::Locked(_)) => Err(NetError::Locked),
+            Some(Lapse::Erased) | None => self.account().await?.ok_or(NetError::NoAccount),
         }
-        Ok(account)
     }
 
     fn open_line(&self, account: LinkedAccount, sync: Option<Arc<Syncing>>) -> Result<Connection, NetError> {

@@ -47,7 +47,7 @@ pub use error::NetError;
 pub use event::ConnectionEvent;
 #[cfg(target_arch = "wasm32")]
 pub use keeping::{Keeper, Kept};
-pub use linked::{LinkedDevice, LinkedStanding};
+pub use linked::{Lapse, LinkedDevice, LinkedStanding};
 pub use linking::Linking;
 pub use pairing::Pairing;
 pub use primary::{DeviceInfo, Primary, RemovedDevice};

@@ -465,26 +465,48 @@ impl Primary {
         self.store.run(|store| store.clear_fork()).await
     }
 
-    /// Notices that are due to be shown on this device now; each is given out as often as planned. A live connection
-    /// shows them by itself.
+    /// Shows the notices that are due on this device now, and marks each as shown when `show` has returned without an
+    /// error: one that could not be shown is due again. A live connection gives them out as events by itself.
+    ///
+    /// # Errors
+    /// The first one of `show`, or [`NetError::Store`].
+    pub async fn show_due_notices<E: From<NetError>>(
+        &self,
+        mut show: impl FnMut(&Notice) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let now = (self.clock)();
+        let mut due = self.store.run(|store| store.notices()).await?;
+        due.retain_mut(|notice| notice.take_due(now));
+        for shown in due {
+            show(&shown.notice)?;
+            let id = shown.id;
+            self.store
+                .run(move |store| {
+                    // As it is now: a live connection may have told others of it meanwhile.
+                    let mut batch = Batch::new();
+                    for mut notice in store.notices()?.into_iter().filter(|notice| notice.id == id) {
+                        notice.take_due(now);
+                        batch.put_notice(&notice);
+                    }
+                    store.commit(&batch)
+                })
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// The notices that are due on this device now, marked as shown: for who shows them in any case.
     ///
     /// # Errors
     /// [`NetError::Store`].
     pub async fn due_notices(&self) -> Result<Vec<Notice>, NetError> {
-        let now = (self.clock)();
-        self.store
-            .run(move |store| {
-                let (mut due, mut batch) = (Vec::new(), Batch::new());
-                for mut notice in store.notices()? {
-                    if notice.take_due(now) {
-                        batch.put_notice(&notice);
-                        due.push(notice.notice);
-                    }
-                }
-                store.commit(&batch)?;
-                Ok(due)
-            })
-            .await
+        let mut due = Vec::new();
+        self.show_due_notices(|notice| {
+            due.push(notice.clone());
+            Ok::<_, NetError>(())
+        })
+        .await?;
+        Ok(due)
     }
 
     /// Gives a device another name.
@@ -525,5 +547,48 @@ impl Primary {
 impl std::fmt::Debug for Primary {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Primary").field("relay", &self.client.endpoint().url()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::client::RelayEndpoint;
+    use super::*;
+    use crate::devices::StoredNotice;
+    use crate::store::{KeyFile, Store};
+    use pairlight_wire::List;
+
+    #[tokio::test]
+    async fn a_notice_that_could_not_be_shown_is_due_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let key = KeyFile::open_or_create(&folder.path().join("key"), Box::new(system_rng())).unwrap();
+        let store = Store::open(&folder.path().join("db"), &key, Box::new(system_rng())).unwrap();
+        let store = SharedStore::new(store);
+        let client = RelayClient::new(RelayEndpoint::new("http://127.0.0.1:9", [7; 32]).unwrap()).unwrap();
+        let phone = Primary::open(store.clone(), client, Policy::BALANCED, "phone").await.unwrap();
+        for device in [1, 2] {
+            let (kind, device) = (NoticeKind::Linked, DeviceId([device; 16]));
+            let notice = Notice { kind, device, evidence: 0, removal: None, discrepancy: None, at: 1 };
+            let mut notice = StoredNotice::plan(notice, vec![], &mut system_rng());
+            notice.due = List::new(vec![1, u64::MAX]).unwrap();
+            let put = move |store: &mut Store| {
+                let mut batch = Batch::new();
+                batch.put_notice(&notice);
+                store.commit(&batch)
+            };
+            store.run(put).await.unwrap();
+        }
+        let mut seen = Vec::new();
+        // The terminal goes away at the second one.
+        let failed = phone
+            .show_due_notices(|notice| {
+                seen.push(notice.device);
+                if seen.len() == 2 { Err(NetError::Ended) } else { Ok(()) }
+            })
+            .await;
+        assert!(matches!(failed, Err(NetError::Ended)));
+        let again: Vec<_> = phone.due_notices().await.unwrap().into_iter().map(|notice| notice.device).collect();
+        assert_eq!(again, seen[1..], "the first was shown, the second is due again");
+        assert_eq!(phone.due_notices().await.unwrap(), [], "and then both wait for their next time");
     }
 }

@@ -79,7 +79,7 @@ async fn settle(
                 () = tokio::time::sleep(Duration::from_millis(20)) => continue,
             };
             match event {
-                Some(SyncUpdates::Line(event)) => crate::messages::ended(event)?,
+                Some(SyncUpdates::Line(event)) => crate::messages::news::ended(event)?,
                 Some(SyncUpdates::Update(_)) => {}
                 None => return Err(broken("a line ended without a word")),
             }

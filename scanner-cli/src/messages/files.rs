@@ -15,7 +15,7 @@ use pairlight_wire::hash::Sha256Stream;
 use pairlight_wire::{List, Text};
 use serde_json::json;
 
-use super::{Format, Own, compose, conversations, ended, line, online, send, who, write_offline};
+use super::{Format, Own, compose, conversations, line, news, online, send, who, write_offline};
 use pairlight_wire::id::to_hex;
 
 use crate::exit::{Exit, Failure};
@@ -127,7 +127,7 @@ async fn deliver(
     voice: Voice,
 ) -> Result<Exit, Failure> {
     let later = "written; the rest goes out when this profile is online the next time";
-    let line = match online(args, own, store.clone(), voice).await {
+    let line = match online(args, own, store.clone(), Format::Text, voice).await {
         Ok(line) => line,
         Err(failure) => {
             voice.note(format_args!("{} ({later})", failure.what()));
@@ -140,22 +140,23 @@ async fn deliver(
         for hash in hashes {
             owed |= info(&store, *hash).await?.is_some_and(|info| info.is_owed);
         }
-        if !owed && line.is_in_step().await? {
-            return Ok(Exit::Done);
-        }
-        if began.elapsed() > SILENCE {
+        let over = !owed && line.is_in_step().await?;
+        if !over && began.elapsed() > SILENCE {
             voice.note(later);
+        }
+        if over || began.elapsed() > SILENCE {
+            news::tell_rest(&line, Format::Text, voice.hushed()).await?;
             return Ok(Exit::Done);
         }
-        step(&line).await?;
+        step(&line, voice).await?;
     }
 }
 
 /// Waits for the next event, or a moment.
-async fn step(line: &Sync) -> Result<(), Failure> {
+async fn step(line: &Sync, voice: Voice) -> Result<(), Failure> {
     tokio::select! {
         event = line.next_event() => match event {
-            Some(SyncUpdates::Line(event)) => ended(event),
+            Some(SyncUpdates::Line(event)) => news::tell(event, Format::Text, voice.hushed()),
             Some(SyncUpdates::Update(_)) => Ok(()),
             None => Err(Failure::new(Exit::Error, "the line ended", "start again")),
         },
@@ -279,7 +280,7 @@ fn safe_name(name: &str) -> PathBuf {
 
 async fn fetch(args: &MessagesArgs, store: &SharedStore, file: &Attachment, voice: Voice) -> Result<(), Failure> {
     let (own, _) = who(store).await?;
-    let line = online(args, own, store.clone(), voice).await?;
+    let line = online(args, own, store.clone(), Format::Text, voice).await?;
     line.want_file(file.hash, file.size).await?;
     let (mut moved, mut stored) = (Instant::now(), 0);
     loop {
@@ -287,7 +288,7 @@ async fn fetch(args: &MessagesArgs, store: &SharedStore, file: &Attachment, voic
         let Some(known) = known else { return Err(Failure::new(Exit::Error, "the file was dropped", "try again")) };
         if known.is_complete() {
             voice.progress(None);
-            return Ok(());
+            return news::tell_rest(&line, Format::Text, voice.hushed()).await;
         }
         if known.is_missing {
             let what = "the other device does not have this file (yet)";
@@ -301,7 +302,7 @@ async fn fetch(args: &MessagesArgs, store: &SharedStore, file: &Attachment, voic
             let what = "the other device does not answer";
             return Err(Failure::new(Exit::TimedOut, what, "try again when it is online; what came is kept"));
         }
-        step(&line).await?;
+        step(&line, voice).await?;
     }
 }
 

@@ -68,7 +68,7 @@ impl Program {
     }
 
     /// A line with `part` in it, heard already or yet to come: the two streams of a program have no order between them.
-    fn heard(&mut self, part: &str) -> String {
+    pub(crate) fn heard(&mut self, part: &str) -> String {
         let known = self.heard.iter().find(|line| line.contains(part)).cloned();
         known.unwrap_or_else(|| self.hear(part))
     }
@@ -141,8 +141,12 @@ impl World {
     }
 
     fn show_with(&self, more: &[&str]) -> Program {
+        self.show_as("laptop", more)
+    }
+
+    fn show_as(&self, profile: &str, more: &[&str]) -> Program {
         let _ = std::fs::remove_file(self.path("code.png"));
-        let (profile, url, code) = (self.text("laptop"), self.relay.url(), self.text("code.png"));
+        let (profile, url, code) = (self.text(profile), self.relay.url(), self.text("code.png"));
         let line =
             ["link", "show", "--profile", &profile, "--relay", &url, "--qr-out", &code, "--name", "Kim's terminal"];
         let mut show = Program::start(&[&line, more].concat());
@@ -160,7 +164,12 @@ impl World {
 
     /// Links the laptop to the phone.
     pub(crate) fn link(&self) {
-        let mut show = self.show();
+        self.link_as("laptop");
+    }
+
+    /// Links a device with this profile to the phone.
+    pub(crate) fn link_as(&self, profile: &str) {
+        let mut show = self.show_as(profile, &[]);
         let mut scan = self.scan(&["--policy", "development", "--yes"]);
         let code = digits(&mut scan);
         show.hear("six digits");
@@ -168,7 +177,7 @@ impl World {
         assert_eq!((scan.end().0, show.end().0), (0, 0));
     }
 
-    fn devices(&self, more: &[&str]) -> (i32, String) {
+    pub(crate) fn devices(&self, more: &[&str]) -> (i32, String) {
         let profile = self.text("phone");
         let mut args = vec!["devices", "--profile", &profile];
         args.extend_from_slice(more);

@@ -7,4 +7,5 @@ mod import;
 mod link;
 #[cfg(target_os = "linux")]
 mod network;
+mod news;
 mod scan;
