@@ -1,6 +1,6 @@
 //! Which devices are connected, and how they hear of things.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -16,6 +16,56 @@ use crate::auth::Account;
 const NOTICES: usize = 64;
 /// Envelopes among them, up to 64 KiB each: a device that does not read must not fill the memory.
 const ENVELOPE_NOTICES: usize = 8;
+
+/// Second sockets that no primary device has heard of yet, of all accounts; the oldest make room.
+const KEPT: usize = 4096;
+/// Of one device: two within a day are what a primary device acts on.
+const KEPT_OF_DEVICE: usize = 2;
+const DAY_MS: u64 = 86_400_000;
+
+/// A device was connected twice while no primary device of its account was connected.
+struct Missed {
+    account: AccountId,
+    device: DeviceId,
+    /// ms since 1970.
+    at: u64,
+}
+
+/// What primary devices are still to hear, oldest first. In memory: a relay that starts anew has forgotten it.
+#[derive(Default)]
+struct Missing(VecDeque<Missed>);
+
+impl Missing {
+    fn of<'a>(&'a self, account: &'a AccountId, device: &'a DeviceId) -> impl Iterator<Item = &'a Missed> {
+        self.0.iter().filter(move |missed| missed.account == *account && missed.device == *device)
+    }
+
+    fn keep(&mut self, account: AccountId, device: DeviceId, at: u64) {
+        let same = |missed: &Missed| missed.account == account && missed.device == device;
+        // More than a day apart they are no pair.
+        self.0.retain(|missed| !same(missed) || at.saturating_sub(missed.at) < DAY_MS);
+        if self.of(&account, &device).count() >= KEPT_OF_DEVICE {
+            let first = self.0.iter().position(same);
+            first.and_then(|first| self.0.remove(first));
+        }
+        if self.0.len() >= KEPT {
+            self.0.pop_front();
+        }
+        self.0.push_back(Missed { account, device, at });
+    }
+
+    /// Takes what a primary device that comes now is told: pairs within a day, however old, since they end a device; and
+    /// single ones of the last day. An older one could make a false pair with one that is yet to come.
+    fn take(&mut self, account: &AccountId, now: u64) -> Vec<DeviceId> {
+        let told = |missed: &&Missed| {
+            missed.account == *account
+                && (now.saturating_sub(missed.at) < DAY_MS || self.of(account, &missed.device).count() > 1)
+        };
+        let devices = self.0.iter().filter(told).map(|missed| missed.device).collect();
+        self.0.retain(|missed| missed.account != *account);
+        devices
+    }
+}
 
 struct Chair {
     number: u64,
@@ -36,6 +86,7 @@ struct Room {
 #[derive(Default)]
 pub(crate) struct Presence {
     rooms: Mutex<HashMap<AccountId, Room>>,
+    missing: Mutex<Missing>,
     numbers: AtomicU64,
 }
 
@@ -49,6 +100,8 @@ pub(crate) struct Arrival {
     pub(crate) previous: Option<[u8; 32]>,
     /// Where it is, as far as the relay knows; `ZZ` unknown.
     pub(crate) country: String,
+    /// When, ms since 1970.
+    pub(crate) at: u64,
 }
 
 fn seen(device: DeviceId, country: &str) -> Option<StreamEvent> {
@@ -77,21 +130,25 @@ impl Presence {
         self.lock().values().map(|room| room.chairs.len()).fold(0, usize::saturating_add)
     }
 
-    /// Takes the place of a device. An older socket loses it; the primary devices hear of that.
+    /// Takes the place of a device. An older socket loses it; the primary devices hear of that, or the next one that comes.
     pub(crate) fn arrive(&self, account: Arc<Account>, arrival: Arrival) -> Place {
-        let Arrival { device, role, nonce, previous, country } = arrival;
+        let Arrival { device, role, nonce, previous, country, at } = arrival;
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
         let (notices, receiver) = mpsc::channel(NOTICES);
         let mail = Arc::new(Notify::new());
+        let id = account.list.list().account;
         let mut rooms = self.lock();
+        let mut missing = self.missing.lock().unwrap_or_else(PoisonError::into_inner);
         let room = rooms
-            .entry(account.list.list().account)
+            .entry(id)
             .or_insert_with(|| Room { account: watch::channel(account.clone()).0, chairs: HashMap::new() });
         room.offer(account);
         let mut news: Vec<_> = seen(device, &country).into_iter().collect();
         if role == Role::Primary {
             let others = room.chairs.iter().filter_map(|(device, chair)| seen(*device, &chair.country));
-            others.for_each(|event| drop(notices.try_send(event)));
+            let missed = missing.take(&id, at).into_iter();
+            let missed = missed.map(|device| StreamEvent::Duplicate(DuplicateSocket { device }));
+            missed.chain(others).for_each(|event| drop(notices.try_send(event)));
             news.clear();
         }
         let chair = Chair { number, role, nonce, country, notices, mail: mail.clone() };
@@ -99,6 +156,9 @@ impl Presence {
         // The same running program on a new network is no second one.
         if older.is_some_and(|older| previous != Some(older.nonce)) {
             news.push(StreamEvent::Duplicate(DuplicateSocket { device }));
+            if !room.chairs.values().any(|chair| chair.role == Role::Primary) {
+                missing.keep(id, device, at);
+            }
         }
         for event in news {
             let primaries = room.chairs.values().filter(|chair| chair.role == Role::Primary);
@@ -157,5 +217,34 @@ impl Room {
             }
             newer
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn second_sockets_wait_for_the_phone_in_bounded_room_and_old_single_ones_make_no_pair() {
+        let (account, other) = (AccountId([1; 16]), AccountId([2; 16]));
+        let device = |number: u8| DeviceId([number; 16]);
+        let mut missing = Missing::default();
+        for (number, hour) in [(1, 0), (1, 5), (1, 6), (2, 0), (3, 0), (3, 30), (4, 70)] {
+            missing.keep(account, device(number), hour * 3_600_000);
+        }
+        missing.keep(other, device(9), 0);
+        // Three days later: a pair, however old; nothing of single ones but of the last day.
+        let told = missing.take(&account, 72 * 3_600_000);
+        assert_eq!(told, [1, 1, 4].map(device));
+        assert!(missing.take(&account, 72 * 3_600_000).is_empty(), "told once");
+        assert_eq!(missing.take(&other, 1), [device(9)], "others are not touched");
+        for number in 0..=KEPT {
+            let mut id = [0; 16];
+            id[..8].copy_from_slice(&(number as u64).to_be_bytes());
+            missing.keep(account, DeviceId(id), 0);
+        }
+        let told = missing.take(&account, 0);
+        assert_eq!(told.len(), KEPT);
+        assert_ne!(told[0], DeviceId([0; 16]), "the oldest made room");
     }
 }

@@ -86,7 +86,8 @@ async fn log_in<'s>(state: &'s State, country: String, frames: &mut Frames) -> R
     let known = load(state, account).await?;
     let entry = check_device(state, &known, &login.auth, &nonce)?;
     let lease_ends = check_lease(state, &known, entry, login.lease.as_ref())?;
-    let arrival = Arrival { device, role: entry.role, nonce, previous: login.previous, country };
+    let at = (state.clock)();
+    let arrival = Arrival { device, role: entry.role, nonce, previous: login.previous, country, at };
     let place = state.presence.arrive(Arc::new(known), arrival);
     let lease = LeaseWatch::until(lease_ends, state);
     let session = Session { state, mailbox: (account, device), place, lease, delivered: 0 };

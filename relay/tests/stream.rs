@@ -369,6 +369,33 @@ async fn a_second_socket_of_a_device_replaces_the_first_and_the_primary_device_i
 }
 
 #[tokio::test]
+async fn a_primary_device_that_was_away_hears_at_its_next_login_that_a_device_was_connected_twice() {
+    let relay = relay().await;
+    let (account, _) = known(&relay).await;
+    let other = Account::new(40);
+    assert_eq!(other.put(&relay, &other.first_list()).await.status, 200);
+    let mut first = account.connect(&relay, &account.laptop).await;
+    let mut second = account.connect(&relay, &account.laptop).await;
+    first.is_sent_away(RefusalCode::Duplicate).await;
+    let _third = account.connect(&relay, &account.laptop).await;
+    second.is_sent_away(RefusalCode::Duplicate).await;
+    let mut stranger = other.connect(&relay, &other.phone).await;
+    let mut phone = account.connect(&relay, &account.phone).await;
+    let device = account.laptop.id();
+    for _ in 0..2 {
+        assert_eq!(phone.hears().await, StreamEvent::Duplicate(DuplicateSocket { device }));
+    }
+    // Once: what it hears next, and what it hears of after it was away again, is mail.
+    phone.posts(&account.phone, &account.phone, 1, b"to itself").await;
+    assert_eq!(phone.hears().await, StreamEvent::Accepted(Accepted { reference: 1 }));
+    drop(phone);
+    let mut again = account.connect(&relay, &account.phone).await;
+    assert_eq!(again.gets().await.1, b"to itself");
+    stranger.posts(&other.phone, &other.phone, 1, b"nothing but this").await;
+    assert_eq!(stranger.hears().await, StreamEvent::Accepted(Accepted { reference: 1 }));
+}
+
+#[tokio::test]
 async fn a_revocation_closes_the_device_within_a_second_and_drops_its_mail() {
     let relay = relay().await;
     let (account, first) = known(&relay).await;
