@@ -54,8 +54,10 @@ pub(crate) const ATTACKS: [Attack; 12] = [
         "ghostpairing",
         ghostpairing,
         "A page asks for the phone number and shows an eight-letter code to type on the phone.",
-        "Nothing: no screen of the phone takes a code. The code is text without a meaning.",
-        "There is no way in. The six digits go the other way, from the phone to the laptop.",
+        "The code of the page is text without a meaning, and no screen takes it. A linking code of ours: the \
+         approval screen with an unknown device.",
+        "At the approval screen, or with StrongOnly: a changed program needs no digits from anybody. Who approves \
+         has linked it, never strong, hears of it within three hours, and can end it.",
     ),
     attack!(
         "star-blizzard",
@@ -69,7 +71,8 @@ pub(crate) const ATTACKS: [Attack; 12] = [
         qrljacking_relay_page,
         "A page passes on the live code of the attacker's laptop, and the digits back.",
         "Name, place and origin of a device that is not theirs; \"nothing proves that it is near\" when it is elsewhere.",
-        "With StrongOnly it is refused. Otherwise only the person stops it: this one nothing else here solves.",
+        "With StrongOnly it is refused. The default takes it from a person who approves and reads the digits out; \
+         then a notice within three hours, and the removal.",
     ),
     attack!(
         "forwarded-screenshot",
@@ -82,15 +85,15 @@ pub(crate) const ATTACKS: [Attack; 12] = [
         "shoulder-surfing",
         shoulder_surfing,
         "Somebody behind the person scans the code on the laptop first, or second.",
-        "The phone: somebody else scanned this code. The laptop: a second device scanned it.",
+        "On both, the approval screen goes away: two devices scanned the same code.",
         "One claim wins. Before the first sealed message both sides end; nobody is linked.",
     ),
     attack!(
         "printed-sticker",
         printed_sticker,
         "A printed code is glued over the real one.",
-        "\"The code is too old\", and to show a new one.",
-        "At the relay: a code lives for 60 seconds, and there is nothing to print.",
+        "The code is too old, or was used before; and to ask the other device for a new one.",
+        "At the relay: a code lives for 60 seconds, also while its laptop still waits.",
     ),
     attack!(
         "cloned-profile",
@@ -103,7 +106,7 @@ pub(crate) const ATTACKS: [Attack; 12] = [
         "evil-relay",
         evil_relay,
         "The relay is not the one that the app trusts, or its statements are made up.",
-        "\"A message failed authentication\" instead of an approval screen.",
+        "Something was altered on the way, or the two devices disagree about what was said; no approval screen.",
         "Before the approval screen: statements are signed by a key that is pinned in the app.",
     ),
     attack!(

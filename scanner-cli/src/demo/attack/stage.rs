@@ -214,11 +214,23 @@ impl Stage {
 
     /// An attacker's laptop shows a code; the victim's phone, under `policy`, gets it by `source`.
     pub(super) async fn lured(&self, policy: Policy, source: ScanSource, person: Person) -> Result<Outcome, Failure> {
-        let phone = self.phone("victim", policy).await?;
-        let laptop = self.laptop("attacker").await?;
+        Ok(self.lured_pair("only", policy, source, person).await?.2)
+    }
+
+    /// As [`Self::lured`], with both devices; `victim` tells those of a play apart.
+    pub(super) async fn lured_pair(
+        &self,
+        victim: &str,
+        policy: Policy,
+        source: ScanSource,
+        person: Person,
+    ) -> Result<(Primary, LinkedDevice, Outcome), Failure> {
+        let phone = self.phone(&format!("{victim}-victim"), policy).await?;
+        let laptop = self.laptop(&format!("{victim}-attacker")).await?;
         let (linking, code) = self.showing(&laptop, "Family group").await?;
         self.tell(THIEF, "a laptop far away shows a code; it is passed on to the victim")?;
         let pairing = phone.link(code, source).await?;
-        self.attempt(pairing, linking, person).await
+        let outcome = self.attempt(pairing, linking, person).await?;
+        Ok((phone, laptop, outcome))
     }
 }
