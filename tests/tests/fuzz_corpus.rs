@@ -167,10 +167,9 @@ fn every_corpus_replays_without_a_finding() {
                 fs::write(folder.join(seed), bytes).unwrap();
             }
         }
-        let mut found: Vec<PathBuf> = match fs::read_dir(&folder) {
-            Ok(entries) => entries.map(|entry| entry.unwrap().path()).collect(),
-            Err(_) => Vec::new(),
-        };
+        let entries = fs::read_dir(&folder).unwrap_or_else(|error| panic!("{name} has no corpus: {error}"));
+        let mut found: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+        assert!(!found.is_empty(), "the corpus of {name} is empty");
         found.sort();
         for path in found {
             eprintln!("{name}: {}", path.display());
