@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Usage: scripts/fuzz-coverage.sh
 #
-# Which lines of the decoders and of the two pairing machines the corpora of fuzz/ reach: replays them once (the test
+# Which lines of the decoders, the pairing machines and the floors below them the corpora of fuzz/ reach: replays them once (the test
 # `fuzz_corpus`) in a build that counts, and prints functions and lines by file. Needs the llvm tools of rustc's own LLVM:
 # `rustup component add llvm-tools`, or Debian's package llvm-N with the N that `rustc -vV` names.
 set -euo pipefail

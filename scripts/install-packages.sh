@@ -8,8 +8,8 @@ set -euo pipefail
 
 target=${1:?"usage: $0 demo|test|web|bench|bench-scan"}
 
-# What a make target needs, by the names that Debian and Ubuntu give. The first three targets build the same program today;
-# a package that only one of them needs belongs in that one's line alone.
+# What a make target needs, by the names that Debian and Ubuntu give. A package that only one of
+# them needs belongs in that one's line alone.
 needs() {
     case $target in
         demo) echo gcc libc6-dev libclang-dev linux-libc-dev ;;

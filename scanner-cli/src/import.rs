@@ -102,6 +102,9 @@ pub(crate) fn run(args: &ImportArgs, voice: Voice) -> Result<Exit, Failure> {
     let unpacked = if is_packed { Some(packed::unpack(&args.path, &interrupt, voice)?) } else { None };
     let path = unpacked.as_ref().map_or(args.path.as_path(), |unpacked| unpacked.path.as_path());
     let mut chats = read(path, args, &zone)?;
+    if interrupt.is_raised() {
+        return Err(Failure::new(Exit::Interrupted, "interrupted while reading", packed::AGAIN));
+    }
     if let Some(title) = &args.title {
         let [chat] = chats.as_mut_slice() else {
             let what = format!("--title names one conversation, and this export has {}", chats.len());
@@ -229,7 +232,6 @@ async fn import(
             ids.insert(native.clone(), id);
         }
         let mut attachments = Vec::new();
-        // A file of a message that is here already was taken with it.
         let is_known = is_known(store, MESSAGE, id).await?;
         for path in &said.files {
             if path.is_file() {
@@ -251,6 +253,13 @@ async fn import(
             if stands(store, &change).await? {
                 count.known += 1;
             } else {
+                // The export may have come without its files the first time.
+                if is_known && index == 0 {
+                    for path in said.files.iter().filter(|path| path.is_file()) {
+                        take(store, path).await?;
+                        count.files += 1;
+                    }
+                }
                 changes.push(change);
                 count.messages += 1;
             }

@@ -332,17 +332,16 @@ fn checked(text: &str) -> Result<&str, Failure> {
 /// A message to a conversation, which begins with it when there is none of that name.
 fn compose(all: &[ConversationInfo], conversation: &str, message: &Message) -> Result<Vec<Change>, Failure> {
     let now = system_time().unix_ms();
-    let sync = |error: pairlight_core::sync::SyncError| Failure::from(pairlight_core::net::NetError::from(error));
     let mut changes = Vec::new();
     let talk = match named(all, conversation) {
         Some(known) => known.id.clone(),
         None => {
             let id = new_id().to_vec();
-            changes.push(messages::put_conversation(&id, conversation, now).map_err(sync)?);
+            changes.push(messages::put_conversation(&id, conversation, now)?);
             id
         }
     };
-    changes.push(messages::put_message(&talk, &new_id(), now, message).map_err(sync)?);
+    changes.push(messages::put_message(&talk, &new_id(), now, message)?);
     Ok(changes)
 }
 

@@ -245,7 +245,7 @@ async fn main() {
     eprintln!("history in {took:.2} s");
 
     // What the history still has to say is not a live message.
-    while tokio::time::timeout(Duration::from_millis(500), laptop.next_event()).await.is_ok() {}
+    while let Ok(Some(_)) = tokio::time::timeout(Duration::from_millis(500), laptop.next_event()).await {}
     let mut live = Vec::new();
     for n in 0..LIVE {
         let row = Row {

@@ -782,29 +782,6 @@ async fn d6_counters_that_cannot_be_remove_the_device() {
     assert_eq!(pair.phone.removed().await.unwrap()[0].reason, RemovalReason::Discrepancy);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn d7_the_fifth_report_with_a_bad_signature_quarantines() {
-    let (pair, _, _) = pair_with_stores().await;
-    let (phone, laptop) = pair.online().await;
-    let key = pairlight_core::crypto::sign::SigningKey::from_seed(&[9; 32]);
-    let forged = key.sign_payload(pairlight_wire::sign::SigningContext::CheckIn, vec![0x80]).unwrap();
-    let (to, body) = (pair.account.primary().unwrap(), pairlight_wire::Wire::encode(&forged));
-    let mut follows = Vec::new();
-    for _ in 0..5 {
-        laptop.send(to, EnvelopeKind::CheckIn, &body).await.unwrap();
-        follows.push(found(&phone, Discrepancy::BadSignatures).await);
-    }
-    assert_eq!(follows[3..], [Action::Count, Action::Quarantine]);
-    // What it says from now on is not heard, whatever its own lease says.
-    laptop.send(to, EnvelopeKind::Application, b"psst").await.unwrap();
-    until(&phone, "the message to be withheld", |event| match event {
-        ConnectionEvent::Withheld { .. } => Some(()),
-        ConnectionEvent::Message { .. } => panic!("a quarantined device was heard"),
-        _ => None,
-    })
-    .await;
-}
-
 /// Says that every caller is in one country, then in another.
 #[derive(Clone, Default)]
 struct Travelling(Arc<AtomicBool>);

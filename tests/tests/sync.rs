@@ -7,8 +7,9 @@ use pairlight_core::net::{LinkedDevice, Primary, Sync, SyncUpdate, SyncUpdates};
 use pairlight_core::store::Cursor;
 use pairlight_core::sync::messages::{self, Message};
 use pairlight_core::sync::{Change, HistoryStanding};
-use pairlight_core::trust::Policy;
+use pairlight_core::trust::{Grant, Policy};
 use pairlight_tests::world::{Person, World, play};
+use pairlight_wire::device::{Preset, SCOPE_RECEIVE};
 use pairlight_wire::file::PIECE_BYTES;
 
 const TALK: &[u8; 16] = b"the conversation";
@@ -255,4 +256,27 @@ async fn no_plaintext_is_on_any_disk_while_it_runs() {
         assert!(!found, "{} lies on the disk", String::from_utf8_lossy(secret));
     }
     drop(sync);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_that_may_only_receive_goes_on_receiving_and_is_heard_later() {
+    let world = World::start().await;
+    let grant = Policy::DEVELOPMENT.medium.map(|grant| Grant { first: Some((SCOPE_RECEIVE, 3_600_000)), ..grant });
+    let policy = Policy { preset: Preset::Custom, weak: grant, medium: grant, strong: grant, ..Policy::DEVELOPMENT };
+    let phone = world.primary("phone", policy).await.unwrap();
+    let sync = serve(phone.sync().await.unwrap());
+    let laptop = linked(&world, &phone, "laptop").await;
+    let line = laptop.sync().await.unwrap();
+    line.write(vec![say(9_000, "too early")]).await.unwrap();
+    // More than may be on their way unconfirmed: without the laptop's word nothing would go any more.
+    for number in 0..80 {
+        sync.write(vec![say(number, "from the phone")]).await.unwrap();
+        until(&line, "each message", async |line| texts(line).await.len() > usize::try_from(number).unwrap()).await;
+    }
+    until(&line, "the phone to know", async |_| sync.is_in_step().await.unwrap()).await;
+    assert!(!texts(&sync).await.contains(&"too early".to_owned()), "it may not send yet");
+    // A running device asks by itself whether its first time is over.
+    world.time.pass(3_600_000);
+    until(&line, "the message of the laptop", async |_| texts(&sync).await.contains(&"too early".to_owned())).await;
+    until(&line, "the acknowledgement", async |line| line.is_in_step().await.unwrap()).await;
 }

@@ -89,7 +89,7 @@ impl RatchetAccount {
 }
 
 impl Ratchet {
-    /// A name that both ends have for it, and nobody else can compute.
+    /// A name that both ends have for it. It is no secret.
     #[must_use]
     pub fn name(&self) -> [u8; 8] {
         let [a, b, c, d, e, f, g, h, ..] = pairlight_wire::hash::sha256(&[self.0.session_id().as_bytes()]);

@@ -26,7 +26,7 @@ pub(super) use super::membership::{Membership, Surroundings};
 use super::records::{sealed, until};
 use super::shared::SharedStore;
 use super::syncing::{CONFIRM_AFTER, Syncing};
-use super::turn::{check_scope, report_as_it_is};
+use super::turn::check_scope;
 use crate::Timestamp;
 use crate::crypto::random;
 use crate::session::{ResetDesk, SessionError};
@@ -412,9 +412,6 @@ impl Driver {
         let Outgoing { to, kind, body, done } = outgoing;
         let (policy, now) = (self.policy, self.now());
         let sealed = self.store.run(move |store| {
-            if kind == EnvelopeKind::CheckIn {
-                return Ok(report_as_it_is(store, &to, &body)?.ok_or(NetError::UnknownDevice));
-            }
             let Some(mut session) = store.session(&to)? else { return Ok(Err(NetError::UnknownDevice)) };
             if let Err(error) = check_scope(store, &to, kind, policy.as_ref(), now)? {
                 return Ok(Err(error));

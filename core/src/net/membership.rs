@@ -1,6 +1,6 @@
 //! Whose connection it is.
 
-use pairlight_wire::device::{Preset, Role};
+use pairlight_wire::device::{Preset, Role, SCOPE_SEND};
 use pairlight_wire::list::VerifiedList;
 
 use super::client::Credentials;
@@ -46,6 +46,14 @@ impl Membership {
         match self {
             Self::Primary(_) => Role::Primary,
             Self::Linked(_) => Role::Linked,
+        }
+    }
+
+    /// Whether this device may send, by its own lease.
+    pub(super) fn may_send(&self) -> bool {
+        match self {
+            Self::Primary(_) => true,
+            Self::Linked(account) => account.scope() & SCOPE_SEND != 0,
         }
     }
 

@@ -484,7 +484,7 @@ impl Primary {
                 .run(move |store| {
                     // As it is now: a live connection may have told others of it meanwhile.
                     let mut batch = Batch::new();
-                    for mut notice in store.notices()?.into_iter().filter(|notice| notice.id == id) {
+                    if let Some(mut notice) = store.notice(&id)? {
                         notice.take_due(now);
                         batch.put_notice(&notice);
                     }

@@ -3,14 +3,15 @@
 use std::pin::Pin;
 use std::time::Duration;
 
-use pairlight_wire::envelope::Envelope;
+use pairlight_wire::device::{SCOPE_RECEIVE, SCOPE_SEND};
+use pairlight_wire::envelope::{Envelope, EnvelopeKind};
 use pairlight_wire::id::DeviceId;
 
 use super::connection::{ConnectionEvent, Driver, Over};
 use super::error::NetError;
 use super::host::Sleep;
 use super::syncing::{Delivered, Syncing};
-use super::turn::{Receipt, may_send};
+use super::turn::{Receipt, scope_here};
 use crate::Timestamp;
 use crate::store::{Store, StoreError};
 use crate::sync::SyncError;
@@ -31,7 +32,8 @@ pub(super) async fn until(sleep: &mut Option<Pin<Box<Sleep>>>) {
     }
 }
 
-/// Takes an envelope of the synchronisation, unless its sender may not send now.
+/// Takes an envelope of the synchronisation. A sender that may not send now is not heard; but one that may receive can say
+/// what it has, and ask for more, or it would soon get nothing more.
 pub(super) fn receive_records(
     sync: &Syncing,
     store: &mut Store,
@@ -40,10 +42,13 @@ pub(super) fn receive_records(
     policy: Option<&Policy>,
     now: Timestamp,
 ) -> Result<Result<Receipt, SyncError>, StoreError> {
-    if !may_send(store, from, policy, now)? {
+    let scope = scope_here(store, from, policy, now)?;
+    let hears = scope & SCOPE_SEND != 0;
+    let asks = scope & SCOPE_RECEIVE != 0 && matches!(envelope.kind, EnvelopeKind::Records | EnvelopeKind::History);
+    if !hears && !asks {
         return Ok(Ok(Receipt::Withheld));
     }
-    match sync.deliver(store, envelope) {
+    match sync.deliver(store, envelope, hears) {
         Err(error) => Ok(Err(error)),
         Ok(Delivered::Taken) => store.forget_unreadable(from).map(|()| Ok(Receipt::Nothing)),
         Ok(Delivered::Unreadable) => {
@@ -73,6 +78,11 @@ impl Driver {
     pub(super) async fn sync_follow(&self) -> Result<(), Over> {
         let listed = self.membership.listed();
         self.syncing(move |sync, store| sync.follow(store, &listed)).await
+    }
+
+    /// Says where this device stands, and sends what is new.
+    pub(super) async fn sync_speak(&self) -> Result<(), Over> {
+        self.syncing(|sync, store| sync.pump(store, true)).await
     }
 
     /// Acknowledges what came; when to look again, if something waits.

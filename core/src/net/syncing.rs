@@ -240,13 +240,17 @@ impl Syncing {
         Ok(())
     }
 
-    /// Takes what the relay delivered, with everything that follows from it, in one turn.
-    pub(super) fn deliver(&self, store: &mut Store, envelope: &Envelope) -> Result<Delivered, SyncError> {
+    /// Takes what the relay delivered, with everything that follows from it, in one turn. Without `hears` no records of the
+    /// sender are taken, only its word on what it has.
+    pub(super) fn deliver(&self, store: &mut Store, envelope: &Envelope, hears: bool) -> Result<Delivered, SyncError> {
         let from = envelope.from;
         let mut event = None;
         let outcome = self.turn(store, |turn| {
             let Some(message) = turn.open(envelope)? else { return Ok(Delivered::Unreadable) };
-            event = self.replica.take(turn, &from, &message, &mut system_rng())?;
+            event = match hears {
+                true => self.replica.take(turn, &from, &message, &mut system_rng())?,
+                false => self.replica.take_word(turn, &from, &message, &mut system_rng())?,
+            };
             Ok(Delivered::Taken)
         });
         match outcome {

@@ -1,11 +1,11 @@
 //! What one envelope, or one report, does to the store: everything that must be true together, in one turn.
 
-use pairlight_wire::device::{CheckIn, Report, Role, SCOPE_RECEIVE, SCOPE_SEND};
+use pairlight_wire::device::{CheckIn, Report, Role, SCOPE_ALL, SCOPE_RECEIVE, SCOPE_SEND};
 use pairlight_wire::envelope::{Envelope, EnvelopeKind, Header};
 use pairlight_wire::id::{AccountId, DeviceId};
 use pairlight_wire::limits::GRANT_LISTS;
 use pairlight_wire::list::{Entry, RemovalReason};
-use pairlight_wire::sign::Signed;
+use pairlight_wire::sign::{Signed, SigningContext};
 use pairlight_wire::standing::{LeaseGrant, Notice};
 use pairlight_wire::{Bytes, List, Wire};
 
@@ -86,7 +86,8 @@ pub(super) fn receive(
         | EnvelopeKind::Records
         | EnvelopeKind::File => Ok(Receipt::Nothing),
         EnvelopeKind::Application | EnvelopeKind::History | EnvelopeKind::Ephemeral => {
-            Ok(match may_send(store, &from, policy, now)? {
+            let may_send = scope_here(store, &from, policy, now)? & SCOPE_SEND != 0;
+            Ok(match may_send {
                 true => Receipt::Message { kind: message.kind, body: message.body },
                 false => Receipt::Withheld,
             })
@@ -97,7 +98,7 @@ pub(super) fn receive(
 /// The scope of a linked device now: what its standing leaves of its certificate, and in its first time less.
 fn scope_of(entry: &Entry, book: &Supervision, policy: Option<&Policy>, now: Timestamp) -> u64 {
     let since_linked = now.ms_since(Timestamp::from_unix_ms(entry.created));
-    let grant = policy.and_then(|policy| policy.grant_of(entry.evidence));
+    let grant = policy.and_then(|policy| policy.kept(entry.evidence));
     book.scope(entry.scope) & grant.map_or(entry.scope, |grant| grant.scope_in_time(since_linked))
 }
 
@@ -116,15 +117,15 @@ fn scope_in(
     }))
 }
 
-/// Whether another device may send now: a linked device to this primary one only in its scope.
-pub(super) fn may_send(
+/// What another device may do towards this one now: a linked device towards its primary one only what its scope says.
+pub(super) fn scope_here(
     store: &Store,
     from: &DeviceId,
     policy: Option<&Policy>,
     now: Timestamp,
-) -> Result<bool, StoreError> {
-    let Some(account) = store.account()? else { return Ok(true) };
-    Ok(scope_in(&account, store, from, policy, now)?.is_some_and(|scope| scope & SCOPE_SEND != 0))
+) -> Result<u64, StoreError> {
+    let Some(account) = store.account()? else { return Ok(SCOPE_ALL) };
+    Ok(scope_in(&account, store, from, policy, now)?.unwrap_or(0))
 }
 
 /// Whether this device may send an envelope of `kind` to `to` now; otherwise why not.
@@ -168,16 +169,18 @@ fn on_report(store: &mut Store, envelope: &Envelope, policy: &Policy, now: Times
     let opened = key.open(&envelope.header(), envelope.body_ct.as_slice());
     let is_ours = is_bare && envelope.header() == report_header(device, account.device_id());
     let Some(report) = opened.ok().filter(|_| is_ours).and_then(|body| Report::decode(&body).ok()) else {
-        return Ok(Receipt::Unreadable(store.count_unreadable(&device, now)?));
+        // Another session would heal nothing: it is not sealed by one.
+        return Ok(Receipt::Nothing);
     };
     let signed = report.check_in;
     let mut book = store.book(&device)?;
     let mut heard = store.heard_reports(&device)?;
     // Only to find what to compare with; what counts is read after the signature.
     let claimed = CheckIn::decode(signed.payload.as_slice()).ok();
-    let is_ancient = claimed.as_ref().is_some_and(|claimed| heard.is_before(claimed.ctr, book.ctr));
-    if signed.digest() != book.digest && (is_ancient || heard.holds(&signed.digest())) {
-        // Whoever carries it brings an old one again, or one that a later one has vouched for.
+    let digest = signed.digest();
+    let is_old = claimed.as_ref().is_some_and(|claimed| claimed.ctr <= book.ctr && heard.explain(claimed.ctr, &digest));
+    if digest != book.digest && is_old && signed.open(&entry.device_pk, SigningContext::CheckIn).is_ok() {
+        // Whoever carries it brings an old one again, or late.
         return Ok(Receipt::Nothing);
     }
     let named = claimed.map_or(0, |claimed| claimed.epoch);
@@ -215,16 +218,14 @@ fn on_report(store: &mut Store, envelope: &Envelope, policy: &Policy, now: Times
         }
     }
     let mut batch = Batch::new();
-    if let Some(check_in) = verdict.check_in.as_ref().filter(|_| book.digest == signed.digest()) {
-        heard.add(&check_in.prev);
-        heard.add(&signed.digest());
+    if let Some(check_in) = verdict.check_in.as_ref().filter(|_| book.digest == digest) {
+        if let Some(before) = check_in.ctr.checked_sub(1).filter(|before| *before > 0) {
+            heard.add(before, &check_in.prev);
+        }
+        heard.add(check_in.ctr, &digest);
         batch.put_heard(&heard);
     }
-    let told: Vec<_> =
-        verdict.findings.iter().filter(|(_, follows)| tells(*follows)).map(|(seen, _)| seen.row()).collect();
-    for row in told {
-        batch.put_notice(&store.discrepancy_notice(&account, device, row, now));
-    }
+    put_told(&mut batch, store, &account, device, &verdict.findings, now);
     batch.put_book(&book);
     match &session {
         Some(session) => store.put_session_with(session, batch)?,
@@ -237,8 +238,22 @@ fn on_report(store: &mut Store, envelope: &Envelope, policy: &Policy, now: Times
 }
 
 /// Whether the person hears of an action by a notice. Of a removal the change of the list tells.
-pub(super) fn tells(follows: Action) -> bool {
+fn tells(follows: Action) -> bool {
     matches!(follows, Action::Notice | Action::Restrict | Action::Quarantine | Action::FreezeList)
+}
+
+/// Adds a notice of each finding of which the person hears by one.
+pub(super) fn put_told(
+    batch: &mut Batch,
+    store: &mut Store,
+    account: &Account,
+    device: DeviceId,
+    findings: &[(Observation, Action)],
+    now: Timestamp,
+) {
+    for (seen, _) in findings.iter().filter(|(_, follows)| tells(*follows)) {
+        batch.put_notice(&store.discrepancy_notice(account, device, seen.row(), now));
+    }
 }
 
 pub(super) fn lists_after(store: &Store, known: u64, newest: u64) -> Result<List<Signed, GRANT_LISTS>, StoreError> {
@@ -317,15 +332,6 @@ fn seal_report(account: &LinkedAccount, to: &DeviceId, session: [u8; 8], check_i
     let sealed = key.seal(&mut system_rng(), &report_header(from, to), &report).ok()?;
     let body_ct = Bytes::new(sealed).ok()?;
     Some(Envelope { kind, from, to, seq: 0, olm_type: 0, olm_ct: Bytes::default(), body_ct })
-}
-
-/// As [`report`], for a check-in that somebody else made.
-pub(super) fn report_as_it_is(store: &Store, to: &DeviceId, check_in: &[u8]) -> Result<Option<Envelope>, StoreError> {
-    let (account, session) = (store.linked_account()?, store.session(to)?);
-    let (Some(account), Some(session), Ok(check_in)) = (account, session, Signed::decode(check_in)) else {
-        return Ok(None);
-    };
-    Ok(seal_report(&account, to, session.name(), check_in))
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use pairlight_wire::id::DeviceId;
 use pairlight_wire::list::RemovalReason;
 use pairlight_wire::relay::{PostEnvelope, RenewLease, StreamRequest};
 use pairlight_wire::sign::Signed;
-use pairlight_wire::standing::{Discrepancy, NoticeKind};
+use pairlight_wire::standing::{Discrepancy, NoticeKind, Standing};
 use pairlight_wire::{Bytes, Wire};
 use tokio::sync::oneshot;
 
@@ -18,7 +18,7 @@ use super::error::NetError;
 use super::host::{Socket, sleep};
 use super::publish::Publisher;
 use super::records::receive_records;
-use super::turn::{Receipt, receive, report, tells};
+use super::turn::{Receipt, put_told, receive, report};
 use crate::Timestamp;
 use crate::devices::{Account, Action, Duty, Observation, Tenancy, Told, action};
 use crate::session::{ResetIdentity, ResetStepped};
@@ -28,6 +28,9 @@ use crate::store::{Batch, Store, StoreError, Unreadable};
 const MAIL_ARRIVES_MS: u64 = 60_000;
 /// How often it is looked for devices that never came.
 const MISSING_LOOK_MS: u64 = 3_600_000;
+
+/// How often a device reports while its lease gives it less than its certificate.
+const FIRST_TIME_LOOK_MS: u64 = 900_000;
 
 impl Driver {
     pub(super) fn now(&self) -> Timestamp {
@@ -133,8 +136,13 @@ impl Driver {
             let Some(account) = store.linked_account()? else { return Ok(None) };
             let tenancy = store.tenancy()?.unwrap_or_else(|| Tenancy::new(account.created()));
             let duty = tenancy.duty(account.ends(), now);
+            // In its first time it may do less than its certificate says, and asks soon whether that is over.
+            let granted = account.list().entry(&account.device_id()).map_or(0, |entry| entry.scope);
+            let is_first_time = tenancy.standing == Standing::Active && account.scope() != granted;
+            let since_report = now.ms_since(Timestamp::from_unix_ms(tenancy.made));
+            let asks = is_first_time && since_report >= FIRST_TIME_LOOK_MS;
             // At its start a device reports in any case.
-            Ok(if duty.is_none() && !reported && !tenancy.locked { Some(Duty::CheckIn) } else { duty })
+            Ok(if duty.is_none() && (asks || !reported) && !tenancy.locked { Some(Duty::CheckIn) } else { duty })
         })
         .await
     }
@@ -292,7 +300,12 @@ impl Driver {
                 if let Some(reason) = removal {
                     return Err(self.erase(reason).await);
                 }
+                let could_send = self.membership.may_send();
                 self.reload().await?;
+                if !could_send && self.membership.may_send() {
+                    // What was written meanwhile was not heard: the primary device asks for it when it hears from us.
+                    self.sync_speak().await?;
+                }
                 send_frame(socket, &StreamRequest::Renew(RenewLease { lease: *lease }))
                     .await
                     .map_err(|_| Over::Lost)?;
@@ -373,11 +386,7 @@ impl Driver {
                 };
                 let mut batch = Batch::new();
                 batch.put_book(&book);
-                for (seen, follows) in &findings {
-                    if tells(*follows) {
-                        batch.put_notice(&store.discrepancy_notice(&account, device, seen.row(), now));
-                    }
-                }
+                put_told(&mut batch, store, &account, device, &findings, now);
                 store.commit(&batch)?;
                 Ok(findings)
             })
@@ -439,14 +448,13 @@ impl Driver {
                         if primary {
                             let mut book = store.book(&from)?;
                             // The first session of a recovered phone replaces none.
-                            findings = if known { book.on_reset(now) } else { Vec::new() };
+                            if known {
+                                findings = book.on_reset(now);
+                            }
                             book.tx_hw = 0;
                             batch.put_book(&book);
-                            let told = findings.iter().filter(|(_, follows)| tells(*follows));
-                            for row in told.map(|(seen, _)| seen.row()).collect::<Vec<_>>() {
-                                if let Some(account) = store.account()? {
-                                    batch.put_notice(&store.discrepancy_notice(&account, from, row, now));
-                                }
+                            if let Some(account) = store.account()? {
+                                put_told(&mut batch, store, &account, from, &findings, now);
                             }
                         }
                         store.put_session_with(&session, batch)?;

@@ -32,50 +32,54 @@ record! {
 }
 
 /// Reports of a device that are remembered.
-const HEARD_KEPT: usize = 1024;
+const HEARD_KEPT: usize = 128;
 
 record! {
-    /// Reports of a device that were accepted, or that an accepted one named as the one before it: none of them is a
-    /// discrepancy when somebody brings it again or late.
+    /// A report that was accepted, or that an accepted one named as the one before it.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub struct HeardReport [] {
+        /// Its counter.
+        pub ctr: u64,
+        /// The first 16 bytes of its digest.
+        pub digest: [u8; 16],
+    }
+}
+
+record! {
+    /// The reports of a device that are remembered, oldest first.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub struct HeardReports [1] {
         /// The device.
         pub device: DeviceId,
-        /// The first 16 bytes of their digests, oldest first.
-        pub digests: List<[u8; 16], HEARD_KEPT>,
+        /// Its reports.
+        pub reports: List<HeardReport, HEARD_KEPT>,
     }
 }
 
 impl HeardReports {
-    fn short(digest: &[u8; 32]) -> [u8; 16] {
-        let mut short = [0; 16];
-        short.iter_mut().zip(digest).for_each(|(to, from)| *to = *from);
-        short
+    fn of(&self, ctr: u64) -> Option<&HeardReport> {
+        self.reports.as_slice().iter().find(|heard| heard.ctr == ctr)
     }
 
-    /// Whether this one is among them.
+    /// Whether a report that counts up to `ctr`, no more than the last one, is nothing new: it is among these, or it is one
+    /// that never came, because nothing is known of its counter. Another one under a counter that is known is a copy's.
     #[must_use]
-    pub fn holds(&self, digest: &[u8; 32]) -> bool {
-        self.digests.as_slice().contains(&Self::short(digest))
-    }
-
-    /// Whether a report with this counter is from before all that are remembered, and so nothing can be said of it.
-    #[must_use]
-    pub fn is_before(&self, ctr: u64, last: u64) -> bool {
-        let kept = u64::try_from(HEARD_KEPT / 2).unwrap_or(u64::MAX);
-        ctr.saturating_add(kept) <= last
+    pub fn explain(&self, ctr: u64, digest: &[u8; 32]) -> bool {
+        self.of(ctr).is_none_or(|heard| digest.starts_with(&heard.digest))
     }
 
     /// Remembers one.
-    pub fn add(&mut self, digest: &[u8; 32]) {
-        if self.holds(digest) {
+    pub fn add(&mut self, ctr: u64, digest: &[u8; 32]) {
+        if self.of(ctr).is_some() {
             return;
         }
-        let mut digests = core::mem::take(&mut self.digests).into_vec();
-        digests.push(Self::short(digest));
-        let surplus = digests.len().saturating_sub(HEARD_KEPT);
-        digests.drain(..surplus);
-        self.digests = List::new(digests).unwrap_or_default();
+        let mut short = [0; 16];
+        short.iter_mut().zip(digest).for_each(|(to, from)| *to = *from);
+        let mut reports = core::mem::take(&mut self.reports).into_vec();
+        reports.push(HeardReport { ctr, digest: short });
+        let surplus = reports.len().saturating_sub(HEARD_KEPT);
+        reports.drain(..surplus);
+        self.reports = List::new(reports).unwrap_or_default();
     }
 }
 
@@ -95,8 +99,8 @@ fn unreadable_row(device: &DeviceId) -> Vec<u8> {
     [b"unreadable/".as_slice(), device.as_bytes()].concat()
 }
 
-fn notice_row(notice: &StoredNotice) -> Vec<u8> {
-    [NOTICE, &notice.id].concat()
+fn notice_row(id: &[u8; 8]) -> Vec<u8> {
+    [NOTICE, id].concat()
 }
 
 fn damaged<E>(_: E) -> StoreError {
@@ -163,7 +167,7 @@ impl Batch {
 
     /// Adds: keep a notice as it stands, or forget it when everybody has heard it.
     pub fn put_notice(&mut self, notice: &StoredNotice) -> &mut Self {
-        let row = notice_row(notice);
+        let row = notice_row(&notice.id);
         if notice.is_done() {
             self.delete(Table::DeviceList, &row)
         } else {
@@ -242,7 +246,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when it cannot be read.
     pub fn heard_reports(&self, device: &DeviceId) -> Result<HeardReports, StoreError> {
-        let none = || HeardReports { device: *device, digests: List::default() };
+        let none = || HeardReports { device: *device, reports: List::default() };
         Ok(self.row(&heard_row(device))?.unwrap_or_else(none))
     }
 
@@ -276,6 +280,14 @@ impl Store {
             Some(_) => self.delete(Table::DeviceList, &unreadable_row(from)),
             None => Ok(()),
         }
+    }
+
+    /// A notice that somebody still has to hear, by its id.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be read.
+    pub fn notice(&self, id: &[u8; 8]) -> Result<Option<StoredNotice>, StoreError> {
+        self.row(&notice_row(id))
     }
 
     /// Notices that somebody still has to hear.

@@ -1,4 +1,5 @@
-//! What survives a restart, sealed at rest: keys, links, lists and checkpoints in one SQLite file.
+//! What survives a restart, sealed at rest: keys, links, lists and checkpoints in one SQLite file, or in rows that the caller
+//! keeps (a browser).
 //!
 //! What it does not do: it does not guard against somebody who holds the wrapping key, it does not hide how many rows of which kind there
 //! are and how long they are, and it cannot notice that a row, or the whole file, was deleted or replaced by an older version of itself.
@@ -8,7 +9,8 @@
 //!        data key ^                                                 the data key seals the rows
 //! ```
 //! The caller's contract:
-//! 1. What must be true together goes into one [`Batch`]. When [`Store::commit`] returns `Ok`, all of it survives a power cut; after any
+//! 1. What must be true together goes into one [`Batch`]. When [`Store::commit`] returns `Ok`, all of it survives a power cut (of a file; else once the
+//!    caller has kept it); after any
 //!    other outcome, a crash included, all or nothing of it is there.
 //! 2. The calls block on the disk: in async code, run them where blocking is allowed. A `Store` is `Send`, and one handle at a time may
 //!    have the file.

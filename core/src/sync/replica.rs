@@ -232,7 +232,29 @@ impl Replica {
         Ok(())
     }
 
-    /// Takes an opened message of the kinds 1, 4 and 7; others are the application's.
+    /// As [`Replica::take`], from a device that may only receive: nothing of its records is taken, and they are sent once
+    /// more when it may send.
+    ///
+    /// # Errors
+    /// As [`Replica::take`].
+    pub fn take_word(
+        &self,
+        turn: &mut Turn<'_>,
+        from: &DeviceId,
+        message: &OpenedMessage,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Option<SyncEvent>, SyncError> {
+        match message.kind {
+            EnvelopeKind::Records => {
+                let exchange = Exchange::decode(&message.body).map_err(|_| SyncError::Protocol)?;
+                self.take_exchange(turn, from, exchange, false, rng).map(|()| None)
+            }
+            EnvelopeKind::History => self.take(turn, from, message, rng),
+            _ => Ok(None),
+        }
+    }
+
+    /// Takes an opened message of the kinds 1, 4, 7 and 8; others are the application's.
     ///
     /// # Errors
     /// [`SyncError::Protocol`] for what is not of this protocol: drop it.
@@ -246,7 +268,7 @@ impl Replica {
         match message.kind {
             EnvelopeKind::Records => {
                 let exchange = Exchange::decode(&message.body).map_err(|_| SyncError::Protocol)?;
-                self.take_exchange(turn, from, exchange, rng).map(|()| None)
+                self.take_exchange(turn, from, exchange, true, rng).map(|()| None)
             }
             EnvelopeKind::Ephemeral => {
                 let signal = Signal::decode(&message.body).map_err(|_| SyncError::Protocol)?;
@@ -278,6 +300,7 @@ impl Replica {
         turn: &mut Turn<'_>,
         from: &DeviceId,
         exchange: Exchange,
+        hears: bool,
         rng: &mut impl CryptoRng,
     ) -> Result<(), SyncError> {
         let Some(mut state) = turn.peer(from)? else { return Ok(()) };
@@ -312,8 +335,13 @@ impl Replica {
             } else {
                 state.rewind(0, last);
             }
-        } else if (in_order || ends_here) && knows_us {
+        } else if (in_order || ends_here || !hears) && knows_us {
             state.confirm(exchange.seen);
+        }
+        if !hears {
+            // Where its log is taken up again when it may send.
+            turn.put_peer(from, state);
+            return Ok(());
         }
         if in_order {
             state.received = exchange.to;

@@ -58,6 +58,7 @@ record! {
         snapshot: u64,
         total: u64,
         supersedes: Option<[u8; 16]>,
+        /// Grade in bits 0 and 1, preset above: rows from before have preset 0, which is the policy of today.
         grade: u8,
         linked: u64,
         presence: Option<u64>,

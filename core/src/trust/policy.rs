@@ -98,31 +98,34 @@ impl Grant {
     /// The narrower of two grants, in every point.
     #[must_use]
     pub fn narrower(&self, other: &Self) -> Self {
+        use HistoryRest::{Both, Either, Nothing};
         let first = match (self.first, other.first) {
             (Some((a, a_ms)), Some((b, b_ms))) => Some((a & b, a_ms.max(b_ms))),
             (first, None) | (None, first) => first,
         };
-        let strictness = |grant: &Self| {
-            let now = match grant.history_now {
-                HistoryNow::None => 2,
-                HistoryNow::Recent => 1,
-                HistoryNow::All => 0,
-            };
-            let rest = match grant.history_rest {
-                HistoryRest::Nothing => (0, 0),
-                HistoryRest::Either { after_ms, .. } => (1, after_ms),
-                HistoryRest::Both { after_ms, .. } => (2, after_ms),
-            };
-            (now, rest)
+        // Where not everything came at once, no rest means that it never comes.
+        let never = |grant: &Self| grant.history_rest == Nothing && grant.history_now != HistoryNow::All;
+        let history_rest = match (self.history_rest, other.history_rest) {
+            _ if never(self) || never(other) => Nothing,
+            (Nothing, rest) | (rest, Nothing) => rest,
+            (
+                Either { after_ms: a, presence_ms: p } | Both { after_ms: a, presence_ms: p },
+                Either { after_ms: b, presence_ms: q } | Both { after_ms: b, presence_ms: q },
+            ) => {
+                let (after_ms, presence_ms) = (a.max(b), p.max(q));
+                match (self.history_rest, other.history_rest) {
+                    (Either { .. }, Either { .. }) => Either { after_ms, presence_ms },
+                    _ => Both { after_ms, presence_ms },
+                }
+            }
         };
-        let history = if strictness(self) >= strictness(other) { self } else { other };
         Self {
             scope: self.scope & other.scope,
             first,
             hold_ms: self.hold_ms.max(other.hold_ms),
             second_approval: self.second_approval || other.second_approval,
-            history_now: history.history_now,
-            history_rest: history.history_rest,
+            history_now: self.history_now.min(other.history_now),
+            history_rest,
             lease_ms: self.lease_ms.min(other.lease_ms),
         }
     }
@@ -262,6 +265,13 @@ impl Policy {
         self.grant_under(preset.unwrap_or(Preset::Custom), grade?)
     }
 
+    /// As [`Policy::grant_of`]; where this policy refuses the grade today, what the preset gave.
+    #[must_use]
+    pub fn kept(&self, evidence: u64) -> Option<Grant> {
+        let (_, grade, preset) = Evidence::from_certificate(evidence);
+        self.grant_of(evidence).or_else(|| Self::of_preset(preset?)?.grant(grade?).copied())
+    }
+
     /// What `grade` grants; `None` refuses the link.
     #[must_use]
     pub fn grant(&self, grade: Grade) -> Option<&Grant> {
@@ -270,22 +280,6 @@ impl Policy {
             Grade::Medium => self.medium.as_ref(),
             Grade::Strong => self.strong.as_ref(),
         }
-    }
-}
-
-impl Policy {
-    /// As [`Grant::history_grant`], for a device that was linked with `grade`. A grade that this policy refuses today gets
-    /// nothing.
-    #[must_use]
-    pub fn history_grant(
-        &self,
-        grade: Grade,
-        linked: Timestamp,
-        presence: Option<Timestamp>,
-        now: Timestamp,
-    ) -> HistoryGrant {
-        let none = HistoryGrant { allowed: HistoryNow::None, rest_at: None, presence_from: None };
-        self.grant(grade).map_or(none, |grant| grant.history_grant(linked, presence, now))
     }
 }
 
@@ -318,6 +312,55 @@ mod tests {
         assert_eq!(Policy::BALANCED.weak.unwrap().scope_at(0), SCOPE_ALL);
     }
 
+    /// What a policy grants; to a grade that it refuses, nothing.
+    fn granted(policy: Policy, grade: Grade) -> Grant {
+        let refused = Grant { history_now: HistoryNow::None, history_rest: HistoryRest::Nothing, ..FULL };
+        policy.grant(grade).copied().unwrap_or(refused)
+    }
+
+    #[test]
+    fn the_narrower_of_two_grants_is_narrower_than_either_in_every_point() {
+        let linked = Timestamp::from_unix_ms(1_800_000_000_000);
+        let rests = [
+            HistoryRest::Nothing,
+            HistoryRest::Either { after_ms: HOUR_MS, presence_ms: 0 },
+            HistoryRest::Either { after_ms: MINUTE_MS, presence_ms: DAY_MS },
+            HistoryRest::Both { after_ms: DAY_MS, presence_ms: 0 },
+            HistoryRest::Both { after_ms: 0, presence_ms: HOUR_MS },
+        ];
+        let mut grants = Vec::new();
+        for history_now in [HistoryNow::None, HistoryNow::Recent, HistoryNow::All] {
+            for history_rest in rests {
+                for first in [None, Some((SCOPE_RECEIVE, HOUR_MS)), Some((SCOPE_SEND, MINUTE_MS))] {
+                    let (scope, lease_ms) = (SCOPE_ALL ^ history_now as u64, HOUR_MS * (1 + history_now as u64));
+                    grants.push(Grant { scope, first, history_now, history_rest, lease_ms, ..FULL });
+                }
+            }
+        }
+        let moments = [0, MINUTE_MS, HOUR_MS, DAY_MS, 2 * DAY_MS];
+        for (a, b) in grants.iter().flat_map(|a| grants.iter().map(move |b| (a, b))) {
+            let both = a.narrower(b);
+            assert_eq!(both, b.narrower(a), "{a:?} {b:?}");
+            assert!(both.lease_ms <= a.lease_ms.min(b.lease_ms));
+            for ms in moments {
+                assert_eq!(both.scope_at(ms) & !(a.scope_at(ms) & b.scope_at(ms)), 0, "{a:?} {b:?} at {ms}");
+                for presence in moments.map(Some).into_iter().chain([None]) {
+                    let presence = presence.filter(|at| *at <= ms).map(|at| linked.plus_ms(at));
+                    let at = |grant: &Grant| grant.history_grant(linked, presence, linked.plus_ms(ms)).allowed;
+                    assert!(at(&both) <= at(a).min(at(b)), "{a:?} {b:?} at {ms}, {presence:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_policy_that_refuses_a_grade_today_widens_no_link_of_yesterday() {
+        let strict_weak = Evidence::NONE.to_certificate(Grade::Weak, Preset::Strict);
+        assert_eq!(Policy::STRONG_ONLY.grant_of(strict_weak), None);
+        assert_eq!(Policy::STRONG_ONLY.kept(strict_weak), Policy::STRICT.weak);
+        assert_eq!(Policy::DEVELOPMENT.kept(strict_weak).map(|grant| grant.scope_at(0)), Some(SCOPE_RECEIVE));
+    }
+
     #[test]
     fn history_comes_at_once_after_a_time_or_after_another_proof_of_presence() {
         use HistoryNow::{All, None as Nothing, Recent};
@@ -347,20 +390,20 @@ mod tests {
             (Policy::DEVELOPMENT, Grade::Weak, 0, None, All),
         ];
         for (policy, grade, ms, presence, allowed) in table {
-            let grant = policy.history_grant(grade, linked, presence.map(after), after(ms));
+            let grant = granted(policy, grade).history_grant(linked, presence.map(after), after(ms));
             assert_eq!(grant.allowed, allowed, "{:?} {grade:?} after {ms} ms, presence {presence:?}", policy.preset);
             if allowed == All {
                 assert_eq!((grant.rest_at, grant.presence_from), (None, None));
             }
         }
-        let medium = Policy::STRICT.history_grant(Grade::Medium, linked, None, linked);
+        let medium = granted(Policy::STRICT, Grade::Medium).history_grant(linked, None, linked);
         assert_eq!((medium.rest_at, medium.presence_from), (Some(after(hours)), Some(after(minutes))));
-        let weak = Policy::STRICT.history_grant(Grade::Weak, linked, None, linked);
+        let weak = granted(Policy::STRICT, Grade::Weak).history_grant(linked, None, linked);
         assert_eq!((weak.rest_at, weak.presence_from), (None, Some(after(minutes))));
-        let weak = Policy::STRICT.history_grant(Grade::Weak, linked, Some(after(minutes)), linked);
+        let weak = granted(Policy::STRICT, Grade::Weak).history_grant(linked, Some(after(minutes)), linked);
         assert_eq!((weak.rest_at, weak.presence_from), (Some(after(day)), None));
         // A clock that was set back to before the link opens nothing.
         let back = Timestamp::from_unix_ms(0);
-        assert_eq!(Policy::BALANCED.history_grant(Grade::Weak, linked, None, back).allowed, Recent);
+        assert_eq!(granted(Policy::BALANCED, Grade::Weak).history_grant(linked, None, back).allowed, Recent);
     }
 }

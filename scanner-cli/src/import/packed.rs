@@ -1,7 +1,7 @@
 //! Exports as phones hand them over: packed. They are unpacked into a private folder that goes when the import ends.
 
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
@@ -14,6 +14,8 @@ use crate::style::Voice;
 
 /// Most bytes that come out of one archive: far more than a chat has, and far less than a bomb.
 const UNPACKED_BYTES: u64 = 32 * 1024 * 1024 * 1024;
+/// What to do after an interrupt.
+pub(super) const AGAIN: &str = "nothing was imported: start it again";
 /// Most files and folders in one archive.
 const ENTRIES: usize = 200_000;
 
@@ -26,6 +28,10 @@ pub(super) struct Unpacked {
 
 /// Unpacks a zip archive. The folder has the archive's name, because an export may be named by nothing else.
 pub(super) fn unpack(archive: &Path, interrupt: &Interrupt, voice: Voice) -> Result<Unpacked, Failure> {
+    unpack_at_most(archive, UNPACKED_BYTES, interrupt, voice)
+}
+
+fn unpack_at_most(archive: &Path, room: u64, interrupt: &Interrupt, voice: Voice) -> Result<Unpacked, Failure> {
     let bad = |error: ZipError| match error {
         ZipError::Io(error) => cannot("read", archive, &error),
         _ => {
@@ -47,18 +53,11 @@ pub(super) fn unpack(archive: &Path, interrupt: &Interrupt, voice: Voice) -> Res
         let what = format!("{} unpacks to more than a chat export has", archive.display());
         Failure::new(Exit::Error, what, "unpack it yourself, and give the folder")
     };
-    let (count, mut left) = (zip.len(), UNPACKED_BYTES);
+    let (count, mut left, mut piece) = (zip.len(), room, vec![0; 1 << 16]);
     if count > ENTRIES {
         return Err(too_large());
     }
     for index in 0..count {
-        if interrupt.is_raised() {
-            return Err(Failure::new(
-                Exit::Interrupted,
-                "interrupted while unpacking",
-                "nothing was imported: start it again",
-            ));
-        }
         let mut entry = zip.by_index(index).map_err(bad)?;
         // A name that leads out of the folder, and a link to anywhere, are of no export.
         let Some(name) = entry.enclosed_name().filter(|_| !entry.is_symlink()) else { continue };
@@ -71,10 +70,17 @@ pub(super) fn unpack(archive: &Path, interrupt: &Interrupt, voice: Voice) -> Res
             fs::create_dir_all(parent).map_err(|error| cannot("make", parent, &error))?;
         }
         let mut out = File::create_new(&path).map_err(|error| cannot("write", &path, &error))?;
-        // The size that it claims is not believed.
-        let copied = io::copy(&mut entry.by_ref().take(left.saturating_add(1)), &mut out);
-        let copied = copied.map_err(|error| cannot("unpack", archive, &error))?;
-        left = left.checked_sub(copied).ok_or_else(too_large)?;
+        loop {
+            // Often, because the program may not take long to end, and the folder must go before.
+            if interrupt.is_raised() {
+                return Err(Failure::new(Exit::Interrupted, "interrupted while unpacking", AGAIN));
+            }
+            let read = entry.read(&mut piece).map_err(|error| cannot("unpack", archive, &error))?;
+            let Some(content) = piece.get(..read).filter(|content| !content.is_empty()) else { break };
+            // The size that it claims is not believed.
+            left = left.checked_sub(read as u64).ok_or_else(too_large)?;
+            out.write_all(content).map_err(|error| cannot("write", &path, &error))?;
+        }
         voice.progress(Some(format_args!("unpacking: {} of {count} files", index + 1)));
     }
     voice.progress(None);
@@ -98,8 +104,6 @@ fn cannot(what: &str, path: &Path, error: &io::Error) -> Failure {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
-
     use zip::ZipWriter;
     use zip::write::SimpleFileOptions;
 
@@ -149,6 +153,23 @@ mod tests {
         let all = walk(unpacked._folder.path());
         assert!(!all.iter().any(|path| path.ends_with("outside")), "{all:?}");
         assert!(!folder.path().join("outside").exists());
+    }
+
+    #[test]
+    fn a_bomb_is_stopped_and_a_link_to_elsewhere_is_left() {
+        let folder = tempfile::tempdir().unwrap();
+        let archive = packed(folder.path(), &[("_chat.txt", &[0; 5_000])]);
+        let error = unpack_at_most(&archive, 4_999, &Interrupt::default(), silent()).err().expect("refused");
+        assert!(format!("{error:?}").contains("unpacks to more"), "{error:?}");
+        assert!(unpack_at_most(&archive, 5_000, &Interrupt::default(), silent()).is_ok());
+
+        let mut zip = ZipWriter::new(File::create(&archive).unwrap());
+        zip.add_symlink("secrets", "/etc/passwd", SimpleFileOptions::default()).unwrap();
+        zip.start_file("_chat.txt", SimpleFileOptions::default()).unwrap();
+        zip.finish().unwrap();
+        let unpacked = unpack(&archive, &Interrupt::default(), silent()).unwrap();
+        assert!(fs::symlink_metadata(unpacked.path.join("secrets")).is_err());
+        assert!(unpacked.path.join("_chat.txt").is_file());
     }
 
     fn walk(folder: &Path) -> Vec<PathBuf> {

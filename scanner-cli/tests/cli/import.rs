@@ -108,6 +108,33 @@ fn an_export_reaches_the_other_device_with_its_files() {
 }
 
 #[test]
+fn files_that_were_missing_the_first_time_come_with_the_second() {
+    let world = World::new();
+    world.link();
+    let (phone, folder) = (world.text("phone"), world.path("Kim"));
+    let photo = export(&folder);
+    let aside = world.path("photo.jpg");
+    std::fs::rename(folder.join("0001-PHOTO.jpg"), &aside).unwrap();
+    let line = ["import", "--profile", &phone, "--time-zone", "UTC", folder.to_str().unwrap()];
+    let (exit, said) = Program::start(&line).end();
+    assert_eq!(exit, 0, "{said}");
+    assert!(said.contains("imported 3 messages and 0 files"), "{said}");
+    std::fs::rename(&aside, folder.join("0001-PHOTO.jpg")).unwrap();
+    let (exit, said) = Program::start(&line).end();
+    assert_eq!(exit, 0, "{said}");
+    assert!(said.contains("imported 1 messages and 1 files"), "{said}");
+    let (_, listed) = Program::start(&["messages", "--profile", &phone, "files", "--format", "ndjson"]).end();
+    let listed: serde_json::Value =
+        serde_json::from_str(listed.lines().find(|line| line.starts_with('{')).unwrap()).unwrap();
+    let (hash, out) = (listed["hash"].as_str().unwrap(), world.path("out.jpg"));
+    let save = ["messages", "--profile", &phone, "save", &hash[..10], "--out", out.to_str().unwrap()];
+    let (exit, said) = Program::start(&save).end();
+    assert_eq!(exit, 0, "{said}");
+    assert!(std::fs::read(&out).unwrap() == photo, "the bytes that went in");
+    world.stop();
+}
+
+#[test]
 fn what_is_no_export_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();

@@ -83,10 +83,6 @@ impl Program {
         self.signal("-INT");
     }
 
-    pub(crate) fn terminate(&self) {
-        self.signal("-TERM");
-    }
-
     fn signal(&self, name: &str) {
         let id = self.child.id().to_string();
         assert!(Command::new("kill").args([name, &id]).status().unwrap().success());

@@ -74,8 +74,9 @@ fn a_notice_that_is_due_on_the_phone_is_printed_by_whatever_goes_online_and_then
         let mut program = Program::start(command);
         program.hear(&format!("a device was linked ({}); if that was not you", device.to_hex()));
         if *command == &follow[..] {
-            // Not SIGINT: a shell's background job starts with that one ignored, until the program listens.
-            program.terminate();
+            // From here on it listens, and the notice is marked.
+            program.hear("online");
+            program.interrupt();
         }
         program.end();
         assert_eq!(open(&world, "phone").notices().unwrap(), [], "{command:?}");

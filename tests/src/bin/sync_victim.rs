@@ -58,7 +58,7 @@ async fn obey(line: &str, sync: &Sync, store: &SharedStore) {
         ("delete", Some(_)) => None,
         ("records", None) => {
             let records = store.run(|store| store.records_after(0, usize::MAX >> 1)).await.expect("a readable store").0;
-            for logged in records.iter().filter(|logged| logged.record.content.is_some()) {
+            for logged in &records {
                 say(&format!("record {}", hex::encode(logged.record.encode())));
             }
             return say("end");

@@ -407,7 +407,7 @@ impl Tracker {
         let Some(plane) = Plane::through(square) else { return };
         let polarity = if symbol.inverted { -1.0 } else { 1.0 };
         let glance = known_of(&mut self.fixed, size).map_or(0.0, |fixed| fixed.glance(image, &plane, polarity));
-        if self.begin(image, plane, size, symbol.inverted, glance) && modules.len() == size.saturating_mul(size) {
+        if self.begin(image, plane, size, symbol.inverted, glance, true) && modules.len() == size.saturating_mul(size) {
             self.bits.clear();
             self.bits.extend_from_slice(modules);
             if let Some(mut track) = self.track.take() {
@@ -446,12 +446,21 @@ impl Tracker {
         }
         self.guesses = guesses;
         if let Some((plane, score, size, inverted)) = best {
-            self.begin(image, plane, size, inverted, score);
+            self.begin(image, plane, size, inverted, score, false);
         }
     }
 
-    /// Whether the symbol is there: then it is held from now on.
-    fn begin(&mut self, image: &GrayImage, plane: Plane, size: usize, inverted: bool, glance: f32) -> bool {
+    /// Whether the symbol is there: then it is held from now on. One that was read (`is_read`) takes the place of a lock that
+    /// never was.
+    fn begin(
+        &mut self,
+        image: &GrayImage,
+        plane: Plane,
+        size: usize,
+        inverted: bool,
+        glance: f32,
+        is_read: bool,
+    ) -> bool {
         let Some(fixed) = known_of(&mut self.fixed, size) else { return false };
         let polarity = if inverted { -1.0 } else { 1.0 };
         self.samples.prepare(size);
@@ -460,7 +469,7 @@ impl Tracker {
         self.take_modules(polarity);
         let explained = self.explain(size);
         let rival = self.track.as_ref().filter(|track| track.misses == 0 && track.read.is_none());
-        let is_better = rival.is_none_or(|track| explained > track.explained);
+        let is_better = is_read || rival.is_none_or(|track| explained > track.explained);
         if score < LEAST_TO_BEGIN || !plane.is_plausible(size) || !is_better {
             // The old one, if any, keeps its buffers.
             if let Some(size) = self.track.as_ref().map(|track| track.size) {
