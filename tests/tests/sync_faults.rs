@@ -298,7 +298,10 @@ async fn kills_stops_full_disks_and_wrong_clocks_lose_and_invent_nothing() {
                 let versions: Vec<_> = all.iter().map(|records| of(records).map(|r| (r.clock, r.device))).collect();
                 versions.windows(2).any(|two| two[0] != two[1]).then_some((*number, versions))
             };
-            panic!("never in step ({in_step}): {:?}", (0..MESSAGES).filter_map(|n| differ(&n)).collect::<Vec<_>>());
+            panic!(
+                "never in step, by their own words {in_step}; records that differ: {:?}",
+                (0..MESSAGES).filter_map(|n| differ(&n)).collect::<Vec<_>>()
+            );
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
     };

@@ -329,6 +329,8 @@ impl Replica {
         if exchange.again {
             if knows_us {
                 state.rewind(exchange.seen, last);
+                // An answer is owed also where nothing is left to send: what was dropped may have said what we have.
+                state.told = 0;
             } else if let SyncRole::Primary(_) = self.role {
                 state = PeerState { log: state.log, received: state.received, ..PeerState::new(state.slot, last) };
                 sender::restart(turn, from, last, rng)?;

@@ -69,6 +69,33 @@ fn what_was_sent_once_more_in_vain_still_confirms() {
 }
 
 #[test]
+fn who_asks_again_is_answered_also_when_there_is_nothing_to_send() {
+    let mut world = World::new(25, Policy::DEVELOPMENT);
+    world.link(Grade::Strong);
+    world.write(1, vec![say(1, 1, "from the laptop")]);
+    world.settle();
+    let laptop = world.devices[1].id;
+    let replica = world.devices[0].replica;
+    let state = peer::peer(world.devices[0].store(), &laptop).unwrap().unwrap();
+    assert!(state.received > 0 && !replica.owes(world.devices[0].store()).unwrap());
+    let asks = Exchange {
+        log: state.log.unwrap(),
+        from: state.received,
+        to: state.received,
+        seen_log: peer::own(world.devices[0].store()).unwrap().unwrap().log,
+        seen: world.devices[0].store().last_change().unwrap(),
+        again: true,
+        records: List::default(),
+        dropped: List::default(),
+    };
+    take(&mut world, &asks);
+    assert!(replica.owes(world.devices[0].store()).unwrap(), "the laptop dropped something, and what it said with it");
+    world.settle();
+    world.in_step();
+    assert!(!replica.owes(world.devices[0].store()).unwrap(), "one answer is enough");
+}
+
+#[test]
 fn a_new_primary_device_gets_what_came_from_the_one_before() {
     let mut world = World::new(22, Policy::DEVELOPMENT);
     world.link(Grade::Strong);
