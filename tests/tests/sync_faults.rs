@@ -220,7 +220,10 @@ async fn kills_stops_full_disks_and_wrong_clocks_lose_and_invent_nothing() {
                 devices[at].say(order.trim_end()).await;
                 let answer = devices[at].hear().await;
                 let known = judge.entry(number).or_default();
-                if let Some(version) = answer.strip_prefix("done ") {
+                if answer == "done gone" {
+                    known.maybe.push(text);
+                    "writes"
+                } else if let Some(version) = answer.strip_prefix("done ") {
                     let words: Vec<&str> = version.split(' ').collect();
                     let device: [u8; 16] = hex::decode(words[1]).unwrap().try_into().unwrap();
                     known.confirm((words[0].parse().unwrap(), device), text, words[2] == "own");

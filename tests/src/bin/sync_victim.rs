@@ -3,7 +3,7 @@
 //! `sync_victim <primary|linked> <folder> <name> <relay url> <relay key> <clock, ms> <pages>` opens the store `name` of the folder, on
 //! a clock that is wrong by so much and a disk that takes so many pages (`all`: no limit), and stays in step. Talks by lines.
 //! It hears `put <number> <text>`, `delete <number>`, `records`, `in-step`; it says `ready`, `done <clock> <device> <own|other>` (the
-//! version that now stands, and whether it is what was written), `refused <why>`, `record <hex>` and `end`, `in-step <yes|no>`.
+//! version that now stands, and whether it is what was written) or `done gone`, `refused <why>`, `record <hex>` and `end`, `in-step <yes|no>`.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -43,7 +43,8 @@ async fn write(sync: &Sync, store: &SharedStore, number: u64, text: Option<&str>
     };
     sync.write(vec![change]).await?;
     let now = store.run(move |store| store.record(MESSAGE, &id_of(number))).await?;
-    let now = now.expect("what was just written").record;
+    // All devices may have passed a tombstone before this one looks.
+    let Some(now) = now.map(|logged| logged.record) else { return Ok("gone".to_owned()) };
     let content = now.content.as_ref().map(|content| Message::decode(content.body.as_slice()).expect("a message"));
     let stands = if content.as_ref().map(|message| message.text.as_str()) == text { "own" } else { "other" };
     Ok(format!("{} {} {stands}", now.clock, hex::encode(now.device.as_bytes())))
