@@ -1,13 +1,19 @@
 //! The product's main job over a real relay, real sockets and sealed stores.
 
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use pairlight_core::net::{Connection, ConnectionEvent};
-use pairlight_core::trust::Policy;
-use pairlight_tests::world::{Person, World, play};
+use pairlight_core::net::{Connection, ConnectionEvent, NetError};
+use pairlight_core::pairing::{LinkedEvent, PrimaryEvent};
+use pairlight_core::trust::{Policy, ScanSource};
+use pairlight_relay::{Limits, RelayConfig};
+use pairlight_tests::world::{Person, World, description, play};
 use pairlight_wire::envelope::EnvelopeKind;
 use pairlight_wire::list::RemovalReason;
 use pairlight_wire::pairing::EndReason;
+use pairlight_wire::qr::QrPayload;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -100,6 +106,53 @@ async fn people_end_a_pairing_with_the_same_word_on_both_sides() {
     }
     // Nothing is left behind: the next attempt links.
     assert!(play(&primary, &laptop, "laptop", Person::Agrees).await.primary.is_ok());
+}
+
+/// How many codes a relay knows.
+async fn codes_at(metrics: SocketAddr) -> u64 {
+    let mut socket = tokio::net::TcpStream::connect(metrics).await.unwrap();
+    socket.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").await.unwrap();
+    let mut page = String::new();
+    socket.read_to_string(&mut page).await.unwrap();
+    let line = page.lines().find_map(|line| line.strip_prefix("pairlight_relay_slots ")).expect("the gauge");
+    line.parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_code_is_void_once_its_link_was_ended_although_somebody_waits_for_its_events() {
+    let metrics_listen = Some(([127, 0, 0, 1], 0).into());
+    let world =
+        World::start_with(RelayConfig { metrics_listen, limits: Limits::generous(), ..RelayConfig::default() }).await;
+    let metrics = world.relay.metrics_addr().unwrap();
+    let primary = world.primary("phone", Policy::DEVELOPMENT).await.unwrap();
+    let laptop = world.linked("laptop").await.unwrap();
+    let linking = Arc::new(laptop.link(description("laptop")));
+    let Some(LinkedEvent::ShowCode { text, .. }) = linking.next_event().await else { panic!("no code") };
+    assert_eq!(codes_at(metrics).await, 1);
+    let held = Arc::clone(&linking);
+    let waiting = tokio::spawn(async move { held.next_event().await });
+    linking.end();
+    let last = tokio::time::timeout(PATIENCE, waiting).await.expect("it waits for ever").unwrap();
+    assert!(last.is_none(), "{last:?}");
+    assert!(matches!(linking.cancel().await, Err(NetError::Ended)));
+    tokio::time::timeout(PATIENCE, async {
+        while codes_at(metrics).await > 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await
+    .expect("the relay still has the code");
+    let pairing = primary.link(QrPayload::parse(&text).unwrap(), ScanSource::LiveCamera).await.unwrap();
+    let end = async {
+        loop {
+            match pairing.next_event().await.expect("an end") {
+                PrimaryEvent::Failed(reason) => return reason,
+                PrimaryEvent::Review(_) => panic!("the code was claimed"),
+                _ => {}
+            }
+        }
+    };
+    assert_eq!(tokio::time::timeout(PATIENCE, end).await.expect("no end"), EndReason::Expired);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -135,6 +135,26 @@ async fn what_is_written_offline_goes_out_later_and_a_signal_only_now() {
     tokio::time::timeout(Duration::from_secs(20), wait).await.expect("the signal never came");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_line_ends_although_somebody_waits_for_its_events_and_what_is_written_then_goes_out_by_the_next() {
+    let world = World::start().await;
+    let phone = world.primary("phone", Policy::DEVELOPMENT).await.unwrap();
+    let laptop = linked(&world, &phone, "laptop").await;
+    let line = std::sync::Arc::new(laptop.sync().await.unwrap());
+    let online = |event: &SyncUpdates| matches!(event, SyncUpdates::Line(pairlight_core::net::ConnectionEvent::Online));
+    while !online(&line.next_event().await.expect("the line")) {}
+    let held = std::sync::Arc::clone(&line);
+    let waiting = tokio::spawn(async move { while held.next_event().await.is_some() {} });
+    line.end();
+    tokio::time::timeout(Duration::from_secs(20), waiting).await.expect("it waits for ever").unwrap();
+    line.write(vec![say(1, "written after the end")]).await.unwrap();
+    assert_eq!(texts(&line).await, ["written after the end"]);
+
+    let sync = serve(phone.sync().await.unwrap());
+    let next = laptop.sync().await.unwrap();
+    until(&next, "the phone to have it", async |_| texts(&sync).await == ["written after the end"]).await;
+}
+
 async fn content(sync: &Sync, hash: [u8; 32]) -> Vec<u8> {
     let mut all = Vec::new();
     while let Some(piece) = sync.file_piece(hash, (all.len() / PIECE_BYTES) as u64).await.unwrap() {

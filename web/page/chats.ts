@@ -6,7 +6,8 @@ import { VirtualList } from "./virtual.js";
 
 const PAGE = 100;
 const LONGEST_FILE = 64 * 1024 * 1024;
-const SENDER = "pairlight-sender";
+/** What whoever uses this browser is called in their own messages. */
+const SENDER = "Me";
 
 const day = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
 const hour = new Intl.DateTimeFormat(undefined, { timeStyle: "short" });
@@ -27,7 +28,9 @@ export class Chats {
   #talk = make("section", { class: "talk", "aria-label": "Messages" });
   #state = make("span", { "data-part": "line", role: "status" });
   #progress = make("div", { class: "progress", "data-part": "history" });
-  #notice = make("p", { class: "alarm", hidden: true, role: "alert" });
+  #notice = make("p", { class: "alarm", hidden: true, role: "alert", "data-part": "notice" });
+  /** Apart from the notices: that a lease is renewed must not wipe an alert. */
+  #restriction = make("p", { class: "alarm", hidden: true, role: "alert", "data-part": "restriction" });
   #find = make("input", { type: "search", placeholder: "Search messages", "aria-label": "Search messages" });
   #files = new Map<string, { state: FileState | undefined; url: string | undefined }>();
   #waiting = 0;
@@ -43,7 +46,7 @@ export class Chats {
       make("header", { class: "bar" },
         make("h1", { class: "grow" }, "Pairlight"), this.#state,
         make("button", { class: "plain", onclick: () => this.#askLogOut() }, "Log out"),
-        this.#notice, this.#progress),
+        this.#notice, this.#restriction, this.#progress),
       make("nav", { class: "list", "aria-label": "Conversations" }, make("div", { class: "find" }, this.#find), this.#list),
       this.#talk);
     this.#line(false, "Connecting…");
@@ -60,12 +63,15 @@ export class Chats {
     switch (event.type) {
       case "online": return this.#line(true, "Online");
       case "offline": return this.#line(false, `Offline. Trying again in ${Math.round(event.retryMs / 1000)} s; what you write goes out then.`);
-      case "changed":
-      case "missed": return this.#soon();
+      case "changed": return this.#soon();
+      case "missed":
+        // The history is read with the conversations.
+        for (const hash of this.#files.keys()) quietly(this.#file(hash));
+        return this.#soon();
       case "history": return quietly(this.#history());
       case "file": return quietly(this.#file(event.hash));
       case "silent": return this.#tell("The phone has been silent for long. Open the app there, or this browser will be locked.");
-      case "leased": return this.#tell(event.restriction ?? "");
+      case "leased": return this.#tell(event.restriction ?? "", this.#restriction);
       case "notice": return this.#tell(event.words);
       case "forked": return this.#tell("Somebody shows your devices different lists of devices. Compare them on the phone before you go on.");
       case "rolled-back": return this.#tell("The relay shows an older list of devices than before. This browser keeps its own.");
@@ -77,9 +83,14 @@ export class Chats {
     this.#state.replaceChildren(make("span", { class: online ? "dot on" : "dot", "aria-hidden": "true" }), words);
   }
 
-  #tell(words: string): void {
-    this.#notice.textContent = words;
-    this.#notice.hidden = words === "";
+  #tell(words: string, where = this.#notice): void {
+    where.textContent = words;
+    where.hidden = words === "";
+  }
+
+  /** Work that a person asked for: that it failed is said. */
+  #loudly(what: string, work: Promise<unknown>): void {
+    work.catch((error: Error) => this.#tell(`${what}: ${error.message}.`));
   }
 
   /** Changes come in bursts; they are read at most four times a second. */
@@ -163,12 +174,8 @@ export class Chats {
     this.#talk.replaceChildren(make("p", { class: "calm" }, "Choose a conversation."));
   }
 
-  get #sender(): string {
-    return localStorage.getItem(SENDER) ?? "Me";
-  }
-
   #isOwn(message: Message): boolean {
-    return message.sender.toLowerCase() === this.#sender.toLowerCase();
+    return message.sender.toLowerCase() === SENDER.toLowerCase();
   }
 
   async #show(talk: Conversation): Promise<void> {
@@ -192,7 +199,7 @@ export class Chats {
       if (!words && attachments.length === 0) return;
       text.value = "";
       try {
-        await this.device.send(talk.id, this.#sender, words, attachments);
+        await this.device.send(talk.id, SENDER, words, attachments);
         await this.#read();
         messages.toEnd();
       } catch (error) {
@@ -202,15 +209,18 @@ export class Chats {
     };
     const attach = make("input", {
       type: "file", class: "unseen", "aria-label": "Attach a file",
-      onchange: async () => {
+      onchange: () => {
         const file = attach.files?.[0];
         attach.value = "";
         if (!file) return;
         if (file.size > LONGEST_FILE) return this.#tell(`A file may be ${size(LONGEST_FILE)} long here; this one is ${size(file.size)}.`);
-        const hash = await this.device.addFile(new Uint8Array(await file.arrayBuffer()));
-        await send([{ name: file.name, mediaType: file.type || "application/octet-stream", size: file.size, hash }]);
+        this.#loudly("The file was not attached", add(file));
       },
     });
+    const add = async (file: File) => {
+      const hash = await this.device.addFile(new Uint8Array(await file.arrayBuffer()));
+      await send([{ name: file.name, mediaType: file.type || "application/octet-stream", size: file.size, hash }]);
+    };
     this.#talk.replaceChildren(
       make("header", {},
         make("button", { class: "back", "aria-label": "Back to the conversations", onclick: () => { this.#open = undefined; this.#messages = undefined; delete document.body.dataset["open"]; this.#drawList(); } }, "‹"),
@@ -250,13 +260,17 @@ export class Chats {
       const link = make("a", { href: await this.#content(file), download: file.name.replace(/[/\\]/g, "_") });
       link.click();
     };
+    const get = async () => {
+      await this.device.wantFile(file.hash, file.size);
+      await this.#file(file.hash);
+    };
     const action = state?.isComplete
-      ? make("button", { onclick: () => void save() }, "Save")
+      ? make("button", { onclick: () => this.#loudly("The file was not saved", save()) }, "Save")
       : state?.isMissing
         ? make("span", { class: "soft" }, "The phone does not have it any more.")
         : state
           ? make("span", { class: "soft" }, `${size(state.stored)} of ${size(file.size)}`)
-          : make("button", { onclick: () => void this.device.wantFile(file.hash, file.size).then(() => this.#file(file.hash)) }, "Get");
+          : make("button", { onclick: () => this.#loudly("The file cannot be fetched", get()) }, "Get");
     const box = make("div", { class: "attached", "data-hash": file.hash }, make("bdi", { class: "grow" }, file.name), make("span", { class: "soft" }, size(file.size)), action);
     return box;
   }

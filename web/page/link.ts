@@ -12,6 +12,9 @@ const WIDTH = 264;
 const WIDER = 380;
 const NAME = "pairlight-name";
 
+/** Forgets what the person called this browser. */
+export const forgetName = (): void => localStorage.removeItem(NAME);
+
 export class LinkScreen {
   #code: { size: number; modules: string; until: number; text: string } | undefined;
   #canvas = make("canvas", { role: "img", "aria-label": "QR code to scan with the phone" });
@@ -56,6 +59,7 @@ export class LinkScreen {
     try {
       await this.device.link(this.#name, os, app);
     } catch (error) {
+      if (this.#left) return;
       this.#end("The link could not begin", `${(error as Error).message}.`, "Reload the page and try again.", "Try again");
     }
   }
@@ -222,6 +226,8 @@ export class LinkScreen {
       oninput: () => { if (field.value.replace(/\D/g, "").length === 6) void send(); },
     });
     const send = async () => {
+      // Sent already: Enter, or the button, after the sixth digit.
+      if (field.disabled) return;
       field.disabled = true;
       // It may have ended meanwhile: its end has a screen of its own.
       await this.device.enterCheckCode(field.value.replace(/\s/g, "")).catch(() => {});
@@ -236,7 +242,7 @@ export class LinkScreen {
     field.focus();
   }
 
-  /** A passkey needs a gesture in some browsers: a button, pressed once by itself. */
+  /** Some browsers ask for a passkey only after a gesture: the person presses a button. */
   #evidence(wanted: PasskeyWanted | null): void {
     if (!wanted || !("credentials" in navigator)) return void this.device.giveNothing();
     const bytes = (digits: string) => Uint8Array.from(digits.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16));

@@ -3,7 +3,7 @@
 import { PairlightDevice, type LineEvent } from "../src/index.js";
 import { Chats } from "./chats.js";
 import { make, show } from "./dom.js";
-import { LinkScreen } from "./link.js";
+import { LinkScreen, forgetName } from "./link.js";
 
 // Written by the build: where the worker and the WebAssembly are, and what the latter must be.
 declare const WORKER: string;
@@ -49,6 +49,10 @@ async function open(takeOver: boolean): Promise<void> {
       return problem("The relay is out of reach", "This page cannot reach the server that passes sealed messages on.",
         "Check the network. Nothing is lost.", "Try again", () => void open(takeOver));
     }
+    if (name === "Refused") {
+      return problem("The relay does not let this browser in", `${message}.`,
+        "Nothing is lost. Wait a few minutes, then try again.", "Try again", () => void open(takeOver));
+    }
     if (name === "Storage") {
       return problem("What this browser keeps cannot be read", `${message}.`,
         "Free some space and try again. If that does not help, clear this site's data and link the browser anew: the phone has everything.", "Try again", () => void open(takeOver));
@@ -62,9 +66,12 @@ async function open(takeOver: boolean): Promise<void> {
 class Page {
   #chats: Chats | undefined;
   #link: LinkScreen | undefined;
+  /** Another tab has the device: what was asked of it before fails, and has nothing to show any more. */
+  #lost = false;
 
   constructor(private device: PairlightDevice) {
     device.onLost = () => {
+      this.#lost = true;
       this.#leave();
       problem("Another tab has taken over", "Pairlight now runs in another tab or window of this browser.", "Close this one, or go on here.", "Use it here", () => void open(true));
     };
@@ -81,9 +88,13 @@ class Page {
 
   async #begin(): Promise<void> {
     this.#leave();
-    const standing = await this.device.standing();
-    if (!standing) return this.#showLink();
-    if (standing.isLocked) return this.#locked(standing.restriction ?? "its permission was not renewed in time");
+    try {
+      const standing = await this.device.standing();
+      if (!standing) return this.#showLink();
+      if (standing.isLocked) return this.#locked(standing.restriction ?? "its permission was not renewed in time", () => this.#showLink());
+    } catch (error) {
+      return this.#stuck("Pairlight did not start", error, () => void this.#begin());
+    }
     await this.#chat();
   }
 
@@ -92,9 +103,25 @@ class Page {
     this.#link = new LinkScreen(this.device, () => void this.#chat());
   }
 
-  #locked(reason: string): void {
+  #locked(reason: string, again: () => void): void {
     problem("This browser is locked", `Why: ${reason}. What was read here stays sealed.`,
-      "Link it again with the phone, and everything comes back.", "Link again", () => void this.#showLink());
+      "Link it again with the phone, and everything comes back.", "Link again", again);
+  }
+
+  #stuck(title: string, error: unknown, again: () => void): void {
+    if (!this.#lost) problem(title, `${(error as Error).message}.`, "Try again.", "Try again", again);
+  }
+
+  /** Erases all, also what the page itself noted. Whether that is done. */
+  async #forget(): Promise<boolean> {
+    forgetName();
+    try {
+      await this.device.forget();
+      return true;
+    } catch (error) {
+      this.#stuck("Not everything could be erased", error, () => location.reload());
+      return false;
+    }
   }
 
   async #chat(): Promise<void> {
@@ -103,8 +130,8 @@ class Page {
       await this.device.connect();
     } catch (error) {
       const { name, message } = error as Error;
-      if (name === "Locked") return this.#locked(message);
-      return problem("This browser cannot go online", `${message}.`, "Try again.", "Try again", () => void this.#begin());
+      if (name === "Locked") return this.#locked(message, () => this.#showLink());
+      return this.#stuck("This browser cannot go online", error, () => void this.#begin());
     }
     this.#chats = new Chats(this.device, () => void this.#logOut());
   }
@@ -112,7 +139,7 @@ class Page {
   async #logOut(): Promise<void> {
     this.#leave();
     show("starting", make("p", { class: "calm" }, "Erasing what this browser knows…"));
-    await this.device.forget();
+    if (!(await this.#forget())) return;
     problem("You are logged out", "Everything that this browser knew is erased.",
       "The phone still names it until you remove it there, in its list of linked devices.", "Link this browser", () => void this.#showLink());
   }
@@ -121,12 +148,13 @@ class Page {
     switch (event.type) {
       case "removed":
         this.#leave();
-        await this.device.forget();
+        if (!(await this.#forget())) return;
         return problem("This browser was removed", `The account took it off its list of devices: ${event.reason}. Everything that it knew is erased.`,
           "Your other devices are safe and go on. To use this browser again, link it anew.", "Link this browser", () => void this.#showLink());
       case "locked":
         this.#leave();
-        return this.#locked(event.reason);
+        // The store of this worker is locked for good; one that is opened anew can be linked again.
+        return this.#locked(event.reason, () => location.reload());
       case "refused":
         this.#leave();
         return problem("The relay does not let this browser in", `It says: ${event.reason}. Nothing was erased, and your other devices are safe.`,

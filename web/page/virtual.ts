@@ -65,7 +65,10 @@ export class VirtualList<T> {
     const stay = this.isAtEnd;
     const first = newest[0];
     const from = first === undefined ? 0 : this.#items.findIndex((item) => this.key(item) === this.key(first));
-    const keep = from < 0 ? (newest.length > 0 && this.#items.length > 0 ? this.#items.length : 0) : from;
+    // A page that begins with an unknown item has a gap before it: everything older is asked for anew.
+    const keep = Math.max(0, from);
+    // More may have come before the beginning too: a history arrives newest first.
+    this.#complete = false;
     const heights = new Map(this.#items.map((item, at) => [this.key(item), this.#heights[at] ?? GUESS]));
     this.#items = [...this.#items.slice(0, keep), ...newest];
     this.#heights = this.#items.map((item) => heights.get(this.key(item)) ?? GUESS);
@@ -75,6 +78,7 @@ export class VirtualList<T> {
     }
     this.#layout();
     if (stay) this.toEnd();
+    this.#soon();
   }
 
   /** Draws an item anew. */
@@ -98,11 +102,18 @@ export class VirtualList<T> {
     });
   }
 
+  #key(item: T | undefined): string | undefined {
+    return item === undefined ? undefined : this.key(item);
+  }
+
   async #more(): Promise<void> {
     if (this.#loading || this.#complete) return;
     this.#loading = true;
     try {
+      const oldest = this.#key(this.#items[0]);
       const older = await this.older(this.#items[0]);
+      // The list was refreshed meanwhile and begins elsewhere: these do not lie before it.
+      if (this.#key(this.#items[0]) !== oldest) return this.#soon();
       this.#complete = older.length === 0;
       this.#items.unshift(...older);
       this.#heights.unshift(...older.map(() => GUESS));

@@ -2,6 +2,8 @@
 
 const ROWS = "rows";
 const KEYS = "keys";
+/** Who may write: in KEYS, beside the guarding key and the secret. */
+const OWNER = "owner";
 
 type Row = [Uint8Array, Uint8Array | null];
 
@@ -15,12 +17,13 @@ function done<T>(request: IDBRequest<T>): Promise<T> {
 function finished(transaction: IDBTransaction): Promise<void> {
   return new Promise((resolve, reject) => {
     transaction.oncomplete = () => resolve();
-    transaction.onabort = () => reject(transaction.error ?? new DOMException("the database was closed", "AbortError"));
+    transaction.onabort = () => reject(transaction.error ?? new DOMException("the database was closed, or another tab has it", "AbortError"));
   });
 }
 
 export class Database {
   #db: IDBDatabase;
+  #owner = crypto.randomUUID();
 
   private constructor(db: IDBDatabase) {
     this.#db = db;
@@ -35,6 +38,25 @@ export class Database {
     return new Database(await done(request));
   }
 
+  /** From here on only this object writes: what another one began before is done or refused, however late it comes. */
+  async own(): Promise<void> {
+    const writing = this.#db.transaction([ROWS, KEYS], "readwrite", { durability: "strict" });
+    writing.objectStore(KEYS).put(this.#owner, OWNER);
+    await finished(writing);
+  }
+
+  /** Changes all of it or nothing, and nothing once another object owns the database; resolves when it is on the disk. */
+  #write(change: (rows: IDBObjectStore, keys: IDBObjectStore) => void): Promise<void> {
+    const writing = this.#db.transaction([ROWS, KEYS], "readwrite", { durability: "strict" });
+    const [rows, keys] = [writing.objectStore(ROWS), writing.objectStore(KEYS)];
+    const asked = keys.get(OWNER);
+    asked.onsuccess = () => {
+      if (asked.result === this.#owner) change(rows, keys);
+      else writing.abort();
+    };
+    return finished(writing);
+  }
+
   /** 32 bytes that are the same as long as the database is. On the disk they are sealed by a key that no script can read. */
   async secret(): Promise<Uint8Array> {
     const reading = this.#db.transaction(KEYS).objectStore(KEYS);
@@ -47,10 +69,10 @@ export class Database {
     const secret = crypto.getRandomValues(new Uint8Array(32));
     const nonce = crypto.getRandomValues(new Uint8Array(12));
     const bytes = await crypto.subtle.encrypt({ name: "AES-GCM", iv: nonce }, fresh, secret);
-    const writing = this.#db.transaction(KEYS, "readwrite", { durability: "strict" });
-    writing.objectStore(KEYS).put(fresh, "key");
-    writing.objectStore(KEYS).put({ nonce, bytes }, "secret");
-    await finished(writing);
+    await this.#write((_, keys) => {
+      keys.put(fresh, "key");
+      keys.put({ nonce, bytes }, "secret");
+    });
     return secret;
   }
 
@@ -63,21 +85,21 @@ export class Database {
 
   /** Keeps all of these rows, or none; resolves when they survive the end of the browser. */
   keep(rows: Row[]): Promise<void> {
-    const writing = this.#db.transaction(ROWS, "readwrite", { durability: "strict" });
-    const store = writing.objectStore(ROWS);
-    for (const [key, value] of rows) {
-      if (value) store.put(value, key as Uint8Array<ArrayBuffer>);
-      else store.delete(key as Uint8Array<ArrayBuffer>);
-    }
-    return finished(writing);
+    return this.#write((store) => {
+      for (const [key, value] of rows) {
+        if (value) store.put(value, key as Uint8Array<ArrayBuffer>);
+        else store.delete(key as Uint8Array<ArrayBuffer>);
+      }
+    });
   }
 
   /** Forgets everything, the guarding key included: what lay in the database opens no more. */
-  async erase(): Promise<void> {
-    const writing = this.#db.transaction([ROWS, KEYS], "readwrite", { durability: "strict" });
-    writing.objectStore(ROWS).clear();
-    writing.objectStore(KEYS).clear();
-    await finished(writing);
+  erase(): Promise<void> {
+    return this.#write((rows, keys) => {
+      rows.clear();
+      keys.clear();
+      keys.put(this.#owner, OWNER);
+    });
   }
 
   close(): void {

@@ -1,13 +1,19 @@
 // The page's side: one object, whose calls go to a worker. No secret comes to the page but the text of a code.
 
 import type {
-  Attachment, Conversation, FileState, History, LineEvent, LinkEvent, Message, OpenOptions, Standing,
+  Attachment, Conversation, FaultKind, FileState, History, LineEvent, LinkEvent, Message, OpenOptions, Standing,
 } from "./types.js";
 
 export type * from "./types.js";
 
-type Answer = { id: number; value?: unknown; error?: { name: string; message: string } };
+type Answer = { id: number; value?: unknown; error?: { name: FaultKind; message: string } };
 type News = { link: LinkEvent } | { line: LineEvent } | { lost: true };
+
+function fault(name: FaultKind, words: string): Error {
+  const error = new Error(words);
+  error.name = name;
+  return error;
+}
 
 /** A device that is, or wants to be, linked. */
 export class PairlightDevice {
@@ -15,22 +21,19 @@ export class PairlightDevice {
   onLink: (event: LinkEvent) => void = () => {};
   /** What happens on the line. */
   onLine: (event: LineEvent) => void = () => {};
-  /** Another tab took the device; this object is of no more use. */
+  /** Another tab took the device; every call of this object rejects with `Ended` from here on, as after `close`. */
   onLost: () => void = () => {};
 
   #worker: Worker;
   #next = 1;
   #waiting = new Map<number, { resolve: (value: never) => void; reject: (error: Error) => void }>();
+  /** Why nothing is answered any more. */
+  #ended: Error | undefined;
 
   private constructor(worker: Worker) {
     this.#worker = worker;
     worker.onmessage = (message: MessageEvent<Answer | News>) => this.#hear(message.data);
-    worker.onerror = (event) => {
-      const error = new Error(event.message || "the worker could not be started");
-      error.name = "Failed";
-      for (const call of this.#waiting.values()) call.reject(error);
-      this.#waiting.clear();
-    };
+    worker.onerror = (event) => this.#refuse(fault("Failed", event.message || "the worker could not be started"));
   }
 
   /** Opens the device of this browser. Rejects with `InUse` when another tab has it. */
@@ -50,16 +53,30 @@ export class PairlightDevice {
   #hear(said: Answer | News): void {
     if ("link" in said) return this.onLink(said.link);
     if ("line" in said) return this.onLine(said.line);
-    if ("lost" in said) return this.onLost();
+    if ("lost" in said) {
+      this.#end("another tab took the device");
+      return this.onLost();
+    }
     const call = this.#waiting.get(said.id);
     this.#waiting.delete(said.id);
     if (!said.error) return call?.resolve(said.value as never);
-    const error = new Error(said.error.message);
-    error.name = said.error.name;
-    call?.reject(error);
+    call?.reject(fault(said.error.name, said.error.message));
+  }
+
+  /** No call that waits gets an answer. */
+  #refuse(error: Error): void {
+    for (const call of this.#waiting.values()) call.reject(error);
+    this.#waiting.clear();
+  }
+
+  /** Nor does any later one. */
+  #end(words: string): void {
+    this.#ended ??= fault("Ended", words);
+    this.#refuse(this.#ended);
   }
 
   #call<T>(method: string, ...given: unknown[]): Promise<T> {
+    if (this.#ended) return Promise.reject(this.#ended);
     const id = this.#next++;
     return new Promise<T>((resolve, reject) => {
       this.#waiting.set(id, { resolve: resolve as (value: never) => void, reject });
@@ -109,8 +126,14 @@ export class PairlightDevice {
   file(hash: string): Promise<FileState | null> { return this.#call("file", hash); }
   /** A piece of a file, 256 KiB or less, counted from 0; null behind its end, and where it is not here yet. */
   filePiece(hash: string, index: number): Promise<Uint8Array | null> { return this.#call("filePiece", hash, index); }
-  /** Logs out: erases everything that this browser knows. The phone lists it until it removes it there. */
+  /**
+   * Logs out: erases everything that this browser knows. The phone lists it until it removes it there. The next call opens a new,
+   * empty device.
+   */
   forget(): Promise<void> { return this.#call("forget"); }
-  /** Ends the worker. */
-  close(): void { this.#worker.terminate(); }
+  /** Ends the worker. Calls that wait, and later ones, reject with `Ended`. */
+  close(): void {
+    this.#end("this device was closed");
+    this.#worker.terminate();
+  }
 }

@@ -44,7 +44,7 @@ export type LineEvent =
   | { type: "history" }
   /** Something changed about the file with this hash: ask `file`. */
   | { type: "file"; hash: string }
-  /** Updates were too many: read what is on the screen anew. */
+  /** Updates were too many: read everything that is on the screen anew, histories and files too. */
   | { type: "missed" }
   /** This device may stay until then; `restriction` says why it may not do everything. */
   | { type: "leased"; untilMs: number; restriction: string | null }
@@ -107,6 +107,8 @@ export interface Standing {
 
 /** What kind of error a call rejects with, as its `name`. */
 export type FaultKind =
+  /** The relay refuses, and says why: too many calls, for example. */
+  | "Refused"
   | "Unreachable" | "Locked" | "NotLinked" | "Ended" | "Storage" | "NotAllowed" | "WrongRelay" | "Misuse" | "Failed"
   /** Another tab has the device. */
   | "InUse";

@@ -2,16 +2,26 @@
 
 import init, { Device } from "../dist/wasm/pairlight_web.js";
 import { Database } from "./database.js";
-import type { OpenOptions } from "./types.js";
+import type { FaultKind, OpenOptions } from "./types.js";
 
 interface Call { id: number; method: string; given: unknown[] }
 type Options = Omit<OpenOptions, "worker">;
 
-let device: Device | undefined;
+/** All kinds of error, by name. */
+const KINDS: Record<FaultKind, true> = {
+  Refused: true, Unreachable: true, Locked: true, NotLinked: true, Ended: true, Storage: true, NotAllowed: true, WrongRelay: true,
+  Misuse: true, Failed: true, InUse: true,
+};
+
+let device: Promise<Device> | undefined;
 let database: Database | undefined;
 let options: Options;
+/** What was erased last. Nothing is read before that is done. */
+let erased: Promise<void> = Promise.resolve();
+/** How many links, and lines, were begun or ended here: events of an earlier one are told no more. */
+const turns = { link: 0, line: 0 };
 
-function fault(name: string, words: string): Error {
+function fault(name: FaultKind, words: string): Error {
   const error = new Error(words);
   error.name = name;
   return error;
@@ -48,19 +58,42 @@ async function open(given: Options): Promise<void> {
   const url = given.wasm ?? new URL("./pairlight_web_bg.wasm", import.meta.url);
   await init({ module_or_path: fetch(url, given.wasmIntegrity ? { integrity: given.wasmIntegrity } : {}) });
   database = await Database.open(name);
-  await start();
+  await database.own();
+  await opened(database);
 }
 
 /** Reads what is kept, and opens the device from it. */
-async function start(): Promise<void> {
-  const kept = database as Database;
+async function start(kept: Database): Promise<Device> {
+  await erased.catch(() => {});
+  const after = erased;
   const [secret, rows] = [await kept.secret(), await kept.rows()];
-  device = await Device.open(options.relay, options.relayKey, secret, rows, (changed: [Uint8Array, Uint8Array | null][]) => kept.keep(changed));
+  // What a device that was forgotten still wants to keep has no place among the rows of the next one.
+  const keep = (changed: [Uint8Array, Uint8Array | null][]) =>
+    erased === after ? kept.keep(changed) : Promise.reject(fault("Ended", "this device was forgotten"));
+  try {
+    return await Device.open(options.relay, options.relayKey, secret, rows, keep);
+  } finally {
+    secret.fill(0);
+  }
 }
 
-async function follow(next: () => Promise<string | undefined>, tell: (event: unknown) => void): Promise<void> {
+/** The device. After it was forgotten, or could not be opened, whoever asks first opens it anew. */
+function opened(kept: Database): Promise<Device> {
+  if (!device) {
+    const starting = start(kept);
+    device = starting;
+    starting.catch(() => { if (device === starting) device = undefined; });
+  }
+  return device;
+}
+
+async function follow(kind: keyof typeof turns, turn: number, next: () => Promise<string | undefined>): Promise<void> {
   try {
-    for (let event = await next(); event !== undefined; event = await next()) tell(JSON.parse(event));
+    while (turn === turns[kind]) {
+      const event = await next();
+      if (event === undefined) return;
+      if (turn === turns[kind]) postMessage({ [kind]: JSON.parse(event) });
+    }
   } catch {
     // The link, or the line, was dropped.
   }
@@ -68,18 +101,24 @@ async function follow(next: () => Promise<string | undefined>, tell: (event: unk
 
 async function answer({ method, given }: Call): Promise<unknown> {
   if (method === "open") return open(given[0] as Options);
-  const core = device;
-  if (!core || !database) throw fault("Ended", "the device is not open");
+  if (!database) throw fault("Ended", "the device is not open");
+  // First of all: what an earlier link or line still had to say is told no more, and takes no event of the next one.
+  if (["link", "dropLink", "connect", "forget"].includes(method)) turns.link++;
+  if (["disconnect", "connect", "forget"].includes(method)) turns.line++;
+  const { link, line } = turns;
+  // Nothing to end where no device is open.
+  if (!device && (method === "dropLink" || method === "disconnect")) return;
+  const core = await opened(database);
   const [a, b, c, d] = given as [never, never, never, never];
   switch (method) {
     case "standing": return JSON.parse((await core.standing()) ?? "null");
     case "link":
       await core.link(a, b, c);
-      void follow(() => core.nextLinkEvent(), (link) => postMessage({ link }));
+      void follow("link", link, () => core.nextLinkEvent());
       return;
     case "connect":
       await core.connect();
-      void follow(() => core.nextEvent(), (line) => postMessage({ line }));
+      void follow("line", line, () => core.nextEvent());
       return;
     case "disconnect": return core.disconnect();
     case "dropLink": return core.dropLink();
@@ -102,9 +141,8 @@ async function answer({ method, given }: Call): Promise<unknown> {
     case "forget":
       await core.forget();
       device = undefined;
-      await database.erase();
-      // A new key, and an empty store: ready to be linked again.
-      return start();
+      erased = database.erase();
+      return erased;
     default: throw fault("Misuse", `there is no call ${method}`);
   }
 }
@@ -115,6 +153,8 @@ self.onmessage = async (message: MessageEvent<Call>) => {
     postMessage({ id, value: await answer(message.data) });
   } catch (error) {
     const { name, message: words } = error instanceof Error ? error : new Error(String(error));
-    postMessage({ id, error: { name: name === "Error" ? "Failed" : name, message: words } });
+    // The browser's own: only its database and its keys throw such here.
+    const kind = error instanceof DOMException ? "Storage" : Object.hasOwn(KINDS, name) ? name : "Failed";
+    postMessage({ id, error: { name: kind, message: words } });
   }
 };

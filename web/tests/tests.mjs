@@ -2,7 +2,7 @@
 
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { until } from "./world.mjs";
+import { packageFolder, until } from "./world.mjs";
 
 const axeSource = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
@@ -36,6 +36,41 @@ async function talk(page, title) {
 async function whole(page) {
   await until("the whole history", async () => (await rows(page)) > 0 && (await page.textContent("[data-part=history]")) === "");
 }
+
+/** A browser that is linked, and has the three messages of the conversation with Kim. */
+async function talking(world) {
+  await world.startRelay();
+  const phone = await world.startPhone();
+  phone.type("seed 3");
+  const browser = await world.browser();
+  const page = await world.open(browser);
+  await world.join(page, phone);
+  await whole(page);
+  return { phone, browser, page };
+}
+
+/** Back to the very first message of the conversation, through pages that are read on the way. */
+async function toBeginning(page, count) {
+  await until("the first message", async () => {
+    await page.evaluate("document.querySelector('.messages').scrollTop = 0");
+    return page.locator(`text=Message 1 of ${count}.`).count();
+  });
+}
+
+async function logOut(page) {
+  await page.click("text=Log out");
+  await page.click("dialog >> text=Log out >> nth=1");
+  await page.waitForSelector("text=You are logged out");
+}
+
+/** How many rows of a store the page's database has. */
+const kept = (page) => page.evaluate(async () => {
+  const done = (request) => new Promise((done) => { request.onsuccess = () => done(request.result); });
+  const db = await done(indexedDB.open("pairlight"));
+  const count = await done(db.transaction("rows").objectStore("rows").count());
+  db.close();
+  return count;
+});
 
 export const tests = {
   async a_browser_is_linked_by_a_picture_of_its_screen_and_talks(world) {
@@ -77,21 +112,13 @@ export const tests = {
     await until("what was searched for", async () => (await rows(page)) === 1);
     await page.fill("input[type=search]", "");
 
-    await page.click("text=Log out");
-    await page.click("dialog >> text=Log out >> nth=1");
-    await world.screen(page, "problem");
+    assert((await kept(page)) > 3, "nothing was kept");
+    await until("both to be online", async () => (await world.gauge("devices_connected")) === 2);
+    await logOut(page);
     await world.shot(page, "logged-out");
     await accessible(page, "logged out");
-    const left = await page.evaluate(async () => {
-      const open = indexedDB.open("pairlight");
-      const db = await new Promise((done) => { open.onsuccess = () => done(open.result); });
-      const count = db.transaction("rows").objectStore("rows").getAll();
-      const all = await new Promise((done) => { count.onsuccess = () => done(count.result); });
-      db.close();
-      return all.length;
-    });
-    // Only the new, empty store's own three rows.
-    assert(left <= 3, `${left} rows were left after the log out`);
+    await until("the browser to be offline", async () => (await world.gauge("devices_connected")) === 1);
+    assert((await kept(page)) === 0, `${await kept(page)} rows were left after the log out`);
     quiet(page);
   },
 
@@ -112,11 +139,7 @@ export const tests = {
     await page.waitForSelector("text=Message 4000 of 4000");
     phone.type("send This just came");
     await page.waitForSelector("text=This just came");
-    // Back to the very first, through pages that are read on the way.
-    await until("the first message", async () => {
-      await page.evaluate("document.querySelector('.messages').scrollTop = 0");
-      return page.locator("text=Message 1 of 4000").count();
-    });
+    await toBeginning(page, 4000);
     const shown = await page.locator(".message").count();
     assert(shown < 200, `${shown} messages are in the document at once`);
     // A closed and opened tab has everything, also without the phone.
@@ -129,14 +152,44 @@ export const tests = {
     quiet(page);
   },
 
-  async what_is_written_while_the_relay_is_away_goes_out_when_it_is_back(world) {
+  async a_conversation_that_is_read_while_its_history_comes_has_all_of_it_in_the_end(world) {
     await world.startRelay();
     const phone = await world.startPhone();
-    phone.type("seed 3");
+    phone.type("seed 10000");
+    await phone.says(/seeded/);
     const browser = await world.browser();
     const page = await world.open(browser);
-    await world.join(page, phone);
+    phone.type(`link ${await world.text(page)}`);
+    await world.digits(page, phone);
+    await phone.says(/linked \w+/);
+    // From here on the phone runs in short steps with time to look in between, so that it stops in the middle of the history.
+    const pause = (ms) => new Promise((done) => setTimeout(done, ms));
+    await until("the beginning of the history", async () => {
+      phone.child.kill("SIGCONT");
+      await pause(20);
+      phone.child.kill("SIGSTOP");
+      await pause(400);
+      return (await rows(page)) > 0;
+    });
+    // The person reads to the beginning of what has come.
+    await talk(page, "Kim");
+    let [known, looks] = ["", 0];
+    await until("the beginning of what is here", async () => {
+      await page.evaluate("document.querySelector('.messages').scrollTop = 0");
+      const now = `${await page.locator(".message").first().textContent()} ${await page.textContent("[data-part=history]")}`;
+      looks = now === known ? looks + 1 : 0;
+      known = now;
+      return looks > 20;
+    });
+    assert(/Your history/.test(known), `the history is here already: ${known}`);
+    phone.child.kill("SIGCONT");
     await whole(page);
+    await toBeginning(page, 10000);
+    quiet(page);
+  },
+
+  async what_is_written_while_the_relay_is_away_goes_out_when_it_is_back(world) {
+    const { phone, page } = await talking(world);
     await talk(page, "Kim");
     await world.relay.end("SIGKILL");
     await page.waitForSelector("[data-part=line]:has-text('Offline')");
@@ -150,14 +203,76 @@ export const tests = {
     quiet(page, [/console: .*(WebSocket|Failed to load)/]);
   },
 
-  async one_tab_has_the_device_and_another_may_take_it(world) {
+  async a_log_out_while_the_relay_is_away_erases_all_and_the_next_link_waits_for_the_relay(world) {
+    const { page } = await talking(world);
+    await page.evaluate("localStorage.setItem('pairlight-name', 'The laptop of Kim')");
+    await world.relay.end("SIGKILL");
+    await page.waitForSelector("[data-part=line]:has-text('Offline')");
+    await logOut(page);
+    assert((await kept(page)) === 0, `${await kept(page)} rows were left after the log out`);
+    const name = await page.evaluate("localStorage.getItem('pairlight-name')");
+    assert(name === null, `the name ${name} was left after the log out`);
+    await page.click("button:has-text('Link this browser')");
+    await page.waitForSelector("text=The link could not begin");
     await world.startRelay();
-    const phone = await world.startPhone();
-    phone.type("seed 3");
-    const browser = await world.browser();
-    const page = await world.open(browser);
-    await world.join(page, phone);
-    await whole(page);
+    await page.click("button:has-text('Try again')");
+    await world.code(page);
+    quiet(page, [/console: .*(WebSocket|Failed to load)/]);
+  },
+
+  async a_tab_whose_database_another_one_owns_keeps_and_sends_nothing(world) {
+    const { phone, page } = await talking(world);
+    await talk(page, "Kim");
+    const before = await kept(page);
+    // As a tab does that takes over while this one is at work.
+    await page.evaluate(async () => {
+      const done = (request) => new Promise((done) => { request.onsuccess = () => done(request.result); });
+      const db = await done(indexedDB.open("pairlight"));
+      await done(db.transaction("keys", "readwrite").objectStore("keys").put("another tab", "owner"));
+      db.close();
+    });
+    await page.fill("textarea", "From the tab that lost");
+    await page.keyboard.press("Enter");
+    await page.waitForSelector("text=Pairlight had to stop");
+    assert((await kept(page)) === before, "it was kept");
+    // After a reload this tab owns the database itself.
+    await page.click("button:has-text('Reload')");
+    await world.screen(page, "chats");
+    await talk(page, "Kim");
+    await page.fill("textarea", "From the tab that has it");
+    await page.keyboard.press("Enter");
+    await phone.says(/message From the tab that has it/);
+    assert(!phone.said.includes("From the tab that lost"), "what was not kept was sent");
+    assert((await page.locator("text=From the tab that lost").count()) === 0, "what was not kept is shown");
+    quiet(page);
+  },
+
+  async calls_after_the_end_of_a_device_and_those_that_wait_are_refused() {
+    /** Opens, and answers nothing else. */
+    class Silent {
+      postMessage({ id, method }) {
+        if (method === "open") queueMicrotask(() => this.onmessage({ data: { id } }));
+      }
+      terminate() {}
+    }
+    globalThis.Worker = Silent;
+    const { PairlightDevice } = await import(`${packageFolder}/index.js`);
+    const ends = { close: (device) => device.close(), lost: (_, worker) => worker.onmessage({ data: { lost: true } }) };
+    for (const [how, end] of Object.entries(ends)) {
+      const worker = new Silent();
+      const device = await PairlightDevice.open({ relay: "https://relay.example", worker });
+      const names = [];
+      const note = (call) => call.then(() => names.push("an answer"), (error) => names.push(error.name));
+      note(device.conversations());
+      end(device, worker);
+      note(device.standing());
+      await until(`both calls to end after ${how}`, () => names.length === 2);
+      assert(names.every((name) => name === "Ended"), `${how}: ${names}`);
+    }
+  },
+
+  async one_tab_has_the_device_and_another_may_take_it(world) {
+    const { phone, browser, page } = await talking(world);
     const second = await world.open(browser);
     await world.screen(second, "problem");
     await second.waitForSelector("text=open in another tab");
@@ -206,24 +321,19 @@ export const tests = {
   },
 
   async a_browser_that_is_revoked_while_it_is_open_erases_itself_and_says_so(world) {
-    await world.startRelay();
-    const phone = await world.startPhone();
-    phone.type("seed 3");
-    const browser = await world.browser();
-    const page = await world.open(browser);
-    await world.join(page, phone);
-    await whole(page);
+    const { phone, page } = await talking(world);
     phone.type("revoke");
     await page.waitForSelector("text=This browser was removed");
     await world.shot(page, "revoked");
     await accessible(page, "revoked");
-    await page.click("text=Link this browser");
+    await page.click("button:has-text('Link this browser')");
     await world.code(page);
     quiet(page);
   },
 
   async a_code_that_nobody_looks_at_is_taken_back(world) {
     await world.startRelay();
+    const phone = await world.startPhone();
     const browser = await world.browser();
     const page = await world.open(browser);
     const before = await world.text(page);
@@ -234,11 +344,23 @@ export const tests = {
     }, hidden);
     await hide(true);
     await page.waitForSelector(".code.gone");
+    await until("the relay to have no code", async () => (await world.gauge("slots")) === 0);
+    // Not because a next one took its place, half a minute later.
+    assert((await world.gauge('links_total{stage="shown"}')) === 1, "the code was taken back only when the next one came");
+    const refused = async () => {
+      phone.type(`link ${before}`);
+      const [said] = await phone.says(/(review|digits|failed).*/);
+      assert(said === "failed Expired", `a code that was taken back: ${said}`);
+      assert((await page.evaluate("document.body.dataset.screen")) === "code", "the page heard of the old code");
+    };
+    await refused();
     await hide(false);
     await world.code(page);
+    await until("the relay to have one code", async () => (await world.gauge("slots")) === 1);
     assert((await world.text(page)) !== before, "the same code came back");
-    const scan = world.scan({ text: before });
-    assert((await scan.done) !== 0, "a code that was taken back was claimed");
+    await refused();
+    // The new one lives, and every word of it comes to the page.
+    await world.join(page, phone);
     quiet(page);
   },
 
@@ -282,13 +404,7 @@ export const tests = {
   },
 
   async a_file_comes_when_it_is_asked_for_and_goes_to_the_phone(world) {
-    await world.startRelay();
-    const phone = await world.startPhone();
-    phone.type("seed 3");
-    const browser = await world.browser();
-    const page = await world.open(browser);
-    await world.join(page, phone);
-    await whole(page);
+    const { phone, page } = await talking(world);
     await talk(page, "Kim");
     phone.type("attach 700000");
     await page.click("text=Get");

@@ -1,13 +1,16 @@
 // A relay, a phone (the `pairlight` command with a profile), and browsers, each thrown away after its test.
 
 import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { chromium } from "playwright-core";
 
 export const root = resolve(import.meta.dirname ?? new URL(".", import.meta.url).pathname, "../..");
 export const pageFolder = `${root}/web/dist/page`;
+export const packageFolder = `${root}/web/dist/package`;
 const target = resolve(root, process.env.CARGO_TARGET_DIR ?? "target");
 const program = process.env.PAIRLIGHT_BIN ?? `${target}/debug/pairlight`;
 const CHROMIUM = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome", "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"];
@@ -25,6 +28,15 @@ export async function until(what, look, patience = PATIENCE) {
     if (Date.now() > end) throw new Error(`waited in vain for ${what}`);
     await new Promise((done) => setTimeout(done, 50));
   }
+}
+
+/** A port of this machine that nobody has. */
+async function freePort() {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address();
+  server.close();
+  return port;
 }
 
 /** A running program, with what it said. */
@@ -51,6 +63,8 @@ class Running {
   }
   async end(signal = "SIGTERM") {
     if (!this.ended) this.child.kill(signal);
+    // One that a test has stopped hears of it only so.
+    if (!this.ended) this.child.kill("SIGCONT");
     return this.done;
   }
 }
@@ -60,6 +74,7 @@ export class World {
   #running = [];
   #browsers = [];
   #pages = [];
+  #metrics;
   relay;
   url;
 
@@ -80,10 +95,18 @@ export class World {
   /** Starts the relay, or starts it again with the same store at the same address. */
   async startRelay(...more) {
     const listen = this.url ? new URL(this.url).host : "127.0.0.1:0";
+    this.#metrics ??= `127.0.0.1:${await freePort()}`;
     this.relay = this.run(["relay", "--listen", listen, "--data-dir", `${this.#folder}/relay`, "--durability", "program-end",
-      "--limits", "generous", "--page", pageFolder, ...more]);
+      "--limits", "generous", "--page", pageFolder, "--metrics-listen", this.#metrics, ...more]);
     this.url = (await this.relay.says(/relay (http:\S+)/))[1];
     return this.url;
+  }
+
+  /** What the relay counts of something now. */
+  async gauge(name) {
+    const page = await (await fetch(`http://${this.#metrics}/metrics`)).text();
+    const start = `pairlight_relay_${name} `;
+    return Number(page.split("\n").find((line) => line.startsWith(start)).slice(start.length));
   }
 
   profile(name) {

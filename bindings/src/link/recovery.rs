@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use pairlight_core::devices::RecoveryWords;
 use pairlight_core::net::Primary;
+use zeroize::Zeroizing;
 
 use super::host::{Approver, Clock, KeyWrap, RelayAddress, clock_or_system, open_store};
 use super::primary::{PolicyPreset, PrimaryAccount};
@@ -54,6 +55,7 @@ pub async fn recover_account(
     approver: Option<Arc<dyn Approver>>,
     clock: Option<Arc<dyn Clock>>,
 ) -> Result<RecoveredAccount, PairlightError> {
+    let words = Zeroizing::new(words);
     run("recover_account", async move {
         let words = RecoveryWords::parse(&words).map_err(PairlightError::misuse)?;
         let client = relay.client()?;

@@ -103,6 +103,12 @@ impl Connection {
         self.events.lock().await.recv().await
     }
 
+    /// Goes offline now, as dropping it does, also while somebody waits for [`Connection::next_event`]: that gives what had
+    /// come before, then `None`.
+    pub fn end(&self) {
+        self.task.abort();
+    }
+
     /// The account's blobs at the relay.
     #[must_use]
     pub fn blobs(&self) -> &Blobs {
@@ -149,7 +155,7 @@ impl TokensWanted {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.task.abort();
+        self.end();
     }
 }
 

@@ -102,6 +102,12 @@ impl Linking {
         self.tap.borrow().clone()
     }
 
+    /// Ends the attempt now, as dropping it does, also while somebody waits for [`Linking::next_event`]: that gives what had
+    /// come before, then `None`. The code is void once the relay hears that the socket is closed.
+    pub fn end(&self) {
+        self.task.abort();
+    }
+
     async fn command(&self, command: Command) -> Result<(), NetError> {
         self.commands.send(command).await.map_err(|_| NetError::Ended)
     }
@@ -109,7 +115,7 @@ impl Linking {
 
 impl Drop for Linking {
     fn drop(&mut self) {
-        self.task.abort();
+        self.end();
     }
 }
 

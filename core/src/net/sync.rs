@@ -42,8 +42,7 @@ pub struct Sync {
 
 impl Drop for Sync {
     fn drop(&mut self) {
-        self.history.abort();
-        self.files.abort();
+        self.end();
     }
 }
 
@@ -66,6 +65,15 @@ impl Sync {
             })),
             event = self.connection.next_event() => event.map(SyncUpdates::Line),
         }
+    }
+
+    /// Goes offline now, as dropping it does, also while somebody waits for [`Sync::next_event`]: that gives what had come
+    /// before, then `None`. Nothing that comes later is taken; what was written stays and goes out the next time.
+    pub fn end(&self) {
+        self.history.abort();
+        self.files.abort();
+        self.connection.end();
+        self.shared.go_offline();
     }
 
     /// The connection below.

@@ -9,8 +9,7 @@ use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
 use super::KeyWrapError;
-use super::key_wrap::{KEY_LEN, KeyWrap};
-use crate::crypto::aead::RecordKey;
+use super::key_wrap::{KEY_LEN, KeyWrap, unwrap_under, wrap_under};
 
 /// First byte of a data key that was wrapped with a key file.
 const KIND: u8 = 1;
@@ -98,16 +97,11 @@ impl KeyWrap for KeyFile {
     fn wrap(&self, dek: &[u8; KEY_LEN]) -> Result<Vec<u8>, KeyWrapError> {
         // A poisoned lock only means that another thread panicked; a random source has no half state.
         let mut rng = self.rng.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let mut wrapped = vec![KIND];
-        wrapped.extend(RecordKey::new(*self.key).seal(&mut *rng, AAD, dek).map_err(|_| KeyWrapError::WrongKey)?);
-        Ok(wrapped)
+        wrap_under(KIND, AAD, &self.key, dek, &mut *rng)
     }
 
     fn unwrap_key(&self, wrapped: &[u8]) -> Result<Zeroizing<[u8; KEY_LEN]>, KeyWrapError> {
-        let Some((&KIND, sealed)) = wrapped.split_first() else { return Err(KeyWrapError::OtherKind) };
-        let opened =
-            RecordKey::new(*self.key).open(AAD, sealed).map(Zeroizing::new).map_err(|_| KeyWrapError::WrongKey)?;
-        Ok(Zeroizing::new(opened.as_slice().try_into().map_err(|_| KeyWrapError::WrongKey)?))
+        unwrap_under(KIND, AAD, &self.key, wrapped)
     }
 }
 

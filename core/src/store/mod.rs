@@ -67,7 +67,7 @@ pub use batch::Batch;
 pub use error::{KeyWrapError, StoreError};
 #[cfg(not(target_arch = "wasm32"))]
 pub use key_file::KeyFile;
-pub use key_wrap::{KEY_LEN, KeyWrap};
+pub use key_wrap::{KEY_LEN, KeyWrap, unwrap_under, wrap_under};
 pub use lifetime::{Followed, HeardReports, Unreadable};
 pub use memory::KeptRow;
 #[cfg(not(target_arch = "wasm32"))]

@@ -104,6 +104,7 @@ impl Device {
     /// `nextLinkEvent`.
     pub async fn link(&self, name: String, os: String, app: String) -> Result<(), JsValue> {
         let description = DeviceDescription { name, os, app, kind: ClientKind::Web };
+        self.put_linking(None);
         let resumed = self.device.resume().await.map_err(from_net)?;
         let linking = match resumed {
             Some(linking) => linking,
@@ -112,8 +113,15 @@ impl Device {
             }
             None => self.device.link(description),
         };
-        self.linking.replace(Some(Rc::new(linking)));
+        self.put_linking(Some(linking));
         Ok(())
+    }
+
+    /// Whoever waits for an event holds on to the link: dropping it here would not end it.
+    fn put_linking(&self, linking: Option<Linking>) {
+        if let Some(old) = self.linking.replace(linking.map(Rc::new)) {
+            old.end();
+        }
     }
 
     fn linking(&self) -> Result<Rc<Linking>, JsValue> {
@@ -148,7 +156,7 @@ impl Device {
     /// Ends the attempt without a word.
     #[wasm_bindgen(js_name = dropLink)]
     pub fn drop_link(&self) {
-        self.linking.replace(None);
+        self.put_linking(None);
     }
 
     /// A passkey assertion, the answer to `evidence-wanted`.
@@ -178,16 +186,23 @@ impl Device {
 
     /// Goes online and stays in step; events come by `nextEvent`.
     pub async fn connect(&self) -> Result<(), JsValue> {
-        self.linking.replace(None);
-        self.sync.replace(None);
+        self.put_linking(None);
+        self.put_sync(None);
         let sync = self.device.sync().await.map_err(from_net)?;
-        self.sync.replace(Some(Rc::new(sync)));
+        self.put_sync(Some(sync));
         Ok(())
+    }
+
+    /// As [`Self::put_linking`].
+    fn put_sync(&self, sync: Option<Sync>) {
+        if let Some(old) = self.sync.replace(sync.map(Rc::new)) {
+            old.end();
+        }
     }
 
     /// Goes offline. What was written stays, and goes out the next time.
     pub fn disconnect(&self) {
-        self.sync.replace(None);
+        self.put_sync(None);
     }
 
     fn sync(&self) -> Result<Rc<Sync>, JsValue> {
@@ -304,8 +319,8 @@ impl Device {
 
     /// Erases everything that this device knows. Its account's list names it until the primary device removes it.
     pub async fn forget(&self) -> Result<(), JsValue> {
-        self.linking.replace(None);
-        self.sync.replace(None);
+        self.put_linking(None);
+        self.put_sync(None);
         self.device.forget().await.map_err(from_net)?;
         // Waits until that is kept.
         self.store.run(|_| Ok(())).await.map_err(from_net)

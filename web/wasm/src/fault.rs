@@ -20,13 +20,22 @@ pub(crate) fn misuse(words: &str) -> JsValue {
 pub(crate) fn from_net(error: NetError) -> JsValue {
     let kind = match &error {
         NetError::Unreachable(_) => "Unreachable",
+        NetError::Refused(_) => "Refused",
+        NetError::BadAddress(_) | NetError::OtherHost(_) | NetError::OtherRelay(_) | NetError::Protocol => "WrongRelay",
         NetError::Locked => "Locked",
         NetError::NoAccount => "NotLinked",
         NetError::Ended => "Ended",
-        NetError::Store(_) | NetError::Sync(SyncError::Store(_)) => "Storage",
         NetError::OutOfScope(_) => "NotAllowed",
-        NetError::BadAddress(_) | NetError::OtherHost(_) | NetError::Protocol => "WrongRelay",
-        _ => "Failed",
+        NetError::Store(_) | NetError::Sync(SyncError::Store(_) | SyncError::Damaged) => "Storage",
+        NetError::Sync(SyncError::TooLarge { .. } | SyncError::Order(_))
+        | NetError::File(_)
+        | NetError::UnknownDevice
+        | NetError::TooEarly(_) => "Misuse",
+        NetError::NotAuthentic
+        | NetError::Sync(SyncError::Session(_) | SyncError::Protocol)
+        | NetError::Session(_)
+        | NetError::Account(_)
+        | NetError::OtherRole(_) => "Failed",
     };
     fault(kind, &error.to_string())
 }

@@ -1,9 +1,8 @@
 //! The rows of the store, kept by a function of JavaScript; and the key that guards the store's key.
 
 use js_sys::{Array, Function, Promise, Uint8Array};
-use pairlight_core::crypto::aead::RecordKey;
 use pairlight_core::net::{Keeper, Kept, system_rng};
-use pairlight_core::store::{KEY_LEN, KeptRow, KeyWrap, KeyWrapError, StoreError};
+use pairlight_core::store::{KEY_LEN, KeptRow, KeyWrap, KeyWrapError, StoreError, unwrap_under, wrap_under};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 use zeroize::Zeroizing;
@@ -57,14 +56,10 @@ impl Secret {
 
 impl KeyWrap for Secret {
     fn wrap(&self, dek: &[u8; KEY_LEN]) -> Result<Vec<u8>, KeyWrapError> {
-        let sealed = RecordKey::new(*self.0).seal(&mut system_rng(), AAD, dek).map_err(|_| KeyWrapError::WrongKey)?;
-        Ok([&[KIND], sealed.as_slice()].concat())
+        wrap_under(KIND, AAD, &self.0, dek, &mut system_rng())
     }
 
     fn unwrap_key(&self, wrapped: &[u8]) -> Result<Zeroizing<[u8; KEY_LEN]>, KeyWrapError> {
-        let Some((&KIND, sealed)) = wrapped.split_first() else { return Err(KeyWrapError::OtherKind) };
-        let opened = RecordKey::new(*self.0).open(AAD, sealed).map_err(|_| KeyWrapError::WrongKey)?;
-        let opened = Zeroizing::new(opened);
-        Ok(Zeroizing::new(opened.as_slice().try_into().map_err(|_| KeyWrapError::WrongKey)?))
+        unwrap_under(KIND, AAD, &self.0, wrapped)
     }
 }
