@@ -60,6 +60,8 @@ public class Files internal constructor(private val bridge: BridgeSync, private 
     /**
      * Has a file come, and waits until all of it is here, or the other device says that it does not have it
      * ([FileState.isMissing]). Cancelling stops the waiting, not the transfer, which also goes on after a restart.
+     *
+     * @throws PairlightException.Ended when the line ends before
      */
     public suspend fun fetch(attachment: Attachment): FileState {
         own { bridge.wantFile(attachment.file, attachment.size.toULong()) }

@@ -178,6 +178,8 @@ public class Sync internal constructor(private val bridge: BridgeSync, scope: Co
     private val job = scope.takingEvents(bridge::nextEvent, ::take) { failure ->
         if (!lines.value.isFinal) lines.value = failure?.let(LineState::Broken) ?: LineState.Closed
         bridge.close()
+        // Whoever waits for a file asks again, and hears that this has ended.
+        filesMoved.tryEmit("")
     }
 
     private fun take(event: SyncEvent) {
@@ -189,6 +191,7 @@ public class Sync internal constructor(private val bridge: BridgeSync, scope: Co
             }
             SyncEvent.Missed -> {
                 changed.tryEmit(emptySet())
+                moved.tryEmit(Unit)
                 filesMoved.tryEmit("")
             }
             SyncEvent.HistoryMoved -> moved.tryEmit(Unit)

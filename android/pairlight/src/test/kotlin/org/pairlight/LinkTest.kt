@@ -6,8 +6,10 @@ import java.io.File
 import java.util.concurrent.atomic.AtomicInteger
 import kotlinx.coroutines.CoroutineScope
 import kotlinx.coroutines.Dispatchers
+import kotlinx.coroutines.async
 import kotlinx.coroutines.cancelAndJoin
 import kotlinx.coroutines.coroutineScope
+import kotlinx.coroutines.delay
 import kotlinx.coroutines.flow.first
 import kotlinx.coroutines.flow.map
 import kotlinx.coroutines.job
@@ -185,8 +187,15 @@ class LinkTest {
             there.sendBytes(linked.primary!!, "ping".toByteArray())
             parcel.join()
             here.close()
-            there.close()
             phone.close()
+            settledTasks()
+
+            // Nobody is there who has the file, or says that it does not: the end of the line ends the waiting.
+            val file = Attachment("00".repeat(32), "a.txt", "text/plain", 10)
+            val fetching = async { runCatching { there.files.fetch(file) } }
+            while (there.files.state(file).first()?.isWanted != true) delay(10)
+            there.close()
+            assertInstanceOf(PairlightException.Ended::class.java, fetching.await().exceptionOrNull())
             tablet.close()
         }
     }
