@@ -93,7 +93,7 @@ final class Model: ObservableObject {
         }
     }
 
-    private func tell(_ alert: Alert) {
+    private func tell(_ alert: AccountAlert) {
         switch alert.kind {
         case .linked, .relinked: self.alert = "alert_linked"
         case .removed: self.alert = "alert_removed"

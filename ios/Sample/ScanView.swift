@@ -35,11 +35,11 @@ final class Camera: ObservableObject {
     @Published var report: ScanReport?
     @Published var code: Data?
     let feed: CameraFeed
-    private let scanner: Scanner
+    private let scanner: CodeScanner
 
     init() {
         // A scanner that cannot be made is a defect, and there is no screen without one.
-        let scanner = try! Scanner()
+        let scanner = try! CodeScanner()
         self.scanner = scanner
         feed = CameraFeed(scanner)
     }

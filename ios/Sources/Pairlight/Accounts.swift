@@ -135,7 +135,7 @@ public struct Devices: Sendable {
 
     /// Alerts that are due on this device now, such as the reminder of a link some hours later; each is given out once. A `Sync`
     /// gives them out by itself.
-    public func dueAlerts() async throws -> [Alert] {
+    public func dueAlerts() async throws -> [AccountAlert] {
         try await bridge.dueAlerts()
     }
 }

@@ -2,11 +2,11 @@
 import AVFoundation
 import Foundation
 
-/// The rear camera into a `Scanner`. Start and stop it with the screen; `states` says what it does.
+/// The rear camera into a `CodeScanner`. Start and stop it with the screen; `states` says what it does.
 public final class CameraFeed: NSObject, AVCaptureVideoDataOutputSampleBufferDelegate, @unchecked Sendable {
     // All that changes is touched on this queue alone.
     private let queue = DispatchQueue(label: "org.pairlight.camera")
-    private let scanner: Scanner
+    private let scanner: CodeScanner
     private var monitor = CameraMonitor()
     private var timer: (any DispatchSourceTimer)?
     private var observers: [any NSObjectProtocol] = []
@@ -18,7 +18,7 @@ public final class CameraFeed: NSObject, AVCaptureVideoDataOutputSampleBufferDel
     /// How the camera is, and each change of it. For one reader.
     public let states: AsyncStream<CameraState>
 
-    public init(_ scanner: Scanner) {
+    public init(_ scanner: CodeScanner) {
         self.scanner = scanner
         (states, told) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
         super.init()

@@ -32,7 +32,7 @@ public enum Pairlight {
         try PairlightBridge.setLogLevel(level: level)
     }
 
-    /// What a code means; for content that did not come from a `Scanner`.
+    /// What a code means; for content that did not come from a `CodeScanner`.
     public static func explain(_ content: Data) throws -> Meaning {
         try PairlightBridge.explain(content: content)
     }

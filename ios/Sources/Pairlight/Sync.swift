@@ -3,7 +3,8 @@ import PairlightBridge
 
 /// What happens while a device is online.
 public enum SyncChange: Sendable, Equatable {
-    /// Messages or conversations changed; `conversations` are their ids, empty for "read everything anew".
+    /// Messages or conversations changed; `conversations` are their ids. Empty for "read everything anew": changes were too
+    /// many to keep, so also ask for the history and for the state of files that are shown.
     case records(conversations: Set<String>)
     /// A transfer of history moved on.
     case history
@@ -19,7 +20,7 @@ public enum SyncChange: Sendable, Equatable {
     /// Something changed about a file: ask `Files.state`.
     case file(String)
     /// Something to tell the person; nothing of the kind is left out.
-    case alert(Alert)
+    case alert(AccountAlert)
     /// On a linked device: its permission was renewed, ms since 1970; `restriction` says why it may not do everything.
     case leased(untilMs: UInt64, restriction: String?)
     /// The permission of this device has ended: open the store again and link anew.

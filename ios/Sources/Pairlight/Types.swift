@@ -21,8 +21,8 @@ public typealias Device = PairlightBridge.Device
 public typealias RemovedDevice = PairlightBridge.RemovedDevice
 /// How this linked device stands.
 public typealias OwnStanding = PairlightBridge.OwnStanding
-/// Something to tell the person.
-public typealias Alert = PairlightBridge.Alert
+/// Something to tell the person. Not `Alert`: SwiftUI has one.
+public typealias AccountAlert = PairlightBridge.Alert
 /// What an alert is about: the key of its translation.
 public typealias AlertKind = PairlightBridge.AlertKind
 /// Two device lists that contradict each other.

@@ -5,7 +5,7 @@ import Testing
 
 @Suite struct ScannerTests {
     @Test func aPlaneThatIsShorterThanItSaysIsRefused() throws {
-        let scanner = try Scanner()
+        let scanner = try CodeScanner()
         let memory = [UInt8](repeating: 0, count: 100)
         memory.withUnsafeBytes { plane in
             #expect(throws: PairlightError.self) {
@@ -15,7 +15,7 @@ import Testing
     }
 
     @Test func framesAreCountedAndTheNewestWins() async throws {
-        let scanner = try Scanner()
+        let scanner = try CodeScanner()
         let memory = [UInt8](repeating: 0, count: 320 * 240)
         for _ in 0..<50 {
             _ = try memory.withUnsafeBytes { try scanner.offer(plane: $0, width: 320, height: 240, rowStride: 320) }

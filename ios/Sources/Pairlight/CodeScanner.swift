@@ -9,8 +9,8 @@ import CoreVideo
 #endif
 
 /// Reads codes from the frames of one camera. Frames are taken on any thread and looked at on threads of the library; when
-/// they come faster than that, the newest wins.
-public final class Scanner: Sendable {
+/// they come faster than that, the newest wins. Not `Scanner`: Foundation has one.
+public final class CodeScanner: Sendable {
     /// The clockwise turn that makes a frame upright.
     public typealias Turn = PairlightBridge.Turn
     /// A part of a frame, in stored pixels.
@@ -86,7 +86,7 @@ public final class Scanner: Sendable {
         try? bridge.stop()
     }
 
-    /// The sequence of `Scanner.reports`.
+    /// The sequence of `CodeScanner.reports`.
     public struct Reports: AsyncSequence, Sendable {
         public typealias Element = ScanReport
         let bridge: PairlightBridge.Scanner
@@ -107,7 +107,7 @@ public final class Scanner: Sendable {
 }
 
 #if canImport(CoreMedia) && canImport(CoreVideo)
-extension Scanner {
+extension CodeScanner {
     /// Hands over a frame of a camera, in any format with a brightness plane (`420YpCbCr8BiPlanar` is the one to ask
     /// for). The buffer is locked while this runs and not kept.
     @discardableResult
