@@ -45,7 +45,7 @@ pub(super) fn in_text(text: &str, voice: Voice) -> Result<QrPayload, Failure> {
     offer(text.trim().as_bytes(), voice)
 }
 
-/// An offer in a picture. Every attempt is made.
+/// The first offer in a picture. Every attempt is made, and other codes are looked past.
 pub(super) fn in_picture(path: &Path, voice: Voice) -> Result<QrPayload, Failure> {
     let cannot = |error: &dyn std::fmt::Display| {
         Failure::new(Exit::Error, format!("cannot read {}: {error}", path.display()), "name a PNG or JPEG picture")
@@ -53,13 +53,20 @@ pub(super) fn in_picture(path: &Path, voice: Voice) -> Result<QrPayload, Failure
     let bytes = std::fs::read(path).map_err(|error| cannot(&error))?;
     let mut buffer = LumaBuffer::new();
     let frame = picture::decode(&bytes, &mut buffer).map_err(|error| cannot(&error))?;
-    let mut scanner = Scanner::new(ScanOptions { effort: ScanEffort::Thorough, ..ScanOptions::default() });
-    let outcome = scanner.scan(&frame, system_time());
-    match outcome.symbols.first() {
-        Some(symbol) => offer(&symbol.bytes, voice),
-        None if outcome.stats.saw_code() => Err(unreadable(&path.display())),
-        None => Err(none_found(&path.display())),
+    let options = ScanOptions { effort: ScanEffort::Thorough, all_symbols: true, ..ScanOptions::default() };
+    let outcome = Scanner::new(options).scan(&frame, system_time());
+    let mut foreign = None;
+    for symbol in &outcome.symbols {
+        match offer(&symbol.bytes, voice) {
+            Ok(offer) => return Ok(offer),
+            Err(failure) => foreign = foreign.or(Some(failure)),
+        }
     }
+    Err(match foreign {
+        Some(foreign) => foreign,
+        None if outcome.stats.saw_code() => unreadable(&path.display()),
+        None => none_found(&path.display()),
+    })
 }
 
 /// The first offer in a recording. Other codes are named once each and looked past.

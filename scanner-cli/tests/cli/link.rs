@@ -156,8 +156,12 @@ impl World {
     }
 
     fn scan(&self, more: &[&str]) -> Program {
-        let (profile, url, code) = (self.text("phone"), self.relay.url(), self.text("code.png"));
-        let mut args = vec!["link", "scan", "--profile", &profile, "--relay", &url, "--image", &code];
+        self.scan_picture(&self.text("code.png"), more)
+    }
+
+    fn scan_picture(&self, picture: &str, more: &[&str]) -> Program {
+        let (profile, url) = (self.text("phone"), self.relay.url());
+        let mut args = vec!["link", "scan", "--profile", &profile, "--relay", &url, "--image", picture];
         args.extend_from_slice(more);
         Program::start(&args)
     }
@@ -385,6 +389,26 @@ fn a_quiet_program_still_says_what_the_person_must_know_and_asks_nobody_who_is_g
     assert_eq!(exit, 3, "{said}");
     assert!(said.contains("nobody is there to answer"), "{said}");
     assert_eq!(show.end().0, 8);
+    world.stop();
+}
+
+#[test]
+fn a_picture_with_another_code_beside_ours_links_by_ours() {
+    let world = World::new();
+    let show = world.show();
+    let ours = image::open(world.path("code.png")).unwrap().to_luma8();
+    write_code("WIFI:S:Library;;", &world.path("wifi.png"));
+    let wifi = image::open(world.path("wifi.png")).unwrap().to_luma8();
+    let (width, height) = (wifi.width() + ours.width(), wifi.height().max(ours.height()));
+    let mut both = image::GrayImage::from_pixel(width, height, image::Luma([255]));
+    image::imageops::replace(&mut both, &wifi, 0, 0);
+    image::imageops::replace(&mut both, &ours, i64::from(wifi.width()), 0);
+    both.save(world.path("both.png")).unwrap();
+    let picture = world.text("both.png");
+    let mut scan = world.scan_picture(&picture, &["--policy", "development"]);
+    scan.hear("A device wants to be linked");
+    scan.type_line("n");
+    assert_eq!((scan.end().0, show.end().0), (3, 8));
     world.stop();
 }
 
