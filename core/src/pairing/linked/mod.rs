@@ -88,6 +88,8 @@ pub struct LinkedMachine<R> {
     failures: u32,
     next_in: u64,
     next_out: u64,
+    /// With what the slot ended once this device had signed: the reason to show when the list says that there is no link.
+    told: Option<EndReason>,
     /// Whether a pending account may be on disk that an end must erase.
     saved: bool,
     /// Whether the driver has taken the last event, so that everything before it is stored.
@@ -162,6 +164,7 @@ impl<R: CryptoRng> LinkedMachine<R> {
             failures: 0,
             next_in: 0,
             next_out: 0,
+            told: None,
             saved: false,
             reported: false,
             timers: Timers::new(now),
@@ -259,8 +262,11 @@ impl<R: CryptoRng> LinkedMachine<R> {
         let removed = believed && followed.list().tombstone(&followed.device_id()).is_some();
         if believed && followed.is_listed() {
             self.complete(followed);
-        } else if removed || (chain.is_none() && self.is_last_look()) {
+        } else if removed {
             self.fail(EndReason::NotPublished);
+        } else if chain.is_none() && self.is_last_look() {
+            // No link: what the other side said of it is true as far as anybody here can know.
+            self.fail(self.told.unwrap_or(EndReason::NotPublished));
         } else if self.is_last_look() {
             // Lists that do not follow, or that a relay shows to a device that is not on them, prove only that the
             // relay lies now. The link may stand all the same.

@@ -103,8 +103,12 @@ impl<R: CryptoRng> LinkedMachine<R> {
         match &mut self.step {
             // An unclaimed code that ran out; the next one is already shown.
             Step::Offering { shown } => shown.retain(|shown| shown.displayed.keys.slot != slot),
-            // The relay may say so to hide that the link was completed: only the list counts now.
-            Step::Certified { .. } if Some(slot) == self.slot => self.fetch_list(),
+            // The relay may say so to hide that the link was completed: only the list counts now. A slot that ran out is
+            // the relay's own word, the other reasons are the account's.
+            Step::Certified { .. } if Some(slot) == self.slot => {
+                self.told = self.told.or(Some(reason).filter(|reason| *reason != EndReason::Expired));
+                self.fetch_list();
+            }
             Step::Claimed { .. } | Step::Keyed { .. } | Step::Confirmed(_) | Step::Asked(_)
                 if Some(slot) == self.slot =>
             {

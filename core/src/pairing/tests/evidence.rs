@@ -22,7 +22,7 @@ use crate::trust::EvidenceBit as Bit;
 use crate::trust::*;
 
 const RP_ID: &str = "example.com";
-const ORIGIN: &str = "https://link.example.com";
+pub(super) const ORIGIN: &str = "https://link.example.com";
 
 /// A passkey of the person, made of an Ed25519 key.
 fn passkey_key() -> ed25519_dalek::SigningKey {
@@ -52,7 +52,7 @@ fn assertion(wanted: &PasskeyWanted, origin: &str) -> AppEvidence {
     }))
 }
 
-fn browser_on(origin: &'static str) -> App {
+pub(super) fn browser_on(origin: &'static str) -> App {
     Box::new(move |wanted| Some(wanted.passkey.iter().map(|wanted| assertion(wanted, origin)).collect()))
 }
 
@@ -61,7 +61,7 @@ fn description(kind: ClientKind) -> DeviceDescription {
 }
 
 /// A world whose linked device is of `kind` and can give `abilities`, in another network than the phone.
-fn world(kind: ClientKind, abilities: LinkedAbilities) -> World {
+pub(super) fn world(kind: ClientKind, abilities: LinkedAbilities) -> World {
     let mut world = World::new();
     let machine = LinkedMachine::new(description(kind), 0, START, ChaCha20Rng::from_seed([7; 32]));
     world.linked = machine.with_evidence(abilities);
@@ -71,9 +71,16 @@ fn world(kind: ClientKind, abilities: LinkedAbilities) -> World {
     world
 }
 
-fn page() -> World {
+pub(super) fn page() -> World {
+    page_with_seed(7)
+}
+
+/// A page whose keys and nonces are not those of another seed.
+pub(super) fn page_with_seed(seed: u8) -> World {
     let abilities = LinkedAbilities { passkey: true, ..LinkedAbilities::default() };
     let mut world = world(ClientKind::Web, abilities);
+    let machine = LinkedMachine::new(description(ClientKind::Web), 0, START, ChaCha20Rng::from_seed([seed; 32]));
+    world.linked = machine.with_evidence(abilities);
     world.bend_context = |context| context.origin = Some(Text::truncated(ORIGIN));
     world.setup.passkeys = vec![registration()];
     world
@@ -294,7 +301,7 @@ fn a_local_network_that_nobody_reports_on_costs_twenty_seconds_at_most() {
 
 // ---------------------------------------------------------------- radio
 
-fn radio_world() -> World {
+pub(super) fn radio_world() -> World {
     let mut world = world(ClientKind::Native, LinkedAbilities { radio: true, ..LinkedAbilities::default() });
     world.setup.radio = true;
     world

@@ -77,6 +77,37 @@ pub(super) enum End {
     Running,
 }
 
+/// The only ways in which the two sides may end differently. Each is a fact that the harness saw happen, and none allows a
+/// link that stays on one side: what [`World::assert_nothing_half_linked`] asserts holds besides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Difference {
+    /// The code was not claimed: the relay tells nobody of anybody.
+    NeverClaimed,
+    /// A program died before anything was worth remembering, and shows no end at all.
+    Died,
+    /// Nothing could pass between the two any more when the first of them ended: each says what it saw itself.
+    Apart,
+    /// Both ended in one moment, before either could hear of the other.
+    Crossed,
+    /// One side could not store how it ended, or died of it; its next start finds out.
+    NextStart,
+    /// The account took too long and removed the device again, which hears of it when it next connects.
+    Removed,
+}
+
+/// Which ends crossed the relay.
+#[derive(Debug, Default)]
+struct Told {
+    linked: Option<EndReason>,
+    primary: Option<EndReason>,
+    /// An end reached a machine that had ended by itself in the same moment.
+    crossed: bool,
+    /// The claimed slot was lost: a socket closed, a program died, the phone went offline, or the relay forgot it.
+    apart: bool,
+    linked_ended: Option<Timestamp>,
+    primary_ended: Option<Timestamp>,
+}
+
 /// How the relay treats a publication.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Publishing {
@@ -162,6 +193,8 @@ pub(super) struct World {
     pub(super) publishing: Publishing,
     pub(super) open_refusal: Option<RefusalCode>,
     pub(super) claim_refusal: Option<RefusalCode>,
+    /// Ends that reached a machine which was still running.
+    told: Told,
     /// A clock hid or made up time between one start and the next: the linked device may give up before the account.
     pub(super) clock_hid_time: bool,
     /// The relay stores nothing, whatever it says: who is on its list means nothing.
@@ -264,6 +297,7 @@ impl World {
             publishing: Publishing::Honest,
             open_refusal: None,
             claim_refusal: None,
+            told: Told::default(),
             clock_hid_time: false,
             denied: false,
             jumped: None,
@@ -529,6 +563,8 @@ impl World {
 
     /// The primary device's program dies, and starts again after `ms`.
     pub(super) fn crash_primary(&mut self, ms: u64) {
+        // It never comes back to a slot.
+        self.cut_apart();
         while self.primary.as_mut().and_then(PrimaryMachine::poll_output).is_some() {}
         self.primary_down = Some(self.now.plus_ms(ms));
         self.arm();
@@ -559,8 +595,49 @@ impl World {
         let claimed = self.slots.iter().any(|slot| slot.claimed && !slot.over);
         self.slots.iter_mut().for_each(|slot| slot.over = true);
         if claimed {
-            self.tell_primary(|primary, now| primary.handle_ended(EndReason::Unreachable, now));
+            self.cut_apart();
+            self.end_primary(EndReason::Unreachable);
         }
+    }
+
+    /// From here on nothing passes between the two. After one of them has ended it excuses nothing.
+    fn cut_apart(&mut self) {
+        self.told.apart |= self.told.linked_ended.is_none() && self.told.primary_ended.is_none();
+    }
+
+    /// The relay tells the primary device that the slot ended.
+    fn end_primary(&mut self, reason: EndReason) {
+        if self.primary_online && self.primary_down.is_none() && !self.primary_gone {
+            match self.primary.as_ref().map(PrimaryMachine::state) {
+                Some(PrimaryState::Failed(_)) => {
+                    self.told.crossed |= self.told.primary_ended.is_none_or(|at| at == self.now);
+                }
+                Some(PrimaryState::Linked) | None => {}
+                Some(_) => self.told.primary = self.told.primary.or(Some(reason)),
+            }
+        }
+        self.tell_primary(|primary, now| primary.handle_ended(reason, now));
+    }
+
+    /// The relay tells the linked device that the slot ended.
+    fn end_linked(&mut self, slot: SlotId, reason: EndReason) {
+        if self.linked_down.is_none() && !self.linked_gone {
+            match self.linked.state() {
+                LinkedState::Failed(_) => {
+                    self.told.crossed |= self.told.linked_ended.is_none_or(|at| at == self.now);
+                }
+                LinkedState::Linked => {}
+                _ => self.told.linked = self.told.linked.or(Some(reason)),
+            }
+        }
+        self.tell_linked(|linked, now| linked.handle_relay(LinkEvent::Ended(SlotEnded { slot, reason }), now));
+    }
+
+    /// The primary device has no network from here on.
+    pub(super) fn phone_offline(&mut self) {
+        self.cut_apart();
+        self.primary_online = false;
+        self.tell_primary(|primary, now| primary.handle_unreachable(now));
     }
 
     pub(super) fn tell_primary(&mut self, tell: impl FnOnce(&mut PrimaryMachine<ChaCha20Rng>, Timestamp)) {
@@ -669,6 +746,7 @@ impl World {
                 self.linked_events.push(name.split([' ', '(']).next().unwrap().to_owned());
                 match event {
                     LinkedEvent::ShowCode { text, .. } => self.shown = Some(text),
+                    LinkedEvent::Failed(_) => self.told.linked_ended = Some(self.now),
                     LinkedEvent::EvidenceWanted(wanted) => {
                         let given = (self.app)(&wanted);
                         if let Some(given) = given {
@@ -711,9 +789,7 @@ impl World {
                 let slot = self.claimed_slot();
                 self.slots.iter_mut().filter(|known| known.id == slot).for_each(|slot| slot.over = true);
                 if self.primary_online && self.linked_online {
-                    self.tell_linked(|linked, now| {
-                        linked.handle_relay(LinkEvent::Ended(SlotEnded { slot, reason }), now);
-                    });
+                    self.end_linked(slot, reason);
                 }
             }
             PrimaryOutput::Publish(publish) => {
@@ -766,6 +842,7 @@ impl World {
                     self.tell_primary(|primary, now| primary.handle_tap(TapMedium::Cable, &word, now));
                 }
             }
+            PrimaryEvent::Failed(_) => self.told.primary_ended = Some(self.now),
             PrimaryEvent::Review(model) => self.review = Some(*model),
             PrimaryEvent::EvidenceChecked { bit, finding } => self.findings.push((bit, finding)),
             PrimaryEvent::EvidenceMissing { help, .. } => self.help = help,
@@ -913,13 +990,15 @@ impl World {
         let now = self.now;
         let live = |slot: &&mut Slot| slot.id == cancel.slot && !slot.over && now.ms_since(slot.opened) < 600_000;
         let Some(slot) = self.slots.iter_mut().find(live) else {
+            if self.slots.iter().any(|slot| slot.id == cancel.slot && slot.claimed && !slot.over) {
+                self.cut_apart();
+            }
             // As the real one: a slot that ran out is not known any more.
             return self.refuse_linked(RefusalCode::NotFound, cancel.slot);
         };
         slot.over = true;
         if slot.claimed {
-            let reason = cancel.reason;
-            self.tell_primary(|primary, now| primary.handle_ended(reason, now));
+            self.end_primary(cancel.reason);
         }
     }
 
@@ -993,6 +1072,29 @@ impl World {
     }
 
     // ---- what must hold
+
+    /// `None`: both ended alike. Else the difference, which panics unless it is one that cannot be helped.
+    pub(super) fn difference(&self) -> Option<Difference> {
+        let (linked, primary) = self.ends();
+        let removed = || {
+            let last = VerifiedList::anchor(self.published.last().unwrap(), Some(self.account.ops_cert())).unwrap();
+            last.list().tombstones.as_slice().iter().any(|stone| stone.reason == RemovalReason::Abandoned)
+        };
+        let claimed = self.slots.iter().any(|slot| slot.claimed);
+        match (linked, primary) {
+            _ if linked == primary => None,
+            // Not alone for good: with what is on its disk the next start completes, or has completed, the link.
+            (End::Linked, End::Failed(_)) if self.disk.pending.is_some() => Some(Difference::NextStart),
+            (End::Failed(_), End::Linked) if self.disk.linked.is_some() => Some(Difference::NextStart),
+            (End::Linked, End::Failed(EndReason::NotPublished)) if removed() => Some(Difference::Removed),
+            (End::Linked, _) | (_, End::Linked) => panic!("one is linked alone: {linked:?}, {primary:?}"),
+            _ if !claimed => Some(Difference::NeverClaimed),
+            (End::Gone, _) | (_, End::Gone) => Some(Difference::Died),
+            (End::Failed(_), End::Failed(_)) if self.told.crossed => Some(Difference::Crossed),
+            (End::Failed(_), End::Failed(_)) if self.told.apart => Some(Difference::Apart),
+            _ => panic!("different ends: {linked:?}, {primary:?}; {:?}", self.told),
+        }
+    }
 
     /// Both sides ended, and neither believes in a link that the other does not have. First as things stand, then
     /// after the relay is honest again and everybody was started once more with what is on the disks.

@@ -53,6 +53,7 @@ pub(super) enum L {
     AwaitingCertificate,
     AwaitingCommit {
         channel: bool,
+        told: Option<EndReason>,
     },
     Linked,
     Failed(EndReason),
@@ -353,16 +354,16 @@ impl State {
 
     fn linked_gets(&mut self, msg: Msg) -> Vec<Effect> {
         if let Msg::Ended(reason) = msg {
-            return match self.linked {
-                L::AwaitingCommit { .. } => self.linked_fetches(),
-                _ if self.linked_runs() => self.linked_ends(reason),
-                _ => Vec::new(),
-            };
+            if let L::AwaitingCommit { told, .. } = &mut self.linked {
+                *told = told.or(Some(reason));
+                return self.linked_fetches();
+            }
+            return if self.linked_runs() { self.linked_ends(reason) } else { Vec::new() };
         }
         if msg.number() != self.linked_next {
             return match &mut self.linked {
                 _ if msg.number() < self.linked_next => Vec::new(),
-                L::AwaitingCommit { channel } => {
+                L::AwaitingCommit { channel, .. } => {
                     *channel = false;
                     self.linked_fetches()
                 }
@@ -378,12 +379,12 @@ impl State {
             }
             (L::AwaitingCertificate, Msg::M3) => {
                 self.linked_saved = true;
-                self.linked = L::AwaitingCommit { channel: true };
+                self.linked = L::AwaitingCommit { channel: true, told: None };
                 self.linked_timers.start(Timer::Message, self.now + MESSAGE);
                 self.linked_timers.start(Timer::GiveUp, self.now + COMMIT);
                 vec![Effect::SaveLinked(LinkedDisk::Pending { certified: self.now }), Effect::Send(Msg::M4)]
             }
-            (L::AwaitingCommit { channel: true }, Msg::M5) => self.linked_completes(),
+            (L::AwaitingCommit { channel: true, .. }, Msg::M5) => self.linked_completes(),
             (L::AwaitingCommit { .. } | L::Linked | L::Failed(_), _) => Vec::new(),
             _ => self.linked_fails(EndReason::Tampered),
         }
@@ -419,7 +420,10 @@ impl State {
             _ if !answered => Vec::new(),
             Some(List::With) => self.linked_completes(),
             Some(List::Barred) => self.linked_fails(EndReason::NotPublished),
-            None if last_look => self.linked_fails(EndReason::NotPublished),
+            None if last_look => {
+                let L::AwaitingCommit { told, .. } = self.linked else { return Vec::new() };
+                self.linked_fails(told.unwrap_or(EndReason::NotPublished))
+            }
             None => Vec::new(),
         }
     }
@@ -448,7 +452,7 @@ impl State {
     fn linked_loses_socket(&mut self) -> Vec<Effect> {
         self.connected = false;
         match &mut self.linked {
-            L::AwaitingCommit { channel } => {
+            L::AwaitingCommit { channel, .. } => {
                 *channel = false;
                 self.linked_timers.stop(Timer::Message);
                 self.linked_timers.stop(Timer::Claim);
@@ -471,7 +475,7 @@ impl State {
                 Vec::new()
             }
             LinkedDisk::Pending { certified } => {
-                self.linked = L::AwaitingCommit { channel: false };
+                self.linked = L::AwaitingCommit { channel: false, told: None };
                 self.linked_saved = true;
                 let age = self.now - certified;
                 self.linked_timers.start(Timer::GiveUp, self.now + COMMIT.saturating_sub(age));
@@ -1011,8 +1015,6 @@ impl Model for Pairing {
                 };
                 let same = match (state.linked, state.primary) {
                     (L::Failed(one), P::Failed(other)) if one == other => true,
-                    // Once it has signed, only a list tells a linked device anything: the word of the slot is the relay's.
-                    (L::Failed(EndReason::NotPublished), P::Failed(_)) => true,
                     // Both at the same moment.
                     (L::Failed(one), P::Failed(other)) => own(one) && own(other),
                     (one, other) => (one == L::Linked) == (other == P::Linked),

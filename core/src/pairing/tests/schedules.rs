@@ -1,59 +1,70 @@
-//! Not a list but everything: each byte of each message, and random schedules of disturbances.
+//! Not a list but everything: each byte of each message, and random schedules of disturbances, under every preset and with
+//! each kind of evidence that a message of its own carries. Whatever happens both sides end, and in the same way: linked, or
+//! with the same named reason, or in one of the few differences that [`Difference`] lists.
 
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::Mutex;
 
+use pairlight_wire::device::Preset;
+use pairlight_wire::offer::ClientKind;
+use pairlight_wire::pairing::EndReason;
 use proptest::prelude::*;
 use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 
-use super::faults::{MESSAGES, flipped, instead, spoilt};
-use super::harness::{At, End, Leg, Moment, Plan, Publishing, World};
+use super::adversary::FLOWS;
+use super::evidence;
+use super::faults::{flipped, instead};
+use super::harness::{At, Difference, End, Leg, Moment, Plan, Publishing, World};
 use crate::pairing::{LinkedState, PrimaryState};
+use crate::trust::{LinkedAbilities, Policy};
 
 /// Every byte of the short messages and of the head and tail of the long ones; each `STEP`th byte in between.
 const STEP: usize = 9;
 
 #[test]
 fn no_flipped_bit_of_any_message_ever_links() {
-    let mut honest = World::new();
-    honest.scan();
-    honest.run();
-    let mut runs = 0;
-    for (name, leg) in MESSAGES {
-        let length = honest.sent.iter().find(|(sent, _)| *sent == leg).unwrap().1.len();
-        for index in (0..length).filter(|i| *i < 12 || *i + 18 > length || i % STEP == 0) {
-            let mut world = World::new();
-            let bit = u8::try_from(index % 8).unwrap();
-            // Some messages differ by a byte or two from run to run: the ratchet draws its own randomness.
-            instead(&mut world, leg, move |bytes| {
-                let index = index.min(bytes.len() - 1);
-                vec![(leg, flipped(bytes, index, bit))]
-            });
-            world.scan();
-            world.run();
-            assert_eq!(world.ends(), spoilt(leg), "{name}, byte {index}, bit {bit}");
-            world.assert_nothing_half_linked();
-            runs += 1;
+    for flow in &FLOWS {
+        let honest = flow.older();
+        let (_, m5) = *flow.messages.last().unwrap();
+        let mut runs = 0;
+        for &(name, leg) in flow.messages {
+            let length = honest.iter().find(|(sent, _)| *sent == leg).unwrap().1.len();
+            for index in (0..length).filter(|i| *i < 12 || *i + 18 > length || i % STEP == 0) {
+                let mut world = (flow.world)(7);
+                let bit = u8::try_from(index % 8).unwrap();
+                // Some messages differ by a byte or two from run to run: the ratchet draws its own randomness.
+                instead(&mut world, leg, move |bytes| {
+                    let index = index.min(bytes.len() - 1);
+                    vec![(leg, flipped(bytes, index, bit))]
+                });
+                world.scan();
+                world.run();
+                // The list is published before M5 leaves: it tells what M5 could not.
+                let end = if leg == m5 { End::Linked } else { End::Failed(EndReason::Tampered) };
+                assert_eq!(world.ends(), (end, end), "{}: {name}, byte {index}, bit {bit}", flow.name);
+                world.assert_nothing_half_linked();
+                runs += 1;
+            }
         }
+        assert!(runs > 400, "{runs}");
     }
-    assert!(runs > 400, "{runs}");
 }
 
 /// What the schedules did, for the summary that `make test` shows.
+#[derive(Default)]
 struct Tally {
-    schedules: AtomicU64,
-    faults: AtomicU64,
-    linked: AtomicU64,
-    failed: AtomicU64,
+    schedules: u64,
+    faults: u64,
+    /// Both linked, under each preset.
+    linked: [u64; 4],
+    /// Both ended with the same reason.
+    alike: u64,
+    differences: BTreeMap<Difference, u64>,
 }
 
-static TALLY: Tally = Tally {
-    schedules: AtomicU64::new(0),
-    faults: AtomicU64::new(0),
-    linked: AtomicU64::new(0),
-    failed: AtomicU64::new(0),
-};
+static TALLY: Mutex<Option<Tally>> = Mutex::new(None);
 
 /// What happens to one message.
 #[derive(Debug, Clone, Copy)]
@@ -126,6 +137,7 @@ fn state() -> impl Strategy<Value = At> {
             L::Claimed,
             L::AwaitingCheckCode,
             L::AwaitingCertificate,
+            L::GivingEvidence,
             L::AwaitingCommit,
             L::AwaitingCommit,
             L::Linked,
@@ -136,6 +148,8 @@ fn state() -> impl Strategy<Value = At> {
             P::Review,
             P::AwaitingKey,
             P::ShowingCheckCode,
+            P::AwaitingEvidence,
+            P::SecondApproval,
             P::AwaitingAcceptance,
             P::Publishing,
             P::Publishing,
@@ -168,10 +182,7 @@ fn act(world: &mut World, event: Event) {
         Event::CrashLinked(ms) => world.crash_linked(ms),
         Event::CrashPrimary(ms) => world.crash_primary(ms),
         Event::LoseSocket => world.lose_socket(),
-        Event::PhoneOffline => {
-            world.primary_online = false;
-            world.tell_primary(|primary, now| primary.handle_unreachable(now));
-        }
+        Event::PhoneOffline => world.phone_offline(),
         Event::JumpLinked(ms) => {
             world.clock_hid_time |= ms != 0;
             world.linked_error_ms = ms;
@@ -189,16 +200,17 @@ fn act(world: &mut World, event: Event) {
 }
 
 thread_local! {
-    /// The messages of a pairing between other keys.
-    static OLDER: Vec<(Leg, Vec<u8>)> = super::faults::earlier_pairing();
+    /// The messages of pairings between other keys, without evidence and with it.
+    static OLDER: [Vec<(Leg, Vec<u8>)>; 2] = FLOWS.map(|flow| flow.older());
 }
 
 /// Gives every message its fate; the counter tells how many were not left alone.
-fn disturb(world: &mut World, fates: Vec<Fate>) -> Rc<Cell<u64>> {
+fn disturb(world: &mut World, setting: Setting, fates: Vec<Fate>) -> Rc<Cell<u64>> {
     let mut fates = fates.into_iter();
     let faults = Rc::new(Cell::new(0));
     let counter = Rc::clone(&faults);
     let mut held: Vec<(Leg, Vec<u8>)> = Vec::new();
+    let flow = usize::from(matches!(setting, Setting::Page));
     world.tamper = Box::new(move |leg, bytes| {
         let other = match leg {
             Leg::ToLinked(seq) => Leg::ToPrimary(seq),
@@ -215,7 +227,7 @@ fn disturb(world: &mut World, fates: Vec<Fate>) -> Rc<Cell<u64>> {
         let mut arrivals = match fate {
             Fate::Pass => vec![(leg, bytes)],
             Fate::Older => {
-                let older = OLDER.with(|older| older.iter().find(|(old, _)| *old == leg).cloned());
+                let older = OLDER.with(|older| older[flow].iter().find(|(old, _)| *old == leg).cloned());
                 older.into_iter().collect()
             }
             Fate::Drop => Vec::new(),
@@ -238,10 +250,53 @@ fn disturb(world: &mut World, fates: Vec<Fate>) -> Rc<Cell<u64>> {
     faults
 }
 
+/// What the two devices can show each other.
+#[derive(Debug, Clone, Copy)]
+enum Setting {
+    /// The check code, in one network.
+    Near,
+    /// The check code, from elsewhere.
+    Far,
+    /// From elsewhere, with a radio on both sides.
+    Radio,
+    /// A page with a passkey, which is asked for.
+    Page,
+}
+
+fn setting() -> impl Strategy<Value = Setting> {
+    prop_oneof![
+        1 => Just(Setting::Near),
+        1 => Just(Setting::Far),
+        2 => Just(Setting::Radio),
+        2 => Just(Setting::Page),
+    ]
+}
+
+/// Every preset; an embedder's own table is made of the same parts.
+const PRESETS: [Preset; 4] = [Preset::Development, Preset::Balanced, Preset::Strict, Preset::StrongOnly];
+
+fn world_of(setting: Setting, preset: usize) -> World {
+    let mut world = match setting {
+        Setting::Near => World::new(),
+        Setting::Far => evidence::world(ClientKind::Native, LinkedAbilities::default()),
+        Setting::Radio => evidence::radio_world(),
+        Setting::Page => {
+            let mut world = evidence::page();
+            world.app = evidence::browser_on(evidence::ORIGIN);
+            world
+        }
+    };
+    world.policy = Policy::of_preset(PRESETS[preset]).unwrap();
+    world
+}
+
 /// One schedule: a fate for each message, something that happens at two moments, a relay that publishes in its way, disks
 /// that may be full.
 #[derive(Debug, Clone)]
 struct Schedule {
+    /// Index into [`PRESETS`].
+    preset: usize,
+    setting: Setting,
     fates: Vec<Fate>,
     happens: [(At, bool, Event); 2],
     publishing: Publishing,
@@ -250,16 +305,24 @@ struct Schedule {
 
 fn schedule() -> impl Strategy<Value = Schedule> {
     let happens = || (state(), any::<bool>(), event());
-    (prop::collection::vec(fate(), 6), happens(), happens(), publishing(), (writes(), writes())).prop_map(
-        |(fates, first, second, publishing, writes)| Schedule { fates, happens: [first, second], publishing, writes },
+    let world = (0..PRESETS.len(), setting());
+    (world, prop::collection::vec(fate(), 8), happens(), happens(), publishing(), (writes(), writes())).prop_map(
+        |((preset, setting), fates, first, second, publishing, writes)| Schedule {
+            preset,
+            setting,
+            fates,
+            happens: [first, second],
+            publishing,
+            writes,
+        },
     )
 }
 
 /// Plays a schedule and counts what it was.
 fn play(schedule: Schedule) {
-    let Schedule { fates, happens: [first, second], publishing, writes } = schedule;
-    let mut world = World::new();
-    let faults = disturb(&mut world, fates);
+    let Schedule { preset, setting, fates, happens: [first, second], publishing, writes } = schedule;
+    let mut world = world_of(setting, preset);
+    let faults = disturb(&mut world, setting, fates);
     world.publishing = publishing;
     (world.disk.linked_writes_left, world.disk.primary_writes_left) = writes;
     let happens = |(at, busy, event): (At, bool, Event), next: Option<Plan>| {
@@ -278,14 +341,20 @@ fn play(schedule: Schedule) {
     world.run();
     let (linked, primary) = world.ends();
     assert!(linked != End::Running && primary != End::Running);
+    let difference = world.difference();
+    world.assert_nothing_half_linked();
     let others = u64::from(!matches!(publishing, Publishing::Honest))
         + u64::from(writes.0.is_some())
         + u64::from(writes.1.is_some());
-    TALLY.schedules.fetch_add(1, Relaxed);
-    TALLY.faults.fetch_add(faults.get() + others, Relaxed);
-    let tally = if linked == End::Linked { &TALLY.linked } else { &TALLY.failed };
-    tally.fetch_add(1, Relaxed);
-    world.assert_nothing_half_linked();
+    let mut tally = TALLY.lock().unwrap();
+    let tally = tally.get_or_insert_default();
+    tally.schedules += 1;
+    tally.faults += faults.get() + others;
+    match difference {
+        Some(difference) => *tally.differences.entry(difference).or_default() += 1,
+        None if linked == End::Linked => tally.linked[preset] += 1,
+        None => tally.alike += 1,
+    }
 }
 
 /// Runs `cases` schedules; proptest makes a failing one as small as it can. Every run of the tests plays the same ones, so
@@ -305,23 +374,26 @@ fn play_many(half: u8, cases: u32) {
     if let Err(error) = outcome {
         panic!("{error}");
     }
+    let tally = TALLY.lock().unwrap();
+    let Some(Tally { schedules, faults, linked, alike, differences }) = &*tally else { return };
     println!(
-        "schedules {}, faults injected {}, linked {}, ended {}",
-        TALLY.schedules.load(Relaxed),
-        TALLY.faults.load(Relaxed),
-        TALLY.linked.load(Relaxed),
-        TALLY.failed.load(Relaxed)
+        "schedules {schedules}, faults injected {faults}, linked {} (by preset {linked:?}), ended with one reason {alike}, \
+         unavoidably different {} {differences:?}",
+        linked.iter().sum::<u64>(),
+        differences.values().sum::<u64>()
     );
+    // Else a preset would be here in name only.
+    assert!(fresh.is_some() || linked.iter().all(|linked| *linked > 0), "{linked:?}");
 }
 
 // In two halves, for two processors.
 
 #[test]
-fn whatever_happens_both_end_and_nothing_is_half_linked() {
+fn whatever_happens_both_end_alike_and_nothing_is_half_linked() {
     play_many(1, 5_000);
 }
 
 #[test]
-fn whatever_else_happens_both_end_and_nothing_is_half_linked() {
+fn whatever_else_happens_both_end_alike_and_nothing_is_half_linked() {
     play_many(2, 5_000);
 }
