@@ -245,8 +245,8 @@ choice! {
 // ---- primary device ----
 
 record! {
-    /// Answer to a claim.
-    #[derive(Debug, Clone, PartialEq, Eq)]
+    /// Answer to a claim. Holds the slot's token: redacted in `Debug`.
+    #[derive(Clone, PartialEq, Eq)]
     pub struct ClaimAnswer [1] {
         /// The sealed offer.
         pub offer_ct: Bytes<OFFER_CT_BYTES>,
@@ -473,8 +473,8 @@ record! {
     }
 }
 record! {
-    /// Lets the device use the blobs of its account for a while.
-    #[derive(Debug, Clone, PartialEq, Eq)]
+    /// Lets the device use the blobs of its account for a while. Redacted in `Debug`.
+    #[derive(Clone, PartialEq, Eq)]
     pub struct BlobToken [9] {
         /// The device's reference.
         pub reference: u64,
@@ -529,5 +529,20 @@ record! {
         pub host: Text<255>,
         /// Ed25519 public key of its attestations.
         pub attestation_pk: [u8; 32],
+    }
+}
+
+impl core::fmt::Debug for ClaimAnswer {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("ClaimAnswer").field("ttl_ms", &self.ttl_ms).finish_non_exhaustive()
+    }
+}
+
+impl core::fmt::Debug for BlobToken {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("BlobToken")
+            .field("reference", &self.reference)
+            .field("ttl_ms", &self.ttl_ms)
+            .finish_non_exhaustive()
     }
 }

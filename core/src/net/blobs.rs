@@ -32,12 +32,18 @@ pub struct BlobStatus {
 }
 
 /// The blobs of the account of a [`super::Connection`]. Cheap to clone; works as long as the connection lives.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Blobs {
     client: RelayClient,
     commands: mpsc::Sender<Command>,
     /// The header with the bearer token, until the relay says that it has ended.
     token: Arc<Mutex<Option<String>>>,
+}
+
+impl std::fmt::Debug for Blobs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Blobs").field("client", &self.client).finish_non_exhaustive()
+    }
 }
 
 fn bearer(token: &BlobToken) -> String {
@@ -246,4 +252,13 @@ fn status_of(response: &Response) -> Result<BlobStatus, NetError> {
         (Some(received), Some(total)) => Ok(BlobStatus { received, total }),
         _ => Err(NetError::Protocol),
     }
+}
+
+/// Blobs that hold a bearer token, for the test of what they print.
+#[cfg(test)]
+pub(crate) fn holding(token: &BlobToken) -> Blobs {
+    let endpoint = super::client::RelayEndpoint::new("http://relay.test:1", [7; 32]).unwrap();
+    let mut blobs = Blobs::new(RelayClient::new(endpoint).unwrap(), mpsc::channel(1).0);
+    blobs.token = Arc::new(Mutex::new(Some(bearer(token))));
+    blobs
 }

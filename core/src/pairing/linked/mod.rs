@@ -333,7 +333,11 @@ impl<R: CryptoRng> LinkedMachine<R> {
         if self.reported {
             return;
         }
-        self.outputs.clear();
+        // What depends on the record stays here. That it is over, the other side and the radio hear all the same.
+        let goes = |output: &LinkedOutput| {
+            matches!(output, LinkedOutput::Send(LinkRequest::Cancel(_)) | LinkedOutput::Radio(_))
+        };
+        self.outputs.retain(goes);
         if let LinkedState::Failed(reason) = self.state {
             // What could not be erased is found, and decided, by the next start.
             self.outputs.push_back(LinkedOutput::Event(LinkedEvent::Failed(reason)));

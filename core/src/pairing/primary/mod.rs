@@ -415,7 +415,8 @@ impl<R: CryptoRng> PrimaryMachine<R> {
         if self.reported {
             return;
         }
-        self.outputs.clear();
+        // What depends on the record stays here. That it is over, the other side and the radio hear all the same.
+        self.outputs.retain(|output| matches!(output, PrimaryOutput::Cancel(_) | PrimaryOutput::Radio(_)));
         match self.state {
             // What could not be erased is found, and decided, by the next start.
             PrimaryState::Failed(reason) => {

@@ -841,6 +841,15 @@ fn disks_that_are_full() {
             failed(TimedOut),
         ),
         row("phone cannot keep the certified link", |w| primary_writes(w, 0), full, full),
+        row(
+            "phone cannot keep the certified link, and its person cancels meanwhile",
+            |w| {
+                primary_writes(w, 0);
+                at(w, At::Primary(P::AwaitingAcceptance), Moment::Busy, |w| w.tell_primary(|p, now| p.cancel(now)));
+            },
+            failed(Cancelled),
+            failed(Cancelled),
+        ),
         row("phone cannot keep the signed list", |w| primary_writes(w, 1), full, full),
         // The list is out: the next start finishes it.
         row("phone cannot keep the finished link", |w| primary_writes(w, 2), LINKED, full),

@@ -1,4 +1,5 @@
-//! What `{:?}` prints for everything that owns a secret: frozen, so that a derived `Debug` cannot slip in.
+//! What `{:?}` prints for everything that owns a secret: frozen, so that a derived `Debug` cannot slip in. That no type is
+//! forgotten here, `tests/tests/secrets.rs` sees to.
 
 use pairlight_wire::envelope::EnvelopeKind;
 use pairlight_wire::qr::QrPayload;
@@ -153,6 +154,59 @@ fn evidence_recovery_and_what_is_carried_print_no_secret() {
         olm_prekey: pairlight_wire::Bytes::default(),
     };
     assert_eq!(format!("{m3:?}"), "M3Body { .. }");
+}
+
+fn claim() -> pairlight_wire::relay::ClaimAnswer {
+    let signed = World::new().account.list().signed().clone();
+    pairlight_wire::relay::ClaimAnswer {
+        offer_ct: pairlight_wire::Bytes::default(),
+        context: signed.clone(),
+        own_context: signed,
+        claim_token: [0xab; 16],
+        ttl_ms: 180_000,
+    }
+}
+
+fn token() -> pairlight_wire::relay::BlobToken {
+    let token = pairlight_wire::Bytes::new(vec![0xab; 16]).unwrap();
+    pairlight_wire::relay::BlobToken { reference: 5, token, ttl_ms: 60_000 }
+}
+
+#[test]
+fn bearer_tokens_and_keys_of_files_are_not_printed() {
+    use pairlight_wire::file::{FileMessage, FilePieces};
+    use pairlight_wire::relay::StreamEvent;
+
+    assert_eq!(format!("{:?}", claim()), "ClaimAnswer { ttl_ms: 180000, .. }");
+    assert_eq!(format!("{:?}", token()), "BlobToken { reference: 5, ttl_ms: 60000, .. }");
+    let event = StreamEvent::BlobToken(token());
+    assert_eq!(format!("{event:?}"), "BlobToken(BlobToken { reference: 5, ttl_ms: 60000, .. })");
+    let pieces = FilePieces { hash: [1; 32], key: [6; 32], pieces: pairlight_wire::List::default() };
+    assert_eq!(format!("{pieces:?}"), "FilePieces(0 pieces)");
+    assert_eq!(format!("{:?}", FileMessage::Pieces(pieces)), "Pieces(FilePieces(0 pieces))");
+}
+
+#[test]
+#[cfg(feature = "net")]
+fn what_transfers_blobs_prints_no_token() {
+    let blobs = format!("{:?}", crate::net::blobs::holding(&token()));
+    assert!(blobs.starts_with("Blobs { client: RelayClient {") && blobs.ends_with(", .. }"), "{blobs}");
+    assert!(!blobs.contains("Bearer") && !blobs.contains("abab"), "{blobs}");
+}
+
+#[test]
+#[cfg(feature = "store")]
+fn keys_of_a_store_and_what_is_in_it_are_not_printed() {
+    use crate::store::{KeyFile, Passphrase, PassphraseCost, Record};
+
+    let folder = tempfile::tempdir().unwrap();
+    let key = KeyFile::create(&folder.path().join("key"), Box::new(rng())).unwrap();
+    assert_eq!(format!("{key:?}"), "KeyFile(..)");
+    let passphrase = Passphrase::new("correct horse", PassphraseCost::DEFAULT, Box::new(rng())).unwrap();
+    let printed = format!("{passphrase:?}");
+    assert!(printed.starts_with("Passphrase { cost: PassphraseCost {") && !printed.contains("horse"), "{printed}");
+    let bytes = || zeroize::Zeroizing::new(b"private".to_vec());
+    assert_eq!(format!("{:?}", Record { id: bytes(), value: bytes() }), "Record(..)");
 }
 
 #[test]
