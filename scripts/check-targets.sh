@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Usage: scripts/check-targets.sh [TARGET...]
 #
-# Type-checks the core and the bindings for phones, and the core for browsers when wasm32-unknown-unknown is named, on a
-# machine that has none of their toolchains. Without targets: aarch64-linux-android and aarch64-apple-ios. Takes
+# Type-checks the core and its bindings for phones and for browsers (which have bindings of their own, web/wasm) on a machine
+# that has none of their toolchains. Without targets: aarch64-linux-android, x86_64-linux-android, aarch64-apple-ios, and
+# wasm32-unknown-unknown unless PAIRLIGHT_WEB_BUILT says that the page was built just now, which is more than a check. Takes
 # targets that rustup has installed; otherwise Debian's rustc-web, cargo-web and rust-web-src, with the standard library
 # checked from its sources. C code of dependencies (SQLite, ring, zstd) is not compiled: a stand-in for the C compiler makes
 # empty objects, which is enough because nothing is linked. So this proves that the Rust code fits the platform, and no more.
@@ -12,7 +13,10 @@ cd "$(dirname "$0")/.."
 
 targets=("$@")
 [ "${#targets[@]}" -gt 0 ] ||
-    targets=(aarch64-linux-android aarch64-apple-ios)
+    targets=(aarch64-linux-android x86_64-linux-android aarch64-apple-ios)
+if [ "$#" -eq 0 ] && [ "${PAIRLIGHT_WEB_BUILT:-}" != yes ]; then
+    targets+=(wasm32-unknown-unknown)
+fi
 
 folder=${CARGO_TARGET_DIR:-target}
 case $folder in /*) ;; *) folder=$PWD/$folder ;; esac
@@ -37,14 +41,6 @@ for word; do case $word in *.a) : > "$word" ;; esac; done
 STANDIN
 chmod +x "$folder/no-c/cc" "$folder/no-c/ar"
 
-# Which packages and features: the bindings where there are threads and sockets, the core alone in a browser.
-what() {
-    case $1 in
-        wasm32-*) echo "-p pairlight-core" ;;
-        *) echo "-p pairlight-core -p pairlight-bindings" ;;
-    esac
-}
-
 debian() {
     [ -x /usr/bin/cargo ] && [ -x /usr/bin/rustc ] && [ -d "$(/usr/bin/rustc --print sysroot)/lib/rustlib/src/rust/library" ]
 }
@@ -53,19 +49,25 @@ has_target() {
     rustup target list --installed 2> /dev/null | grep -qx "$1"
 }
 
+# check PACKAGES TARGET...: in one run of cargo, so that no processor waits.
 check() {
-    local target=$1 name
-    name=${target//-/_}
-    export "CC_$name=$folder/no-c/cc" "AR_$name=$folder/no-c/ar" CARGO_TARGET_DIR=$folder
-    # Nobody is asked where Apple's headers are: nothing reads them.
-    case $target in *-apple-*) export SDKROOT=$folder/no-c ;; *) unset SDKROOT ;; esac
-    # shellcheck disable=SC2046
-    if has_target "$target"; then
-        cargo check --locked --lib --target "$target" $(what "$target")
-    else
-        env PATH=/usr/bin:/bin RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 /usr/bin/cargo check --locked --lib \
-            -Z build-std=std,panic_abort --target "$target" $(what "$target")
-    fi
+    local packages=$1 target name by_rustup=() from_sources=()
+    shift
+    [ "$#" -gt 0 ] || return 0
+    echo "checking for $*"
+    export CARGO_TARGET_DIR=$folder
+    for target; do
+        name=${target//-/_}
+        export "CC_$name=$folder/no-c/cc" "AR_$name=$folder/no-c/ar"
+        if has_target "$target"; then by_rustup+=(--target "$target"); else from_sources+=(--target "$target"); fi
+        # Nobody is asked where Apple's headers are: nothing reads them.
+        case $target in *-apple-*) export SDKROOT=$folder/no-c ;; esac
+    done
+    # shellcheck disable=SC2086
+    [ "${#by_rustup[@]}" -eq 0 ] || cargo check --locked --lib $packages "${by_rustup[@]}"
+    # shellcheck disable=SC2086
+    [ "${#from_sources[@]}" -eq 0 ] || env PATH=/usr/bin:/bin RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 \
+        /usr/bin/cargo check --locked --lib -Z build-std=std,panic_abort $packages "${from_sources[@]}"
 }
 
 for target in "${targets[@]}"; do
@@ -74,7 +76,12 @@ for target in "${targets[@]}"; do
         exit 3
     fi
 done
+phones=() browsers=()
 for target in "${targets[@]}"; do
-    echo "checking for $target"
-    check "$target"
+    case $target in wasm32-*) browsers+=("$target") ;; *) phones+=("$target") ;; esac
 done
+# Phones have threads and sockets; browsers have their own, and bindings of their own.
+check '-p pairlight-core -p pairlight-bindings' ${phones[@]+"${phones[@]}"}
+check '-p pairlight-core -p pairlight-web' ${browsers[@]+"${browsers[@]}"}
+# As cargo says it: one test for each.
+echo "test result: ok. ${#targets[@]} passed; 0 failed; 0 ignored;"

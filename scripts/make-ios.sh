@@ -36,6 +36,7 @@ for each in "${targets[@]}"; do
 done
 cargo run --locked -p pairlight-bindings --example uniffi-bindgen -- generate --config bindings/uniffi.toml --no-format --language swift \
     --out-dir "$out/generated" "$target/aarch64-apple-ios/release/libpairlight_bindings.dylib"
+scripts/carry-cancellation.sh "$out/generated/$name.swift"
 cp "$out/generated/$name.swift" ios/Sources/PairlightBridge/
 
 # framework FOLDER LIBRARY...

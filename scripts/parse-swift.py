@@ -4,7 +4,7 @@
 Parses every hand-written Swift file under ios/, the programs of the guide, and each FILE (the generated ones) with the Swift
 grammar of tree-sitter, and compares the public declarations with ios/api/pairlight.api (--update writes that file anew).
 This finds what is no Swift at all, and a changed surface. It does not find a wrong type, a missing import or a call that
-does not exist: only a Swift compiler does.
+does not exist: only a Swift compiler does (scripts/test-ios.sh runs it where there is one).
 
 Needs the Python packages tree-sitter and tree-sitter-swift.
 """

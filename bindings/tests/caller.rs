@@ -214,6 +214,8 @@ async fn story(held: &Held, address: &RelayAddress) {
     held.call("Sync.is_in_step", here.is_in_step()).await.unwrap();
     held.call("Sync.repair", here.repair()).await.unwrap();
     held.call("Sync.delete_message", here.delete_message(message)).await.unwrap();
+    held.now("Sync.stop", || here.stop()).unwrap();
+    while here.next_event().await.unwrap().is_some() {}
     held.now("(a line is closed)", || drop((here, there)));
 
     let devices = held.call("PrimaryAccount.devices", phone.devices()).await.unwrap();

@@ -220,6 +220,7 @@ async fn each() {
     let talk = sync.begin_conversation("Kim".into()).await.unwrap();
     sync.send(talk.clone(), "me".into(), "still here".into(), None, Vec::new()).await.unwrap();
     assert_eq!(sync.messages(talk, None, 9).await.unwrap().len(), 1);
+    tried.now("Sync.stop", || sync.stop());
 
     tried.0.sort();
     assert_eq!(tried.0, exported::functions(), "each exported function has its panic here");

@@ -74,7 +74,7 @@ final class Model: ObservableObject {
 
     /// Online for as long as the task lives.
     func stayInStep() async throws {
-        let account = try await account()
+        let account = try await self.account()
         let line = try await account.sync()
         self.line = line
         devices = try await account.devices.list()

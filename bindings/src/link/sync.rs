@@ -13,7 +13,7 @@ use super::devices::device_id;
 use super::files::{Attachment, own_attachments};
 use super::line::LineEvent;
 use super::task::{Over, Owned, run};
-use crate::contain::contain_async;
+use crate::contain::{contain, contain_async};
 use crate::error::PairlightError;
 
 /// A message of a conversation. Its texts come from other devices: show them as data.
@@ -270,6 +270,15 @@ impl Sync {
             Ok(Some(event))
         })
         .await
+    }
+
+    /// Goes offline now, also while somebody waits for `next_event`: that gives what had come before, then null.
+    pub fn stop(&self) -> Result<(), PairlightError> {
+        contain("Sync.stop", || {
+            self.over.told(true);
+            self.line.end();
+            Ok(())
+        })
     }
 
     /// The conversations, latest first.

@@ -12,12 +12,16 @@ extension PairingFlow: EventSource {}
 extension LinkingFlow: EventSource {}
 
 extension EventSource {
-    /// The next event. Swift's cancellation does not reach the bridge by itself: it is carried over, and both devices say so.
+    /// The next event. When the task is cancelled, this ends at once with `CancellationError`, and both devices are told by a
+    /// task of its own, which sees the flow to its end.
     func nextEventCancelling() async throws -> Event? {
         try await withTaskCancellationHandler {
             try await nextEvent()
         } onCancel: {
-            Task { try? await cancel() }
+            Task {
+                try? await cancel()
+                while (try? await nextEvent()) != nil {}
+            }
         }
     }
 }

@@ -17,8 +17,9 @@ public protocol Approving: Sendable {
     func confirms(deviceName: String) throws -> Bool
 }
 
-/// What concerns the library as a whole.
-public enum Pairlight {
+/// What concerns the library as a whole. Not called as its module is: then no app could write `Pairlight.Message` where it has a
+/// `Message` of its own.
+public enum PairlightLibrary {
     /// Sends lines of `level` and graver ones to `sink`; once in the life of the process. No line holds a secret.
     public static func startLogging(
         _ level: LogLevel,

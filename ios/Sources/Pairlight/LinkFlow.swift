@@ -103,6 +103,8 @@ public final class LinkFlow: AsyncSequence, Sendable {
                     }
                 }
                 return .failed(.cancelled, help: help)
+            } catch is CancellationError {
+                return .failed(.cancelled, help: help)
             } catch {
                 return .broken(error.own)
             }

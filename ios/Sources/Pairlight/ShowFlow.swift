@@ -91,6 +91,8 @@ public final class ShowFlow: AsyncSequence, Sendable {
                     return .failed(.cancelled)
                 }
                 return Self.state(of: event)
+            } catch is CancellationError {
+                return .failed(.cancelled)
             } catch {
                 return .broken(error.own)
             }

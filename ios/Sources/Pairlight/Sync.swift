@@ -42,7 +42,7 @@ public enum SyncChange: Sendable, Equatable {
 
 /// A device that is online and keeps its conversations in step. Iterate over it, in one task, for as long as it is to be
 /// online: a device whose changes are not taken stands still. Letting go of it goes offline; so does cancelling the task that
-/// reads, when the next change comes.
+/// reads, at once, and `stop`.
 public final class Sync: AsyncSequence, Sendable {
     public typealias Element = SyncChange
     public typealias Failure = Never
@@ -59,6 +59,12 @@ public final class Sync: AsyncSequence, Sendable {
 
     public func makeAsyncIterator() -> Iterator {
         Iterator(bridge: bridge)
+    }
+
+    /// Goes offline: whoever reads gets what had come before, then the end. What is written here from now on goes out the next
+    /// time.
+    public func stop() {
+        try? bridge.stop()
     }
 
     /// The conversations, latest first.
@@ -171,17 +177,26 @@ public final class Sync: AsyncSequence, Sendable {
         }
 
         public mutating func next() async -> SyncChange? {
-            if isOver || Task.isCancelled {
+            if isOver {
                 return nil
             }
+            let bridge = bridge
             do {
-                guard let event = try await bridge.nextEvent() else {
+                let next = try await withTaskCancellationHandler {
+                    try await bridge.nextEvent()
+                } onCancel: {
+                    try? bridge.stop()
+                }
+                guard let event = next else {
                     isOver = true
                     return nil
                 }
                 let change = Self.change(of: event)
                 isOver = change.isFinal
                 return change
+            } catch is CancellationError {
+                isOver = true
+                return nil
             } catch {
                 isOver = true
                 return .broken(error.own)

@@ -31,7 +31,7 @@ import Testing
     }
 
     @Test func aCodeIsNamedAndNeverOpened() throws {
-        let meaning = try Pairlight.explain(Data("https://example.org".utf8))
+        let meaning = try PairlightLibrary.explain(Data("https://example.org".utf8))
         #expect(!meaning.isOffer)
         #expect(!meaning.title.isEmpty)
     }
