@@ -20,6 +20,14 @@ impl<'a> Input<'a> {
         (usize::from(high.unwrap_or(0)) << 8 | usize::from(low.unwrap_or(0))) % limit
     }
 
+    /// As many bytes as the next two say, or as there are.
+    pub(super) fn long(&mut self) -> &'a [u8] {
+        let wanted = self.below(1 << 16);
+        let (taken, rest) = self.0.split_at(wanted.min(self.0.len()));
+        self.0 = rest;
+        taken
+    }
+
     /// As many bytes as the next one says, or as there are.
     pub(super) fn bytes(&mut self) -> &'a [u8] {
         let wanted = usize::from(self.byte().unwrap_or(0)) * 4;

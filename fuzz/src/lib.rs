@@ -3,6 +3,7 @@
 
 mod codes;
 mod input;
+mod keys;
 mod lists;
 mod machines;
 mod records;
@@ -11,6 +12,7 @@ mod rows;
 mod sync;
 
 pub use codes::{frame, payload, qr_text, stream};
+pub use keys::{cose_key, header};
 pub use lists::device_list;
 pub use machines::{linked_machine, pairing, primary_machine, reaches_link};
 pub use records::{RECORDS, wire_record};
@@ -22,7 +24,7 @@ pub use sync::{sync, sync_seeds};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 14] = [
+pub const TARGETS: [Target; 16] = [
     ("wire_record", wire_record),
     ("qr_text", qr_text),
     ("payload", payload),
@@ -37,4 +39,6 @@ pub const TARGETS: [Target; 14] = [
     ("lifetime_row", lifetime_row),
     ("reports", reports),
     ("sync", sync),
+    ("cose_key", cose_key),
+    ("header", header),
 ];

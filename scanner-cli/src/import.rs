@@ -1,6 +1,8 @@
 //! `pairlight import`: chat exports as people have them become conversations of this device.
 
 mod chat;
+#[cfg(test)]
+mod fuzzing;
 mod packed;
 mod signal;
 mod telegram;

@@ -132,6 +132,27 @@ fn seeds() -> BTreeMap<&'static str, Vec<(String, Vec<u8>)>> {
     add("lifetime_row", "book", [&[0], book.encode().as_slice()].concat());
     let tenancy = pairlight_core::devices::Tenancy::new(later);
     add("lifetime_row", "tenancy", [&[1], tenancy.encode().as_slice()].concat());
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("vectors/passkey/chromium.json");
+    let made: serde_json::Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+    let text = |value: &serde_json::Value, name: &str| hex::decode(value[name].as_str().unwrap()).unwrap();
+    let part = |bytes: Vec<u8>| [u16::try_from(bytes.len()).unwrap().to_be_bytes().as_slice(), &bytes].concat();
+    for (number, key) in made["passkeys"].as_array().unwrap().iter().enumerate() {
+        add("cose_key", &format!("key-{number}"), [vec![0], part(text(key, "public_key"))].concat());
+    }
+    for (number, one) in made["assertions"].as_array().unwrap().iter().take(12).enumerate() {
+        let parts = ["authenticator_data", "client_data", "signature"].map(|name| part(text(one, name)));
+        add("cose_key", &format!("assertion-{number}"), [vec![1], parts.concat()].concat());
+    }
+    let wrapped = |kind: u8, bytes: Vec<u8>| [vec![kind], bytes].concat();
+    let mut rng = ChaCha20Rng::from_seed([3; 32]);
+    let under = pairlight_core::store::wrap_under(1, b"elsewhere", &[7; 32], &[9; 32], &mut rng).unwrap();
+    add("header", "wrapped-key", wrapped(0, under));
+    let cost = pairlight_core::store::PassphraseCost { memory_kib: 8, passes: 1, lanes: 1 };
+    let passphrase = pairlight_core::store::Passphrase::new("another", cost, Box::new(rng)).unwrap();
+    let under = pairlight_core::store::KeyWrap::wrap(&passphrase, &[9; 32]).unwrap();
+    add("header", "wrapped-by-passphrase", wrapped(1, under));
+    add("header", "envelope", wrapped(2, layout("Envelope").unwrap()));
+    add("header", "header", wrapped(2, layout("Header").unwrap()));
     // Honest reports, then a copy, then everything that the relay may say.
     add("reports", "honest", [0, 1, 1, 0, 1, 1, 1, 1, 1, 1, 0, 0].repeat(4));
     add("reports", "all", (0..=255).collect());

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
-use crate::exit::{Exit, Failure};
+use super::{Exit, Failure};
 
 /// A conversation of an export.
 #[derive(Debug, Default)]

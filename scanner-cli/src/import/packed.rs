@@ -8,9 +8,7 @@ use tempfile::TempDir;
 use zip::ZipArchive;
 use zip::result::ZipError;
 
-use crate::exit::{Exit, Failure};
-use crate::interrupt::Interrupt;
-use crate::style::Voice;
+use super::{Exit, Failure, Interrupt, Voice};
 
 /// Most bytes that come out of one archive: far more than a chat has, and far less than a bomb.
 const UNPACKED_BYTES: u64 = 32 * 1024 * 1024 * 1024;
@@ -31,7 +29,12 @@ pub(super) fn unpack(archive: &Path, interrupt: &Interrupt, voice: Voice) -> Res
     unpack_at_most(archive, UNPACKED_BYTES, interrupt, voice)
 }
 
-fn unpack_at_most(archive: &Path, room: u64, interrupt: &Interrupt, voice: Voice) -> Result<Unpacked, Failure> {
+pub(super) fn unpack_at_most(
+    archive: &Path,
+    room: u64,
+    interrupt: &Interrupt,
+    voice: Voice,
+) -> Result<Unpacked, Failure> {
     let bad = |error: ZipError| match error {
         ZipError::Io(error) => cannot("read", archive, &error),
         _ => {

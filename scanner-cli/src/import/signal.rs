@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use serde::Deserialize;
 
 use super::chat::{Chat, Said, instant, read_text};
-use crate::exit::{Exit, Failure};
+use super::{Exit, Failure};
 
 #[derive(Deserialize)]
 struct Line {
@@ -47,7 +47,7 @@ pub(crate) fn read(path: &Path, zone: &TimeZone) -> Result<Chat, Failure> {
     parse(&read_text(path)?, &title, folder, zone)
 }
 
-fn parse(text: &str, title: &str, folder: &Path, zone: &TimeZone) -> Result<Chat, Failure> {
+pub(super) fn parse(text: &str, title: &str, folder: &Path, zone: &TimeZone) -> Result<Chat, Failure> {
     let mut chat = Chat { source: "signal", key: title.to_owned(), title: title.to_owned(), ..Chat::default() };
     for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         let said: Line = serde_json::from_str(line).map_err(|error| {

@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use serde::Deserialize;
 
 use super::chat::{Chat, Said, instant, read_text};
-use crate::exit::{Exit, Failure};
+use super::{Exit, Failure};
 
 #[derive(Deserialize)]
 struct Export {
@@ -136,7 +136,7 @@ pub(crate) fn read(path: &Path, zone: &TimeZone) -> Result<Vec<Chat>, Failure> {
     parse(&read_text(path)?, path.parent().unwrap_or(Path::new(".")), zone)
 }
 
-fn parse(text: &str, folder: &Path, zone: &TimeZone) -> Result<Vec<Chat>, Failure> {
+pub(super) fn parse(text: &str, folder: &Path, zone: &TimeZone) -> Result<Vec<Chat>, Failure> {
     let export: Export = serde_json::from_str(text).map_err(|error| {
         let what = format!("this is not an export of Telegram Desktop: {error}");
         Failure::new(Exit::Error, what, "export the chat again as \"machine-readable JSON\"")

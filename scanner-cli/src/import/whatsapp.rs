@@ -13,9 +13,8 @@ use std::path::Path;
 use jiff::civil;
 use jiff::tz::TimeZone;
 
-use super::DateOrder;
 use super::chat::{Chat, Said, instant, read_text};
-use crate::exit::{Exit, Failure};
+use super::{DateOrder, Exit, Failure};
 
 /// In front of what the app wrote itself.
 const MARK: char = '\u{200e}';
@@ -152,7 +151,13 @@ pub(crate) fn read(path: &Path, order: DateOrder, zone: &TimeZone) -> Result<Cha
     parse(&read_text(path)?, &title, folder, order, zone)
 }
 
-fn parse(text: &str, title: &str, folder: &Path, order: DateOrder, zone: &TimeZone) -> Result<Chat, Failure> {
+pub(super) fn parse(
+    text: &str,
+    title: &str,
+    folder: &Path,
+    order: DateOrder,
+    zone: &TimeZone,
+) -> Result<Chat, Failure> {
     let mut chat = Chat { source: "whatsapp", key: title.to_owned(), title: title.to_owned(), ..Chat::default() };
     let mut found: Vec<(Stamp, String)> = Vec::new();
     for line in text.lines() {
