@@ -15,7 +15,7 @@ use super::input::Input;
 /// input, or one whose owner signs nothing here.
 pub fn cose_key(data: &[u8]) {
     let mut input = Input::new(data);
-    let foreign = input.byte().unwrap_or(0) % 2 == 0;
+    let foreign = input.byte().unwrap_or(0).is_multiple_of(2);
     let cose = if foreign { input.long() } else { OWN_KEY.as_slice() };
     let origins = ["https://link.example.com"];
     let registered = PasskeyRegistration::new(b"credential", cose, "example.com", &origins);

@@ -90,7 +90,7 @@ pub fn reports(data: &[u8]) {
                 }
             }
             4 => drop(book.on_reset(now)),
-            5 => drop(book.on_two_sockets(now)),
+            5 => drop(book.on_two_sockets(u64::from(input.byte().unwrap_or(0)) << 25, now)),
             6 => drop(book.on_country(["NL", "DE", "", "a country"][input.below(4)])),
             _ => {
                 confirmed = book.standing == Standing::Restricted;

@@ -55,14 +55,15 @@ impl Missing {
     }
 
     /// Takes what a primary device that comes now is told: pairs within a day, however old, since they end a device; and
-    /// single ones of the last day. An older one could make a false pair with one that is yet to come; and one that is told late
-    /// still may, with one within a day of its telling, because the message carries no time.
-    fn take(&mut self, account: &AccountId, now: u64) -> Vec<DeviceId> {
+    /// single ones of the last day.
+    fn take(&mut self, account: &AccountId, now: u64) -> Vec<DuplicateSocket> {
         let told = |missed: &&Missed| {
             missed.account == *account
                 && (now.saturating_sub(missed.at) < DAY_MS || self.of(account, &missed.device).count() > 1)
         };
-        let devices = self.0.iter().filter(told).map(|missed| missed.device).collect();
+        let told = self.0.iter().filter(told);
+        let said = |missed: &Missed| DuplicateSocket { device: missed.device, ago_ms: now.saturating_sub(missed.at) };
+        let devices = told.map(said).collect();
         self.0.retain(|missed| missed.account != *account);
         devices
     }
@@ -148,7 +149,7 @@ impl Presence {
         if role == Role::Primary {
             let others = room.chairs.iter().filter_map(|(device, chair)| seen(*device, &chair.country));
             let missed = missing.take(&id, at).into_iter();
-            let missed = missed.map(|device| StreamEvent::Duplicate(DuplicateSocket { device }));
+            let missed = missed.map(StreamEvent::Duplicate);
             missed.chain(others).for_each(|event| drop(notices.try_send(event)));
             news.clear();
         }
@@ -156,7 +157,7 @@ impl Presence {
         let older = room.chairs.insert(device, chair);
         // The same running program on a new network is no second one.
         if older.is_some_and(|older| previous != Some(older.nonce)) {
-            news.push(StreamEvent::Duplicate(DuplicateSocket { device }));
+            news.push(StreamEvent::Duplicate(DuplicateSocket { device, ago_ms: 0 }));
             if !room.chairs.values().any(|chair| chair.role == Role::Primary) {
                 missing.keep(id, device, at);
             }
@@ -236,9 +237,15 @@ mod tests {
         missing.keep(other, device(9), 0);
         // Three days later: a pair, however old; nothing of single ones but of the last day.
         let told = missing.take(&account, 72 * 3_600_000);
-        assert_eq!(told, [1, 1, 4, 5, 5].map(device), "nor does a third meeting undo a pair");
+        let hours: Vec<_> = told.iter().map(|one| (one.device, one.ago_ms / 3_600_000)).collect();
+        let expected = [(1, 72), (1, 67), (4, 2), (5, 72), (5, 67)].map(|(number, ago)| (device(number), ago));
+        assert_eq!(hours, expected, "nor does a third meeting undo a pair");
         assert!(missing.take(&account, 72 * 3_600_000).is_empty(), "told once");
-        assert_eq!(missing.take(&other, 1), [device(9)], "others are not touched");
+        assert_eq!(
+            missing.take(&other, 1),
+            [DuplicateSocket { device: device(9), ago_ms: 1 }],
+            "others are not touched"
+        );
         for number in 0..=KEPT {
             let mut id = [0; 16];
             id[..8].copy_from_slice(&(number as u64).to_be_bytes());
@@ -246,6 +253,6 @@ mod tests {
         }
         let told = missing.take(&account, 0);
         assert_eq!(told.len(), KEPT);
-        assert_ne!(told[0], DeviceId([0; 16]), "the oldest made room");
+        assert_ne!(told[0].device, DeviceId([0; 16]), "the oldest made room");
     }
 }

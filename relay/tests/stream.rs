@@ -347,7 +347,7 @@ async fn a_program_that_comes_back_is_no_second_one() {
         stream.posts(&account.laptop, &account.phone, round, b"mail").await;
         if round == 2 {
             let device = account.laptop.id();
-            assert_eq!(phone.hears().await, StreamEvent::Duplicate(DuplicateSocket { device }));
+            assert_eq!(phone.hears().await, StreamEvent::Duplicate(DuplicateSocket { device, ago_ms: 0 }));
         }
         assert_eq!(phone.gets().await.1, b"mail");
         open.push(stream);
@@ -363,7 +363,7 @@ async fn a_second_socket_of_a_device_replaces_the_first_and_the_primary_device_i
     let mut second = account.connect(&relay, &account.laptop).await;
     first.is_sent_away(RefusalCode::Duplicate).await;
     let device = account.laptop.id();
-    assert_eq!(phone.hears().await, StreamEvent::Duplicate(DuplicateSocket { device }));
+    assert_eq!(phone.hears().await, StreamEvent::Duplicate(DuplicateSocket { device, ago_ms: 0 }));
     phone.posts(&account.phone, &account.laptop, 1, b"still here").await;
     assert_eq!(second.gets().await.1, b"still here", "the place of the newer socket survives the end of the older");
 }
@@ -383,7 +383,10 @@ async fn a_primary_device_that_was_away_hears_at_its_next_login_that_a_device_wa
     let mut phone = account.connect(&relay, &account.phone).await;
     let device = account.laptop.id();
     for _ in 0..2 {
-        assert_eq!(phone.hears().await, StreamEvent::Duplicate(DuplicateSocket { device }));
+        // How long ago, by the relay's clock.
+        let heard = phone.hears().await;
+        let StreamEvent::Duplicate(told) = &heard else { panic!("{heard:?}") };
+        assert!(told.device == device && told.ago_ms < DAY_MS, "{told:?}");
     }
     // Once: what it hears next, and what it hears of after it was away again, is mail.
     phone.posts(&account.phone, &account.phone, 1, b"to itself").await;

@@ -470,6 +470,8 @@ record! {
     pub struct DuplicateSocket [8] {
         /// The device.
         pub device: DeviceId,
+        /// How long ago, ms; 0 = now.
+        pub ago_ms: u64,
     }
 }
 record! {

@@ -759,7 +759,7 @@ macro_rules! every_record {
         $each!(Deliver, ["tag", "number", "envelope"], Deliver { number: 1, envelope: blob(&[0xee; 20]) });
         $each!(ListChanged, ["tag", "epoch"], ListChanged { epoch: 3 });
         $each!(LeaseExpiring, ["tag", "not_after"], LeaseExpiring { not_after: 1_802_592_000_000 });
-        $each!(DuplicateSocket, ["tag", "device"], DuplicateSocket { device: DEVICE });
+        $each!(DuplicateSocket, ["tag", "device", "ago_ms"], DuplicateSocket { device: DEVICE, ago_ms: 7_200_000 });
         $each!(AskBlobToken, ["tag", "reference"], AskBlobToken { reference: 11 });
         $each!(
             BlobToken,
@@ -826,7 +826,7 @@ fn frames_are_told_apart_by_their_first_item() {
         StreamEvent::ListChanged(ListChanged { epoch: 1 }),
         StreamEvent::LeaseExpiring(LeaseExpiring { not_after: 1 }),
         StreamEvent::Refused(refused()),
-        StreamEvent::Duplicate(DuplicateSocket { device: DEVICE }),
+        StreamEvent::Duplicate(DuplicateSocket { device: DEVICE, ago_ms: 0 }),
         StreamEvent::BlobToken(BlobToken { reference: 1, token: blob(&[1]), ttl_ms: 1 }),
         StreamEvent::Seen(DeviceSeen { device: DEVICE, country: Text::truncated("NL") }),
     ];

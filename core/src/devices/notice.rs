@@ -68,6 +68,12 @@ impl StoredNotice {
         }
     }
 
+    /// Whether a time at which this device shows the notice has come.
+    #[must_use]
+    pub fn is_due(&self, now: Timestamp) -> bool {
+        self.due.as_slice().iter().any(|at| *at <= now.unix_ms())
+    }
+
     /// Whether this device shows the notice now; several that were missed are shown once.
     pub fn take_due(&mut self, now: Timestamp) -> bool {
         let before = self.due.as_slice().len();

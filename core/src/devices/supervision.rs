@@ -18,6 +18,8 @@ const NEVER_CAME_MS: u64 = 72 * 3_600_000;
 const DAY_MS: u64 = 24 * 3_600_000;
 /// Events of a day that are remembered.
 const REMEMBERED: usize = 8;
+/// Second sockets of longer ago are no news: a device that heard nothing for this long has erased itself.
+const OLDEST_NEWS_MS: u64 = 90 * DAY_MS;
 
 record! {
     /// What is known of one linked device, as it lies in the sealed store.
@@ -189,9 +191,22 @@ impl Supervision {
         self.act(&[Observation::SessionReset { in_a_day }])
     }
 
-    /// The relay says that the device was connected twice at once.
-    pub fn on_two_sockets(&mut self, now: Timestamp) -> Vec<(Observation, Action)> {
-        let in_a_day = remember(&mut self.sockets, now);
+    /// The relay says that the device was connected twice at once, `ago_ms` before now. Only times count, not when they are
+    /// told: one of last week that is told now and one of now are no pair. What would be longer ago than a device lives
+    /// without a word is no news of this one.
+    pub fn on_two_sockets(&mut self, ago_ms: u64, now: Timestamp) -> Vec<(Observation, Action)> {
+        if ago_ms > OLDEST_NEWS_MS {
+            return Vec::new();
+        }
+        let at = now.unix_ms().saturating_sub(ago_ms);
+        let known = |at: &&u64| now.ms_since(Timestamp::from_unix_ms(**at)) <= OLDEST_NEWS_MS;
+        let mut times: Vec<u64> = self.sockets.as_slice().iter().filter(known).copied().collect();
+        times.push(at);
+        let in_a_day = times.iter().filter(|other| other.abs_diff(at) < DAY_MS).count();
+        times.sort_unstable();
+        let surplus = times.len().saturating_sub(REMEMBERED);
+        times.drain(..surplus);
+        self.sockets = List::new(times).unwrap_or_default();
         self.act(&[Observation::TwoSockets { in_a_day }])
     }
 

@@ -242,20 +242,51 @@ fn the_third_reset_of_a_day_quarantines_and_a_day_later_the_count_is_new() {
 #[test]
 fn twice_connected_twice_in_a_day_counts_as_a_copy_and_a_country_is_told_once() {
     let mut book = Supervision::new(DeviceId([1; 16]));
-    assert_eq!(book.on_two_sockets(START)[0].1, Action::Notice);
+    assert_eq!(book.on_two_sockets(0, START)[0].1, Action::Notice);
     let mut other = book.clone();
-    assert_eq!(other.on_two_sockets(START.plus_ms(25 * HOUR_MS))[0].1, Action::Notice);
-    assert_eq!(book.on_two_sockets(START.plus_ms(HOUR_MS))[0].1, Action::Revoke(RemovalReason::Cloned));
+    assert_eq!(other.on_two_sockets(0, START.plus_ms(25 * HOUR_MS))[0].1, Action::Notice);
+    assert_eq!(book.on_two_sockets(0, START.plus_ms(HOUR_MS))[0].1, Action::Revoke(RemovalReason::Cloned));
     assert!(book.on_country("NL").is_empty(), "the first is where it is");
     assert!(book.on_country("NL").is_empty());
     assert_eq!(book.on_country("PT"), [(Observation::CountryChanged, Action::Notice)]);
 }
 
 #[test]
+fn second_sockets_are_paired_by_when_they_were_and_not_by_when_they_are_told() {
+    let book = || Supervision::new(DeviceId([1; 16]));
+    let removed = Action::Revoke(RemovalReason::Cloned);
+    let now = START.plus_ms(100 * 24 * HOUR_MS);
+    // One of two days ago that is told now, and one of now.
+    let mut kept = book();
+    assert_eq!(kept.on_two_sockets(48 * HOUR_MS, now)[0].1, Action::Notice);
+    assert_eq!(kept.on_two_sockets(0, now.plus_ms(1_000))[0].1, Action::Notice);
+    // A pair of two days ago, told now, in either order; also beside one of now.
+    for told in [[48, 40], [40, 48]] {
+        let mut pair = book();
+        assert_eq!(pair.on_two_sockets(0, now)[0].1, Action::Notice);
+        assert_eq!(pair.on_two_sockets(told[0] * HOUR_MS, now)[0].1, Action::Notice);
+        assert_eq!(pair.on_two_sockets(told[1] * HOUR_MS, now)[0].1, removed);
+    }
+    // One of 20 hours ago and one of now are a pair of one day.
+    let mut near = book();
+    assert_eq!(near.on_two_sockets(20 * HOUR_MS, now)[0].1, Action::Notice);
+    assert_eq!(near.on_two_sockets(0, now)[0].1, removed);
+    // What no device lives through, and what no clock can mean.
+    for ago in [91 * 24 * HOUR_MS, u64::MAX] {
+        assert!(book().on_two_sockets(ago, now).is_empty());
+    }
+    // More than are remembered, of different days.
+    let mut many = book();
+    for days in 0..20 {
+        assert_eq!(many.on_two_sockets(0, START.plus_ms(days * 25 * HOUR_MS))[0].1, Action::Notice);
+    }
+}
+
+#[test]
 fn the_record_reads_back() {
     let mut pair = Pair::new();
     pair.checks_in();
-    pair.book.on_two_sockets(START);
+    pair.book.on_two_sockets(0, START);
     pair.book.on_country("NL");
     assert_eq!(Supervision::decode(&pair.book.encode()).unwrap(), pair.book);
 }

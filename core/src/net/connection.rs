@@ -1,7 +1,7 @@
 //! The live connection of a device: logs in, delivers sealed messages both ways, follows the device list, and learns at
 //! once when it was removed.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,8 +27,10 @@ use super::records::{sealed, until};
 use super::shared::SharedStore;
 use super::syncing::{CONFIRM_AFTER, Syncing};
 use super::turn::check_scope;
+use super::upkeep::{DeviceNews, mark_shown};
 use crate::Timestamp;
 use crate::crypto::random;
+use crate::devices::StoredNotice;
 use crate::session::{ResetDesk, SessionError};
 use crate::trust::Policy;
 
@@ -58,7 +60,8 @@ pub(super) struct Outgoing {
 pub struct Connection {
     commands: mpsc::Sender<Command>,
     blobs: Blobs,
-    events: Mutex<mpsc::Receiver<ConnectionEvent>>,
+    events: Mutex<mpsc::Receiver<Queued>>,
+    store: SharedStore,
     task: Task,
 }
 
@@ -79,7 +82,7 @@ impl Connection {
         let driver = Driver {
             membership,
             client,
-            store,
+            store: store.clone(),
             clock,
             policy,
             platform,
@@ -93,14 +96,26 @@ impl Connection {
             online_since: None,
             looked_for_missing: None,
             socket_nonce: None,
+            queued: HashMap::new(),
             sync,
         };
-        Self { commands, blobs, events: Mutex::new(events), task: spawn(driver.run()) }
+        Self { commands, blobs, events: Mutex::new(events), store, task: spawn(driver.run()) }
     }
 
-    /// The next event; `None` after the last. Safe to cancel.
+    /// The next event; `None` after the last. Safe to cancel. A notice that was due here counts as shown from now on: one
+    /// that nobody took is due again.
     pub async fn next_event(&self) -> Option<ConnectionEvent> {
-        self.events.lock().await.recv().await
+        let Queued { event, due } = self.events.lock().await.recv().await?;
+        if let Some((id, at)) = due {
+            let store = self.store.clone();
+            // By itself: whoever cancels the next call must not undo it.
+            drop(spawn(async move {
+                if let Err(error) = mark_shown(&store, id, at).await {
+                    tracing::warn!(%error, "a notice that was shown will be shown again");
+                }
+            }));
+        }
+        Some(event)
     }
 
     /// Goes offline now, as dropping it does, also while somebody waits for [`Connection::next_event`]: that gives what had
@@ -159,6 +174,19 @@ impl Drop for Connection {
     }
 }
 
+/// An event that waits to be taken.
+struct Queued {
+    event: ConnectionEvent,
+    /// Which notice of this device that was, and when it was due.
+    due: Option<([u8; 8], Timestamp)>,
+}
+
+impl From<ConnectionEvent> for Queued {
+    fn from(event: ConnectionEvent) -> Self {
+        Self { event, due: None }
+    }
+}
+
 /// Sealed, not yet accepted by the relay.
 pub(super) struct Unsent {
     pub(super) post: PostEnvelope,
@@ -179,7 +207,7 @@ pub(super) struct Driver {
     pub(super) policy: Option<Policy>,
     pub(super) platform: [u8; 8],
     inbox: mpsc::Receiver<Command>,
-    outbox: mpsc::Sender<ConnectionEvent>,
+    outbox: mpsc::Sender<Queued>,
     pub(super) unsent: VecDeque<Unsent>,
     tokens: TokensWanted,
     pub(super) next_reference: u64,
@@ -193,6 +221,8 @@ pub(super) struct Driver {
     pub(super) looked_for_missing: Option<Timestamp>,
     /// Nonce of the socket before: never stored, so a copy of the profile does not have it.
     socket_nonce: Option<[u8; 32]>,
+    /// Notices that were due at some time and were queued then, by id.
+    pub(super) queued: HashMap<[u8; 8], Timestamp>,
     /// Set on a device that keeps records in step.
     pub(super) sync: Option<Arc<Syncing>>,
 }
@@ -230,14 +260,14 @@ impl Driver {
             match over {
                 Over::Dropped => return,
                 Over::End(event) => {
-                    let _ = self.outbox.send(event).await;
+                    let _ = self.outbox.send(event.into()).await;
                     return;
                 }
                 Over::Lost => {
                     let seconds = BACKOFF_S.get(failures).copied().unwrap_or(LONGEST_BACKOFF_S);
                     failures = failures.saturating_add(1);
                     let retry_in = Duration::from_secs(seconds);
-                    if self.outbox.send(ConnectionEvent::Offline { retry_in }).await.is_err() {
+                    if self.outbox.send(ConnectionEvent::Offline { retry_in }.into()).await.is_err() {
                         return;
                     }
                     sleep(retry_in).await;
@@ -371,8 +401,13 @@ impl Driver {
                 self.reported = false;
                 self.upkeep(Some(socket)).await
             }
-            StreamEvent::Duplicate(duplicate) => self.on_device_news(duplicate.device, None).await,
-            StreamEvent::Seen(seen) => self.on_device_news(seen.device, Some(seen.country.as_str().to_owned())).await,
+            StreamEvent::Duplicate(duplicate) => {
+                self.on_device_news(duplicate.device, DeviceNews::Duplicate { ago_ms: duplicate.ago_ms }).await
+            }
+            StreamEvent::Seen(seen) => {
+                let country = seen.country.as_str().to_owned();
+                self.on_device_news(seen.device, DeviceNews::Country(country)).await
+            }
             StreamEvent::Refused(refused) => match (refused.reference, refused.code) {
                 (Some(reference), _) if self.tokens.refuse(reference, &refused) => Ok(()),
                 // The relay cannot store now: the post waits for the next socket.
@@ -514,13 +549,73 @@ impl Driver {
     }
 
     pub(super) async fn tell(&self, event: ConnectionEvent) -> Result<(), Over> {
-        self.outbox.send(event).await.map_err(|_| Over::Dropped)
+        self.outbox.send(event.into()).await.map_err(|_| Over::Dropped)
+    }
+
+    /// Queues a notice that is due here at `at`.
+    pub(super) async fn tell_due(&mut self, notice: &StoredNotice, at: Timestamp) -> Result<(), Over> {
+        self.queued.insert(notice.id, at);
+        let event = ConnectionEvent::Notice(notice.notice.clone());
+        self.outbox.send(Queued { event, due: Some((notice.id, at)) }).await.map_err(|_| Over::Dropped)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Waits for what another task does.
+    async fn soon<F: Future<Output = bool>>(mut done: impl FnMut() -> F) {
+        for _ in 0..20_000 {
+            if done().await {
+                return;
+            }
+            sleep(Duration::from_millis(1)).await;
+        }
+        panic!("it never happens");
+    }
+
+    #[tokio::test]
+    async fn a_notice_counts_as_shown_when_it_was_taken_and_not_when_it_was_queued() {
+        use crate::net::{Primary, RelayEndpoint};
+        use crate::store::{Batch, KeyFile, Store};
+        use pairlight_wire::List;
+        use pairlight_wire::standing::{Notice, NoticeKind};
+
+        let folder = tempfile::tempdir().unwrap();
+        let key = KeyFile::open_or_create(&folder.path().join("key"), Box::new(system_rng())).unwrap();
+        let store = Store::open(&folder.path().join("db"), &key, Box::new(system_rng())).unwrap();
+        let store = SharedStore::new(store);
+        // Nobody listens there: what is due here needs no relay.
+        let client = RelayClient::new(RelayEndpoint::new("http://127.0.0.1:9", [7; 32]).unwrap()).unwrap();
+        let phone = Primary::open(store.clone(), client, Policy::BALANCED, "phone").await.unwrap();
+        let (kind, device) = (NoticeKind::Linked, DeviceId([1; 16]));
+        let notice = Notice { kind, device, evidence: 0, removal: None, discrepancy: None, at: 1 };
+        let mut notice = StoredNotice::plan(notice, vec![], &mut system_rng());
+        notice.due = List::new(vec![1, u64::MAX]).unwrap();
+        let put = move |store: &mut Store| {
+            let mut batch = Batch::new();
+            batch.put_notice(&notice);
+            store.commit(&batch)
+        };
+        store.run(put).await.unwrap();
+        let is_due = || async {
+            let notices = store.run(|store| store.notices()).await.unwrap();
+            notices[0].is_due(crate::net::system_time())
+        };
+
+        let line = phone.connect().await.unwrap();
+        soon(|| async { !line.events.lock().await.is_empty() }).await;
+        drop(line);
+        assert!(is_due().await, "nobody took it");
+        let line = phone.connect().await.unwrap();
+        // Long enough in the queue that the driver looked for due notices again.
+        soon(|| async { line.events.lock().await.len() > 1 }).await;
+        assert!(is_due().await);
+        assert!(matches!(line.next_event().await, Some(ConnectionEvent::Notice(told)) if told.device == device));
+        assert!(matches!(line.next_event().await, Some(ConnectionEvent::Offline { .. })), "it is queued once");
+        soon(|| async { !is_due().await }).await;
+    }
 
     #[test]
     fn a_refused_post_is_the_one_that_the_relay_names_not_the_oldest() {

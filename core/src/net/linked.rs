@@ -239,6 +239,15 @@ impl LinkedDevice {
         }
     }
 
+    /// Until when the records of a linked device may be used without another look, ms since 1970.
+    pub(super) async fn permitted_until(store: &SharedStore, now: Timestamp) -> Result<u64, NetError> {
+        if let Some(Lapse::Locked(_)) = Self::lapse(store, now).await? {
+            return Err(NetError::Locked);
+        }
+        let account = store.run(|store| store.linked_account()).await?.ok_or(NetError::NoAccount)?;
+        Ok(account.ends().saturating_add(LEASE_GRACE_MS))
+    }
+
     fn open_line(&self, account: LinkedAccount, sync: Option<Arc<Syncing>>) -> Result<Connection, NetError> {
         let membership = Membership::Linked(Box::new(account));
         let surroundings = Surroundings { clock: self.clock.clone(), policy: None, platform: self.platform };

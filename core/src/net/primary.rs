@@ -19,6 +19,7 @@ use super::publish::Publisher;
 use super::shared::SharedStore;
 use super::sync::Sync;
 use super::syncing::Syncing;
+use super::upkeep::mark_shown;
 use crate::Timestamp;
 use crate::devices::{Account, ListFork, RecoveryWords, Told, list_for_recovery};
 use crate::pairing::{PrimaryConfig, PrimaryMachine};
@@ -479,18 +480,7 @@ impl Primary {
         due.retain_mut(|notice| notice.take_due(now));
         for shown in due {
             show(&shown.notice)?;
-            let id = shown.id;
-            self.store
-                .run(move |store| {
-                    // As it is now: a live connection may have told others of it meanwhile.
-                    let mut batch = Batch::new();
-                    if let Some(mut notice) = store.notice(&id)? {
-                        notice.take_due(now);
-                        batch.put_notice(&notice);
-                    }
-                    store.commit(&batch)
-                })
-                .await?;
+            mark_shown(&self.store, shown.id, now).await?;
         }
         Ok(())
     }

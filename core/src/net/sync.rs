@@ -2,6 +2,7 @@
 
 use std::io::Read;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use pairlight_wire::file::PIECE_BYTES;
 use pairlight_wire::id::DeviceId;
@@ -13,6 +14,7 @@ use super::connection::{Connection, ConnectionEvent};
 use super::error::NetError;
 use super::files;
 use super::host::{Task, spawn};
+use super::linked::LinkedDevice;
 use super::shared::SharedStore;
 use super::syncing::{SyncUpdate, Syncing};
 use crate::store::{Cursor, LoggedRecord, Store};
@@ -29,13 +31,17 @@ pub enum SyncUpdates {
 }
 
 /// A device that is online and keeps its records in step. Dropping it goes offline; what was written stays and goes out
-/// the next time.
+/// the next time. Once the permission of a linked device has ended everything here is [`NetError::Locked`], also without a
+/// relay.
 #[derive(Debug)]
 pub struct Sync {
     connection: Connection,
     store: SharedStore,
     shared: Arc<Syncing>,
     updates: Mutex<broadcast::Receiver<SyncUpdate>>,
+    /// Until when the records may be used without another look, ms since 1970: a line that ended, or never came up, must not
+    /// outlive the permission of its device.
+    permitted_until: AtomicU64,
     history: Task,
     files: Task,
 }
@@ -52,7 +58,7 @@ impl Sync {
         let history = Arc::clone(&shared).transfer(store.clone(), connection.blobs().clone());
         let files = files::transfer(Arc::clone(&shared), store.clone(), connection.blobs().clone());
         let (history, files) = (spawn(history), spawn(files));
-        Self { connection, store, shared, updates, history, files }
+        Self { connection, store, shared, updates, permitted_until: AtomicU64::new(0), history, files }
     }
 
     /// The next event; `None` after the last. Safe to cancel. A device whose events are not taken stands still.
@@ -82,10 +88,23 @@ impl Sync {
         &self.connection
     }
 
+    /// # Errors
+    /// [`NetError::Locked`] when the permission of this linked device has ended; a primary device has no end.
+    async fn permitted(&self) -> Result<(), NetError> {
+        let now = self.shared.now();
+        let primary = matches!(self.shared.replica().role(), SyncRole::Primary(_));
+        if !primary && now.unix_ms() >= self.permitted_until.load(Ordering::Relaxed) {
+            let until = LinkedDevice::permitted_until(&self.store, now).await?;
+            self.permitted_until.store(until, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
     async fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce(&Store) -> Result<T, SyncError> + Send + 'static,
     ) -> Result<T, NetError> {
+        self.permitted().await?;
         Ok(self.store.run(move |store| Ok(read(store))).await??)
     }
 
@@ -93,6 +112,7 @@ impl Sync {
         &self,
         work: impl FnOnce(&mut Turn<'_>) -> Result<T, SyncError> + Send + 'static,
     ) -> Result<T, NetError> {
+        self.permitted().await?;
         let shared = Arc::clone(&self.shared);
         Ok(self.store.run(move |store| Ok(shared.turn(store, work))).await??)
     }
@@ -103,6 +123,7 @@ impl Sync {
     /// # Errors
     /// [`NetError::Store`], [`NetError::Sync`]; nothing was written then.
     pub async fn write(&self, changes: Vec<Change>) -> Result<(), NetError> {
+        self.permitted().await?;
         let shared = Arc::clone(&self.shared);
         Ok(self.store.run(move |store| Ok(shared.write(store, changes))).await??)
     }
@@ -176,6 +197,7 @@ impl Sync {
     /// # Errors
     /// [`NetError::File`] when `content` cannot be read, [`NetError::Sync`] for one over 4 GiB, [`NetError::Store`].
     pub async fn add_file(&self, content: impl Read + Send + 'static) -> Result<FileInfo, NetError> {
+        self.permitted().await?;
         let info = add_file(&self.store, content).await?;
         tell_file(&self.store, &self.shared, info.hash).await?;
         Ok(info)
@@ -186,6 +208,7 @@ impl Sync {
     /// # Errors
     /// [`NetError::Store`].
     pub async fn begin_file(&self) -> Result<FileDraft, NetError> {
+        self.permitted().await?;
         let writer = begin_file(&self.store).await?;
         Ok(FileDraft { store: self.store.clone(), shared: Arc::clone(&self.shared), writer: Some(writer) })
     }
@@ -284,6 +307,7 @@ impl Sync {
     /// # Errors
     /// [`NetError::Store`].
     pub async fn repair(&self) -> Result<u64, NetError> {
+        self.permitted().await?;
         let shared = Arc::clone(&self.shared);
         let repaired = self.store.run(move |store| {
             let lost = store.repair_records()?;
@@ -374,4 +398,56 @@ pub async fn add_file(store: &SharedStore, mut content: impl Read + Send + 'stat
 enum Step<R> {
     More(FileWriter, R),
     Done(FileInfo),
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use super::*;
+    use crate::Timestamp;
+    use crate::net::client::{RelayClient, RelayEndpoint};
+    use crate::net::clock::Clock;
+    use crate::pairing::tests::linked_pair;
+    use crate::store::KeyFile;
+
+    /// A device whose line never comes up, or has ended, keeps its handle: as an app that was in the background.
+    #[tokio::test]
+    async fn the_records_of_a_device_whose_permission_ended_are_closed_also_while_it_is_offline() {
+        let (_, linked, _) = linked_pair(7);
+        let folder = tempfile::tempdir().unwrap();
+        let key = KeyFile::open_or_create(&folder.path().join("key"), Box::new(system_rng())).unwrap();
+        let mut store = Store::open(&folder.path().join("db"), &key, Box::new(system_rng())).unwrap();
+        store.put_linked_account(&linked).unwrap();
+        let (linked_at, ends) = (linked.created().unix_ms(), linked.ends());
+        let time = Arc::new(AtomicU64::new(linked_at));
+        let clock: Clock = {
+            let time = Arc::clone(&time);
+            Arc::new(move || Timestamp::from_unix_ms(time.load(Ordering::Relaxed)))
+        };
+        let client = RelayClient::new(RelayEndpoint::new("http://127.0.0.1:9", [7; 32]).unwrap()).unwrap();
+        let device = LinkedDevice::open_at(SharedStore::new(store), client, clock).await.unwrap();
+        let line = device.sync().await.unwrap();
+        line.end();
+        let talk = || vec![messages::put_conversation(b"talk", "Kim", 1).unwrap()];
+        line.write(talk()).await.unwrap();
+        assert_eq!(line.conversations().await.unwrap().len(), 1);
+        let at = |ms| time.store(ms, Ordering::Relaxed);
+        let grace = pairlight_wire::limits::LEASE_GRACE_MS;
+        at(ends + grace - 1);
+        assert_eq!(line.conversations().await.unwrap().len(), 1, "until the end");
+        at(ends + grace);
+        assert!(matches!(line.conversations().await, Err(NetError::Locked)));
+        assert!(matches!(line.search("Kim".into(), 9).await, Err(NetError::Locked)));
+        assert!(matches!(line.write(talk()).await, Err(NetError::Locked)));
+        assert!(matches!(line.add_file(&b"private"[..]).await, Err(NetError::Locked)));
+        assert!(matches!(line.file_piece([1; 32], 0).await, Err(NetError::Locked)));
+        assert!(matches!(line.repair().await, Err(NetError::Locked)));
+        // A clock that is set back opens nothing.
+        at(linked_at);
+        assert!(matches!(device.sync().await, Err(NetError::Locked)));
+        // In the end there is nothing to open.
+        at(linked_at + 91 * 86_400_000);
+        assert!(matches!(line.conversations().await, Err(NetError::NoAccount)));
+    }
 }

@@ -18,6 +18,7 @@ use super::error::NetError;
 use super::files::Files;
 use super::host::{sleep, timeout};
 use super::shared::SharedStore;
+use crate::Timestamp;
 use crate::store::Store;
 use crate::sync::{ChangedRecord, Listed, Post, Replica, SyncError, SyncEvent, SyncRole, Turn, TurnDone};
 
@@ -110,6 +111,10 @@ impl Syncing {
             files: Files::default(),
             updates: broadcast::channel(UPDATES).0,
         })
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        (self.clock)()
     }
 
     pub(super) fn replica(&self) -> Replica {

@@ -18,6 +18,7 @@ use super::error::NetError;
 use super::host::{Socket, sleep};
 use super::publish::Publisher;
 use super::records::receive_records;
+use super::shared::SharedStore;
 use super::turn::{Receipt, put_told, receive, report};
 use crate::Timestamp;
 use crate::devices::{Account, Action, Duty, Observation, Tenancy, Told, action};
@@ -31,6 +32,17 @@ const MISSING_LOOK_MS: u64 = 3_600_000;
 
 /// How often a device reports while its lease gives it less than its certificate.
 const FIRST_TIME_LOOK_MS: u64 = 900_000;
+
+/// What the relay says of a device.
+pub(super) enum DeviceNews {
+    /// It was connected twice at once.
+    Duplicate {
+        /// How long ago.
+        ago_ms: u64,
+    },
+    /// Where it is.
+    Country(String),
+}
 
 impl Driver {
     pub(super) fn now(&self) -> Timestamp {
@@ -206,52 +218,44 @@ impl Driver {
         })
     }
 
-    /// Shows notices that are due here, and tells the other devices.
+    /// Hands out notices that are due here, and tells the other devices. What was queued is not queued again while it waits:
+    /// it is marked as shown when it is taken.
     async fn tell_others(&mut self, mut socket: Option<&mut Socket>) -> Result<(), Over> {
         let now = self.now();
         let notices = self.stored(|store| store.notices()).await?;
-        for mut notice in notices {
-            let mut changed = notice.take_due(now);
-            if changed {
-                self.tell(ConnectionEvent::Notice(notice.notice.clone())).await?;
+        self.queued.retain(|id, _| notices.iter().any(|notice| notice.id == *id));
+        for notice in notices {
+            let waits = self.queued.get(&notice.id).is_some_and(|at| notice.is_due(*at));
+            if !waits && notice.is_due(now) {
+                self.tell_due(&notice, now).await?;
             }
-            if let Some(socket) = socket.as_deref_mut() {
-                for other in notice.others.as_slice().to_vec() {
-                    let (body, mut kept) = (notice.notice.encode(), notice.clone());
+            let Some(socket) = socket.as_deref_mut() else { continue };
+            for other in notice.others.as_slice().to_vec() {
+                let (id, body) = (notice.id, notice.notice.encode());
+                let sealed = self.stored(move |store| {
+                    // As it is now: it may have been shown meanwhile.
+                    let Some(mut kept) = store.notice(&id)? else { return Ok(None) };
                     kept.told(&other);
-                    let told = self.stored(move |store| {
-                        let mut batch = Batch::new();
-                        batch.put_notice(&kept);
-                        let listed = store.account()?.is_some_and(|account| account.list().entry(&other).is_some());
-                        match store.session(&other)? {
-                            Some(mut session) if listed => {
-                                let sealed = session.seal(EnvelopeKind::Notice, &body, &mut system_rng()).ok();
-                                store.put_session_with(&session, batch)?;
-                                Ok(Some((kept, sealed)))
-                            }
-                            // It waits for a session: a recovered phone has none yet with those who must hear of it.
-                            None if listed => Ok(None),
-                            _ => {
-                                store.commit(&batch)?;
-                                Ok(Some((kept, None)))
-                            }
-                        }
-                    });
-                    let Some((told, sealed)) = told.await? else { continue };
-                    notice = told;
-                    changed = true;
-                    if let Some(envelope) = sealed {
-                        self.post_sealed(socket, &envelope).await?;
-                    }
-                }
-            }
-            if changed {
-                self.stored(move |store| {
                     let mut batch = Batch::new();
-                    batch.put_notice(&notice);
-                    store.commit(&batch)
-                })
-                .await?;
+                    batch.put_notice(&kept);
+                    let listed = store.account()?.is_some_and(|account| account.list().entry(&other).is_some());
+                    match store.session(&other)? {
+                        Some(mut session) if listed => {
+                            let sealed = session.seal(EnvelopeKind::Notice, &body, &mut system_rng()).ok();
+                            store.put_session_with(&session, batch)?;
+                            Ok(sealed)
+                        }
+                        // It waits for a session: a recovered phone has none yet with those who must hear of it.
+                        None if listed => Ok(None),
+                        _ => {
+                            store.commit(&batch)?;
+                            Ok(None)
+                        }
+                    }
+                });
+                if let Some(envelope) = sealed.await? {
+                    self.post_sealed(socket, &envelope).await?;
+                }
             }
         }
         Ok(())
@@ -370,7 +374,7 @@ impl Driver {
     }
 
     /// The relay says something about a device of the account.
-    pub(super) async fn on_device_news(&mut self, device: DeviceId, country: Option<String>) -> Result<(), Over> {
+    pub(super) async fn on_device_news(&mut self, device: DeviceId, news: DeviceNews) -> Result<(), Over> {
         let now = self.now();
         let findings = self
             .stored(move |store| {
@@ -380,9 +384,9 @@ impl Driver {
                     return Ok(Vec::new());
                 }
                 let mut book = store.book(&device)?;
-                let findings = match country {
-                    Some(country) => book.on_country(&country),
-                    None => book.on_two_sockets(now),
+                let findings = match news {
+                    DeviceNews::Country(country) => book.on_country(&country),
+                    DeviceNews::Duplicate { ago_ms } => book.on_two_sockets(ago_ms, now),
                 };
                 let mut batch = Batch::new();
                 batch.put_book(&book);
@@ -499,6 +503,21 @@ impl Driver {
         }
         Ok(())
     }
+}
+
+/// Marks a notice as shown on this device, as far as it was due at `at`. As it is now: others may have been told of it
+/// meanwhile.
+pub(super) async fn mark_shown(store: &SharedStore, id: [u8; 8], at: Timestamp) -> Result<(), NetError> {
+    store
+        .run(move |store| {
+            let mut batch = Batch::new();
+            if let Some(mut notice) = store.notice(&id)? {
+                notice.take_due(at);
+                batch.put_notice(&notice);
+            }
+            store.commit(&batch)
+        })
+        .await
 }
 
 fn identity(membership: &Membership) -> Option<ResetIdentity<'_>> {

@@ -136,14 +136,15 @@ fn clean(text: &str) -> String {
 }
 
 /// What else would lead to a grant, where `evidence` does not.
-pub(super) fn help_for(policy: &Policy, evidence: Evidence, source: ScanSource) -> Vec<Help> {
+pub(super) fn help_for(policy: &Policy, evidence: Evidence, source: ScanSource, in_browser: bool) -> Vec<Help> {
     let missing = policy.required.without(evidence);
     let granted = |evidence: Evidence| policy.grant(evidence.grade(source)).is_some();
     let mut help: Vec<Help> = missing.iter().map(Help::Evidence).collect();
     if !granted(evidence) && source != ScanSource::LiveCamera {
         help.push(Help::LiveCamera);
     } else if !granted(evidence) {
-        let helps = EvidenceBit::ALL.into_iter().filter(|bit| !missing.has(*bit) && granted(evidence.with(*bit)));
+        let can = EvidenceBit::ALL.into_iter().filter(|bit| !(in_browser && bit.needs_a_program()));
+        let helps = can.filter(|bit| !missing.has(*bit) && granted(evidence.with(*bit)));
         help.extend(helps.map(Help::Evidence));
     }
     help
@@ -172,7 +173,7 @@ impl ReviewModel {
         let entry = account.list().entry(&device);
         let lapsed = setup.lapsed.contains(&device);
         let named = entry.filter(|_| lapsed).map(|entry| account.name_of(entry).unwrap_or_default());
-        let help = help_for(policy, evidence, source);
+        let help = help_for(policy, evidence, source, in_browser);
         let conditions = [
             (Warning::DevelopmentPolicy, policy.preset == Preset::Development),
             (Warning::AlreadyLinked, entry.is_some() && !lapsed),

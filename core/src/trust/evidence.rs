@@ -42,6 +42,13 @@ impl EvidenceBit {
         Self::ALL.get(usize::from(number)).copied()
     }
 
+    /// Whether only a program can give it: a page reaches neither the local network nor a radio that listens, so whoever
+    /// gives it for a page is somebody else.
+    #[must_use]
+    pub const fn needs_a_program(self) -> bool {
+        matches!(self, Self::Lan | Self::Ble)
+    }
+
     /// Its number.
     #[must_use]
     pub const fn number(self) -> u8 {

@@ -88,6 +88,9 @@ pub enum Refutation {
     /// Answers took too long.
     #[error("the other device's answers on the local network took too long")]
     TooSlow(LanVerdict),
+    /// The linked device is a page, which cannot have shown this.
+    #[error("the other device runs in a browser, which cannot show this")]
+    InBrowser,
     /// The linked device did not hear what this one advertised.
     #[error("the other device did not hear this one's radio")]
     NotHeard,

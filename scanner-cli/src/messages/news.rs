@@ -208,7 +208,7 @@ pub(super) fn tell(event: ConnectionEvent, format: Format, voice: Voice) -> Resu
     ended(event)
 }
 
-/// Says what has happened and was not taken yet: the core counts it as said.
+/// Says what has happened and was not taken yet, before the line ends.
 pub(super) async fn tell_rest(line: &Sync, format: Format, voice: Voice) -> Result<(), Failure> {
     while let Ok(Some(event)) = tokio::time::timeout(Duration::ZERO, line.next_event()).await {
         if let SyncUpdates::Line(event) = event {

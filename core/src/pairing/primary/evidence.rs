@@ -51,7 +51,7 @@ impl<R: CryptoRng> PrimaryMachine<R> {
     }
 
     pub(super) fn advertise(&mut self, ble_key: &Zeroizing<[u8; 32]>) {
-        if self.setup.radio {
+        if self.setup.radio && !self.in_browser {
             let nonce = random(&mut self.rng);
             self.outputs.push_back(PrimaryOutput::Radio(RadioOrder::Advertise(advertised_uuid(ble_key, &nonce))));
             self.on_air = Some(OnAir { key: ble_key.clone(), nonce, advertising: true });
@@ -179,6 +179,10 @@ impl<R: CryptoRng> PrimaryMachine<R> {
                 continue;
             }
             seen = seen.with(bit);
+            if self.in_browser && bit.needs_a_program() {
+                self.note(bit, Err(Refutation::InBrowser));
+                continue;
+            }
             let (proof, th2) = (item.proof.as_slice(), gathered.confirmed.th2);
             match bit {
                 EvidenceBit::Passkey if !self.setup.passkeys.is_empty() => {
@@ -242,7 +246,7 @@ impl<R: CryptoRng> PrimaryMachine<R> {
             return self.ask(gathered, wanted);
         }
         let Some(grant) = grant else {
-            let help = help_for(&self.policy, self.evidence, self.source);
+            let help = help_for(&self.policy, self.evidence, self.source, self.in_browser);
             self.outputs.push_back(PrimaryOutput::Event(PrimaryEvent::EvidenceMissing { grade, help }));
             return self.fail_from(EndReason::Refused);
         };
@@ -267,6 +271,8 @@ impl<R: CryptoRng> PrimaryMachine<R> {
     /// a page, because nothing but a passkey proves that a page is the real one.
     fn wanted(&self, grade: Grade, missing: Evidence, refused: bool) -> Evidence {
         let can = self.setup.verifiable().without(self.evidence.or(self.tried));
+        let can = can.iter().filter(|bit| !(self.in_browser && bit.needs_a_program()));
+        let can = can.fold(Evidence::NONE, Evidence::with);
         let mut wanted = missing.and(can);
         let live = self.source == ScanSource::LiveCamera;
         if live && refused {

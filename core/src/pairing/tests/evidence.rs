@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use ed25519_dalek::Signer;
 use pairlight_wire::Bytes;
-use pairlight_wire::device::{Certificate, Preset, SCOPE_ALL};
+use pairlight_wire::device::{Certificate, Preset, SCOPE_ALL, SCOPE_RECEIVE, SCOPE_SEND};
 use pairlight_wire::evidence::PasskeyProof;
 use pairlight_wire::hash::sha256;
 use pairlight_wire::limits::EVIDENCE_MS;
@@ -164,7 +164,8 @@ fn a_passkey_used_on_another_origin_proves_nothing_and_strong_only_refuses_with_
     is_refused(&mut world);
     let finding = Finding::Refuted(Refutation::Passkey(PasskeyError::ForeignOrigin));
     assert_eq!(world.findings, [(Bit::Passkey, finding)]);
-    let strong = [Bit::Ble, Bit::Passkey, Bit::Tap, Bit::KnownDevice, Bit::Managed].map(Help::Evidence);
+    // Bluetooth is no help to a page.
+    let strong = [Bit::Passkey, Bit::Tap, Bit::KnownDevice, Bit::Managed].map(Help::Evidence);
     assert_eq!(world.help, strong);
     assert!(world.help.iter().all(|help| !help.text().is_empty() && !help.key().is_empty()));
 }
@@ -189,6 +190,77 @@ fn a_page_without_its_passkey_stays_weak_whatever_it_says_instead() {
     world.policy = Policy::BALANCED;
     world.app = browser_on(ORIGIN);
     links_with(&mut world, &[Bit::CheckCode, Bit::Passkey], Grade::Strong);
+}
+
+/// The relay saw the phone in the city of the page, at its provider, in another network: a proxy for rent.
+fn in_one_city(answer: &mut pairlight_wire::relay::ClaimAnswer) {
+    use pairlight_wire::context::OwnContext;
+    use pairlight_wire::sign::SigningContext;
+    let mut own = OwnContext::decode(answer.own_context.payload.as_slice()).unwrap();
+    (own.city, own.asn) = (Some(Text::truncated("Utrecht")), 64_500);
+    let key = crate::crypto::sign::SigningKey::from_seed(&[9; 32]);
+    answer.own_context = key.sign_payload(SigningContext::RelayContext, own.encode()).unwrap();
+}
+
+#[test]
+fn a_phisher_with_a_proxy_in_the_persons_city_gets_medium_and_what_the_policy_gives_for_it() {
+    let days = |days: u64| days * 24 * 3_600_000;
+    for (policy, lease) in
+        [(Policy::STRICT, Some(days(14))), (Policy::BALANCED, Some(days(30))), (Policy::STRONG_ONLY, None)]
+    {
+        // The person has a passkey; the phisher's page is on another origin and gives what it can.
+        let mut world = page();
+        world.app = browser_on("https://link.example.com.evil.test");
+        world.bend_context = |context| context.origin = Some(Text::truncated("https://link.example.com.evil.test"));
+        world.bend_claim = in_one_city;
+        world.policy = policy;
+        match lease {
+            Some(lease) => {
+                links_with(&mut world, &[Bit::CheckCode, Bit::RelayContext], Grade::Medium);
+                let linked = world.disk.linked.as_ref().unwrap();
+                assert_eq!(linked.ends(), START.plus_ms(lease).unix_ms());
+                let narrow = policy.preset == Preset::Strict;
+                let scope = if narrow { SCOPE_RECEIVE | SCOPE_SEND } else { SCOPE_ALL };
+                assert_eq!(entry(&world).scope, scope, "no export, no settings");
+            }
+            None => is_refused(&mut world),
+        }
+        // The proxy moves the place and nothing else: the screen names the page.
+        let review = world.review.as_ref().unwrap();
+        assert!(review.same_place && review.in_browser);
+        assert_eq!(review.origin.as_deref(), Some("https://link.example.com.evil.test"));
+        assert!(review.warnings.contains(&Warning::ForeignOrigin));
+        let foreign = Finding::Refuted(Refutation::Passkey(PasskeyError::ForeignOrigin));
+        assert_eq!(world.findings, [(Bit::Passkey, foreign)], "it was asked, and gained nothing");
+    }
+}
+
+#[test]
+fn a_page_is_not_graded_by_what_only_a_program_can_show() {
+    let abilities = LinkedAbilities { lan: true, radio: true, ..LinkedAbilities::default() };
+    // A page by its own word; a program by its own word that the relay saw come from a page.
+    for kind in [ClientKind::Web, ClientKind::Native] {
+        for policy in [Policy::STRICT, Policy::STRONG_ONLY] {
+            let mut world = world(kind, abilities);
+            world.bend_context = |context| (context.city, context.client_kind) = (None, ClientKind::Web);
+            (world.setup.lan, world.setup.radio) = (Some(Duration::from_millis(15)), true);
+            world.policy = policy;
+            if policy.weak.is_some() {
+                links_with(&mut world, &[Bit::CheckCode], Grade::Weak);
+            } else {
+                is_refused(&mut world);
+                assert!(!world.help.iter().any(|help| matches!(help, Help::Evidence(Bit::Lan | Bit::Ble))));
+            }
+            // Its answers would have been fast enough, and nothing was sent or advertised to find that out.
+            assert_eq!(world.findings, [(Bit::Lan, Finding::Refuted(Refutation::InBrowser))]);
+            assert_eq!(world.adverts, 0);
+        }
+    }
+    // The same device as a program, which is strong.
+    let mut native = world(ClientKind::Native, abilities);
+    (native.setup.lan, native.setup.radio) = (Some(Duration::from_millis(15)), true);
+    links_with(&mut native, &[Bit::CheckCode, Bit::Lan, Bit::Ble], Grade::Strong);
+    assert_eq!(native.adverts, 1);
 }
 
 #[test]
@@ -602,7 +674,7 @@ fn the_review_says_what_the_screen_must_show() {
     assert!(review.in_browser && !review.same_place);
     use Warning::*;
     assert_eq!(review.warnings, [ForeignOrigin, OtherPlace, NothingProvesNearby, MoreEvidenceNeeded]);
-    assert_eq!(review.help, [Bit::Ble, Bit::Passkey, Bit::Tap, Bit::KnownDevice, Bit::Managed].map(Help::Evidence));
+    assert_eq!(review.help, [Bit::Passkey, Bit::Tap, Bit::KnownDevice, Bit::Managed].map(Help::Evidence));
 
     // The app's own page, weak by context, under the default policy.
     let mut world = page();

@@ -220,6 +220,8 @@ pub(super) struct World {
     // ---- evidence
     /// What the primary device advertises.
     pub(super) on_air: RadioOrder,
+    /// How often it began to.
+    pub(super) adverts: u32,
     listening: bool,
     pub(super) out_of_range: bool,
     /// What somebody else advertises.
@@ -313,6 +315,7 @@ impl World {
             linked_events: Vec::new(),
             primary_events: Vec::new(),
             on_air: RadioOrder::Stop,
+            adverts: 0,
             listening: false,
             out_of_range: false,
             strange_adverts: Vec::new(),
@@ -822,7 +825,10 @@ impl World {
                     self.tell_primary(|primary, now| primary.handle_lan(verdict, now));
                 }
             }
-            PrimaryOutput::Radio(order) => self.on_air = order,
+            PrimaryOutput::Radio(order) => {
+                self.adverts += u32::from(order != RadioOrder::Stop);
+                self.on_air = order;
+            }
             PrimaryOutput::Save(save) => self.save_primary(save),
             PrimaryOutput::Event(event) => {
                 let name = format!("{event:?}");
