@@ -25,7 +25,7 @@ export async function deviceIdOf(devicePk: Bytes): Promise<Bytes> {
   return (await sha256(ascii("pairlight/v1/device\0"), devicePk)).slice(0, 16);
 }
 
-async function keyIdOf(publicKey: Bytes): Promise<Bytes> {
+export async function keyIdOf(publicKey: Bytes): Promise<Bytes> {
   return (await sha256(publicKey)).slice(0, 8);
 }
 
@@ -163,10 +163,23 @@ export interface Account {
   id: Bytes;
   device: Bytes;
   primary: Bytes;
+  /** Key of the device names, and of reports. */
+  labelKey: Bytes;
   cert: Signed;
   ops: Signed;
   lease: Signed;
   list: VerifiedList;
+}
+
+/** 7.5 item 4: a lease of this device, by an ops key of the account. */
+export async function checkLease(signed: Signed, ops: Signed, list: DeviceList, device: Bytes): Promise<Lease> {
+  const opened = await openOps(ops, list.rootPk, list.account);
+  must((opened.caps & OPS_LEASES) !== 0, "an ops key that may not sign leases");
+  must(await isSignedBy(signed, opened.opsPk, "lease"), "a lease that the ops key did not sign");
+  const lease = Lease.decode(signed.payload);
+  must(equal(lease.account, list.account) && equal(lease.device, device), "a lease of another device");
+  must(lease.notBefore < BigInt(opened.notAfter) && lease.notAfter > lease.notBefore, "a lease of no time");
+  return lease;
 }
 
 /** 7.5, items 1 to 4 and 6. */
@@ -183,17 +196,13 @@ export async function verifyM3(m3: M3Body, devicePk: Bytes, th2: Bytes): Promise
   must(equal(list.list.rootPk, m3.rootPk), "a list of another account");
   must(equal(cert.prevList, list.hash) && cert.epoch === list.list.epoch + 1, "a certificate that does not follow");
 
-  const ops = await openOps(m3.ops, m3.rootPk, id);
-  must((ops.caps & OPS_LEASES) !== 0, "an ops key that may not sign leases");
-  must(await isSignedBy(m3.lease, ops.opsPk, "lease"), "a lease that the ops key did not sign");
-  const lease = Lease.decode(m3.lease.payload);
-  must(equal(lease.account, id) && equal(lease.device, device), "a lease of another device");
+  const lease = await checkLease(m3.lease, m3.ops, list.list, device);
   must(equal(lease.listHash, list.hash), "a lease under another list");
-  must(lease.notBefore < BigInt(ops.notAfter) && lease.notAfter > lease.notBefore, "a lease of no time");
 
   const primary = list.list.entries.find((entry) => entry.role === 1);
   must(primary !== undefined, "an account without a primary device");
-  return { rootPk: m3.rootPk, id, device, primary: primary.device, cert: m3.cert, ops: m3.ops, lease: m3.lease, list };
+  const { rootPk, labelKey, cert: signed, ops, lease: first } = m3;
+  return { rootPk, id, device, primary: primary.device, labelKey, cert: signed, ops, lease: first, list };
 }
 
 /** Whether a verified list holds this device with this certificate. */

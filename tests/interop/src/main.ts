@@ -1,18 +1,20 @@
 // The program: a linked device for one link, spoken with over lines of JSON.
 //
-//   link RELAY [DUMP]      links; prints {"event":..} lines, reads lines {"type":"123 456"}, {"send":"text"}, {"quit":true}
+//   link RELAY [DUMP]      links; prints {"event":..} lines, reads lines {"type":"123 456"}, {"send":"text"},
+//                          {"report":true}, {"report":true,"received":9}, {"quit":true}
 //   check FILE             repeats the pairing of a vector and says whether every byte is the same
 
 import { createInterface } from "node:readline";
 import { readFileSync, writeFileSync } from "node:fs";
 
 import { equal, hex, must, type Bytes } from "./bytes.js";
-import { holds, verifySuccessor } from "./account.js";
+import { holds, verifySuccessor, type Account } from "./account.js";
 import { check } from "./vector.js";
 import { Displayed, drawnToJson, type Certified } from "./pairing.js";
 import { Relay, type Socket } from "./relay.js";
 import * as records from "./records.js";
 import { Conversation } from "./session.js";
+import { Reporter, type SessionCounts } from "./standing.js";
 
 function say(event: Record<string, unknown>): void {
   process.stdout.write(`${JSON.stringify(event)}\n`);
@@ -145,12 +147,19 @@ async function link(url: string, dump: string | undefined): Promise<void> {
   must(chain !== null && chain.lists.length === 0, "the relay's list is not the newest");
   const stream = await relay.stream(account, displayed.device);
   const conversation = new Conversation(account.device, account.primary, certified.session);
-  await Promise.race([converse(stream, conversation), speak(stream, conversation)]);
+  const tenant = { account, reporter: new Reporter(displayed.device) };
+  await Promise.race([converse(stream, conversation, tenant), speak(stream, conversation, tenant)]);
   stream.close();
 }
 
+/** This device's place in the account, which a lease renews. */
+interface Tenant {
+  account: Account;
+  reporter: Reporter;
+}
+
 /** Reads the stream: welcome, mail, acknowledgements. */
-async function converse(stream: Socket, conversation: Conversation): Promise<void> {
+async function converse(stream: Socket, conversation: Conversation, tenant: Tenant): Promise<void> {
   for (;;) {
     const frame = await stream.next(600_000);
     switch (records.tagOf(frame)) {
@@ -162,8 +171,17 @@ async function converse(stream: Socket, conversation: Conversation): Promise<voi
         break;
       case 4: {
         const { number, envelope } = records.Deliver.decode(frame);
-        const { body } = await conversation.open(envelope);
-        say({ event: "message", body: new TextDecoder().decode(body) });
+        const { kind, body } = await conversation.open(envelope);
+        if (kind === 3) {
+          const { account, lease, standing, because } = await tenant.reporter.take(tenant.account, body);
+          tenant.account = account;
+          stream.send(records.RenewLease.encode({ lease: account.lease }));
+          const [ctr, scope] = [Number(lease.ctr), Number(lease.scope)];
+          const { epoch } = account.list.list;
+          say({ event: "leased", ctr, scope, until: lease.notAfter, epoch, standing, because });
+        } else {
+          say({ event: "message", kind, body: new TextDecoder().decode(body) });
+        }
         if (number !== 0) stream.send(records.AckEnvelopes.encode({ upTo: number }));
         break;
       }
@@ -178,12 +196,21 @@ async function converse(stream: Socket, conversation: Conversation): Promise<voi
   }
 }
 
-async function speak(stream: Socket, conversation: Conversation): Promise<void> {
+/** What to say of the session: the truth, unless the line says otherwise. */
+function counts(conversation: Conversation, line: Record<string, unknown>): SessionCounts {
+  const { received } = line;
+  return typeof received === "number" ? { ...conversation.counts, received } : conversation.counts;
+}
+
+async function speak(stream: Socket, conversation: Conversation, tenant: Tenant): Promise<void> {
   let reference = crypto.getRandomValues(new Uint32Array(1))[0]!;
   for (;;) {
     const line = await input();
     if (line.quit === true) return;
-    const envelope = await conversation.seal(0, new TextEncoder().encode(String(line.send)));
+    const envelope =
+      line.report === true
+        ? await tenant.reporter.report(tenant.account, counts(conversation, line))
+        : await conversation.seal(0, new TextEncoder().encode(String(line.send)));
     stream.send(records.PostEnvelope.encode({ to: conversation.peer, reference: reference++, envelope }));
   }
 }

@@ -2,7 +2,7 @@
 // that is spoken to first, which is what a linked device is.
 
 import { ascii, concat, equal, must, type Bytes } from "./bytes.js";
-import { AgreementKey, cbcDecrypt, cbcEncrypt, hkdf, hmac } from "./primitives.js";
+import { AgreementKey, cbcDecrypt, cbcEncrypt, hkdf, hmac, sha256 } from "./primitives.js";
 
 const VERSION = 3;
 const MAC_BYTES = 8;
@@ -96,7 +96,10 @@ export class RatchetAccount {
     );
     const keys = await hkdf(ZERO, secret, ascii("OLM_ROOT"), 64);
     const inner = bytesOf(found, 0x22);
-    const session = new Session(keys.slice(0, 32), { key: keys.slice(32), index: 0 }, ratchetKeyOf(inner));
+    // Section 12.1.
+    const id = await sha256(peerIdentity, baseKey, this.oneTime.publicKey);
+    const text = Buffer.from(id).toString("base64").replace(/=+$/, "");
+    const session = new Session(keys.slice(0, 32), { key: keys.slice(32), index: 0 }, ratchetKeyOf(inner), text);
     return { session, plaintext: await session.open(1, inner) };
   }
 }
@@ -115,6 +118,8 @@ export class Session {
     private root: Bytes,
     private receiving: Chain,
     private peerKey: Bytes,
+    /** Its id, the same on both sides. */
+    readonly id: string,
   ) {}
 
   /** A message of type 1: this side has received before it sends. */

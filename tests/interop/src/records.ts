@@ -192,6 +192,28 @@ export const Lease = layout(1, {
   notAfter: number,
   scope: uint,
 });
+export type Lease = ReturnType<typeof Lease.decode>;
+export const CheckIn = layout(1, {
+  device: b16,
+  ctr: uint,
+  prev: b32,
+  epoch: number,
+  listHash: b32,
+  rxHw: uint,
+  txHw: uint,
+  platform: b8,
+  time: uint,
+  nonce: b16,
+});
+/** 12.1, inside an envelope of kind 2. */
+export const Report = layout(1, { session: b8, checkIn: Signed.field });
+export const LeaseGrant = layout(1, {
+  lease: Signed.field,
+  ops: Signed.field,
+  standing: below(3),
+  because: nullable(number),
+  lists: list(Signed.field, 32),
+});
 export const Entry = layout(null, {
   device: b16,
   devicePk: b32,
@@ -238,7 +260,7 @@ export type DeviceList = ReturnType<typeof DeviceList.field>;
 // ---- 5.5
 
 export const Envelope = layout(1, {
-  kind: below(7),
+  kind: below(9),
   from: b16,
   to: b16,
   seq: number,
@@ -246,7 +268,7 @@ export const Envelope = layout(1, {
   olmCt: bstr(0, 2048),
   bodyCt: bstr(0, 61440),
 });
-export const EnvelopeHeader = layout(1, { kind: below(7), from: b16, to: b16, seq: number });
+export const EnvelopeHeader = layout(1, { kind: below(9), from: b16, to: b16, seq: number });
 
 // ---- 5.6
 
@@ -272,6 +294,7 @@ export const DeviceAuth = layout(1, { account: b16, device: b16, nonce: b32, epo
 export const RelayInfo = layout(1, { host: tstr(255), attestationPk: b32 });
 export const PostEnvelope = layout(2, { to: b16, reference: uint, envelope: bstr(0, 65536) });
 export const AckEnvelopes = layout(3, { upTo: uint });
+export const RenewLease = layout(5, { lease: Signed.field });
 export const Welcome = layout(2, { epoch: number });
 export const Accepted = layout(3, { reference: uint });
 export const Deliver = layout(4, { number: uint, envelope: bstr(0, 65536) });

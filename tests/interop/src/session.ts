@@ -7,12 +7,18 @@ import { Envelope, EnvelopeHeader } from "./records.js";
 
 export class Conversation {
   private nextSeq = 0;
+  private received = 0;
 
   constructor(
     private readonly own: Bytes,
     readonly peer: Bytes,
     private readonly ratchet: Session,
   ) {}
+
+  /** What a check-in says of this session: one more than the highest number, each way. */
+  get counts(): { id: string; received: number; sent: number } {
+    return { id: this.ratchet.id, received: this.received, sent: this.nextSeq };
+  }
 
   async seal(kind: number, body: Bytes): Promise<Bytes> {
     const header = { kind, from: this.own, to: this.peer, seq: this.nextSeq };
@@ -29,6 +35,7 @@ export class Conversation {
     const hdr = EnvelopeHeader.encode({ kind, from, to, seq });
     const plaintext = await this.ratchet.open(olmType, olmCt);
     must(plaintext.length >= 64 && equal(plaintext.slice(32), await sha256(hdr)), "an envelope with another header");
+    this.received = Math.max(this.received, seq + 1);
     return { kind, seq, body: await openOnce(plaintext.slice(0, 32), hdr, bodyCt) };
   }
 }
