@@ -23,7 +23,7 @@ const HOMES: &[(&[&str], &[&str])] = &[
     (&["hpke::"], &["crypto/hpke.rs"]),
     (&["vodozemac::"], &["crypto/olm.rs"]),
     (&["hkdf::", "hmac::", "sha2::"], &["crypto/kdf.rs"]),
-    (&["zstd::", "ruzstd::"], &["sync/pack.rs"]),
+    (&["zstd::", "ruzstd::"], &["store/compression.rs"]),
     (&["argon2::"], &["store/passphrase.rs"]),
     (&["rqrr::"], &["scan/decode.rs"]),
     (&["qrcodegen::"], &["pairing/code.rs"]),

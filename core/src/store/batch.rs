@@ -20,6 +20,8 @@ pub struct Batch {
 pub(super) struct Merge {
     pub(super) source: u8,
     pub(super) record: SyncRecord,
+    /// Whether it stands whatever is there.
+    pub(super) replaces: bool,
 }
 
 /// One step of a batch.
@@ -53,7 +55,13 @@ impl Batch {
     /// Adds: the record stands unless the store has a higher version of it. `source` numbers whom it came from, 0 is
     /// this device; what comes from a device is not sent back to it.
     pub fn merge(&mut self, source: u8, record: SyncRecord) -> &mut Self {
-        self.merges.push(Merge { source, record });
+        self.merges.push(Merge { source, record, replaces: false });
+        self
+    }
+
+    /// Adds: the record stands whatever version the store has: for one that no other device has seen.
+    pub fn replace(&mut self, source: u8, record: SyncRecord) -> &mut Self {
+        self.merges.push(Merge { source, record, replaces: true });
         self
     }
 

@@ -7,21 +7,25 @@
 //! ```text
 //! key      = 0 | name                             what the store keeps about itself
 //!          = 1 | kind (1 B) | row id              a row
-//!          = 2 | change (8 B)                     a record's row
-//! value of the last = row id (16 B) | 0, or 1 | place (8 B) | rank (8 B) | sealed
+//!          = 2 | change (8 B)                     a record before there were packs
+//!          = 3 | number (8 B)                     a pack
+//!          = 4 | change (8 B)                     an entry of the indexes
+//! value of 2 = row id (16 B) | 0, or 1 | place (8 B) | rank (8 B) | sealed
+//!       of 4 = hash (8 B) | nothing, or place (8 B) | rank (8 B)
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::rows::{Body, Points, ReadRows, RecordRow, Rows, Seen, WriteRows};
+use super::ledger::last_change;
+use super::rows::{Body, Entry, EntryCounts, OldRecord, Pack, Points, Ranked, ReadRows, Rows, Seen, Spot, WriteRows};
 use super::seal::ROW_ID_LEN;
 use super::{Probe, StoreError};
 
 const META: u8 = 0;
 const ROW: u8 = 1;
-const RECORD: u8 = 2;
-/// Name of the newest position of the log: its rows may be gone, and a position is never used twice.
-const LAST_CHANGE: &str = "last-change";
+const OLD: u8 = 2;
+const PACK: u8 = 3;
+const ENTRY: u8 = 4;
 
 /// A row to keep: its key, and its bytes, or `None` when it is gone.
 pub type KeptRow = (Vec<u8>, Option<Vec<u8>>);
@@ -30,7 +34,9 @@ pub type KeptRow = (Vec<u8>, Option<Vec<u8>>);
 enum Key {
     Meta(String),
     Row(i64, Vec<u8>),
-    Record(u64),
+    Old(u64),
+    Pack(u64),
+    Entry(u64),
 }
 
 impl Key {
@@ -38,7 +44,9 @@ impl Key {
         match self {
             Self::Meta(name) => [&[META], name.as_bytes()].concat(),
             Self::Row(kind, row_id) => [&[ROW, u8::try_from(*kind).unwrap_or(u8::MAX)], row_id.as_slice()].concat(),
-            Self::Record(change) => [[RECORD].as_slice(), &change.to_be_bytes()].concat(),
+            Self::Old(change) => [[OLD].as_slice(), &change.to_be_bytes()].concat(),
+            Self::Pack(number) => [[PACK].as_slice(), &number.to_be_bytes()].concat(),
+            Self::Entry(change) => [[ENTRY].as_slice(), &change.to_be_bytes()].concat(),
         }
     }
 
@@ -46,38 +54,43 @@ impl Key {
         match bytes.split_first()? {
             (&META, name) => Some(Self::Meta(String::from_utf8(name.to_vec()).ok()?)),
             (&ROW, rest) => rest.split_first().map(|(kind, row_id)| Self::Row(i64::from(*kind), row_id.to_vec())),
-            (&RECORD, change) => Some(Self::Record(u64::from_be_bytes(change.try_into().ok()?))),
+            (&OLD, change) => Some(Self::Old(u64::from_be_bytes(change.try_into().ok()?))),
+            (&PACK, number) => Some(Self::Pack(u64::from_be_bytes(number.try_into().ok()?))),
+            (&ENTRY, change) => Some(Self::Entry(u64::from_be_bytes(change.try_into().ok()?))),
             _ => None,
         }
     }
 }
 
-fn encode_record(row: &RecordRow) -> Vec<u8> {
-    let mut bytes = row.row_id.to_vec();
-    match row.place.zip(row.rank) {
-        None => bytes.push(0),
-        Some((place, rank)) => {
-            bytes.push(1);
-            bytes.extend_from_slice(&place.to_be_bytes());
-            bytes.extend_from_slice(&rank.to_be_bytes());
-        }
+fn encode_entry(entry: &Entry) -> Vec<u8> {
+    let mut bytes = entry.hash.to_be_bytes().to_vec();
+    if let Some(Spot { place, rank }) = entry.spot {
+        bytes.extend_from_slice(&place.to_be_bytes());
+        bytes.extend_from_slice(&rank.to_be_bytes());
     }
-    bytes.extend_from_slice(&row.sealed);
     bytes
 }
 
-fn decode_record(change: u64, bytes: &[u8]) -> Option<RecordRow> {
+fn decode_entry(change: u64, bytes: &[u8]) -> Option<Entry> {
+    let (hash, rest) = bytes.split_first_chunk::<8>()?;
+    let number = |bytes: &[u8]| Some(i64::from_be_bytes(bytes.try_into().ok()?));
+    let spot = match rest.split_first_chunk::<8>() {
+        Some((place, rank)) => Some(Spot { place: i64::from_be_bytes(*place), rank: number(rank)? }),
+        None if rest.is_empty() => None,
+        None => return None,
+    };
+    Some(Entry { change, hash: i64::from_be_bytes(*hash), spot })
+}
+
+/// The row id and the sealed record: place and rank are made anew.
+fn decode_old(change: u64, bytes: &[u8]) -> Option<OldRecord> {
     let (row_id, rest) = bytes.split_first_chunk::<ROW_ID_LEN>()?;
-    let (place, rank, sealed) = match rest.split_first()? {
-        (0, sealed) => (None, None, sealed),
-        (1, rest) => {
-            let (place, rest) = rest.split_first_chunk::<8>()?;
-            let (rank, sealed) = rest.split_first_chunk::<8>()?;
-            (Some(i64::from_be_bytes(*place)), Some(i64::from_be_bytes(*rank)), sealed)
-        }
+    let sealed = match rest.split_first()? {
+        (0, sealed) => sealed,
+        (1, rest) => rest.split_first_chunk::<16>()?.1,
         _ => return None,
     };
-    Some(RecordRow { change, row_id: *row_id, place, rank, sealed: sealed.to_vec() })
+    Some((change, *row_id, sealed.to_vec()))
 }
 
 /// Rows in memory.
@@ -85,11 +98,13 @@ fn decode_record(change: u64, bytes: &[u8]) -> Option<RecordRow> {
 pub(super) struct Memory {
     meta: BTreeMap<String, Vec<u8>>,
     rows: BTreeMap<(i64, Vec<u8>), Vec<u8>>,
-    records: BTreeMap<u64, RecordRow>,
-    by_id: BTreeMap<[u8; ROW_ID_LEN], u64>,
+    old: BTreeMap<u64, Vec<u8>>,
+    packs: BTreeMap<u64, Vec<u8>>,
+    entries: BTreeMap<u64, Entry>,
+    by_hash: BTreeSet<(i64, u64)>,
     by_place: BTreeSet<(i64, i64, u64)>,
     by_rank: BTreeSet<(i64, u64)>,
-    tombstones: BTreeSet<u64>,
+    gone: BTreeSet<u64>,
     /// What changed since it was last asked.
     journal: BTreeMap<Key, Option<Vec<u8>>>,
     /// What the running transaction changed, as it was before.
@@ -112,7 +127,7 @@ impl Memory {
 
     /// Whether nothing was kept.
     pub(super) fn is_empty(&self) -> bool {
-        self.meta.is_empty() && self.rows.is_empty() && self.records.is_empty()
+        self.meta.is_empty() && self.rows.is_empty() && self.packs.is_empty() && self.old.is_empty()
     }
 
     /// Puts or removes a value and its place in the indexes. Gives what was there.
@@ -122,29 +137,36 @@ impl Memory {
             (Key::Meta(name), None) => self.meta.remove(name),
             (Key::Row(kind, row_id), Some(value)) => self.rows.insert((*kind, row_id.clone()), value),
             (Key::Row(kind, row_id), None) => self.rows.remove(&(*kind, row_id.clone())),
-            (Key::Record(change), value) => {
-                let row = value.map(|bytes| decode_record(*change, &bytes).ok_or(StoreError::Damaged)).transpose()?;
-                let old = self.records.remove(change);
-                if let Some(old) = &old {
-                    self.by_id.remove(&old.row_id);
-                    self.tombstones.remove(change);
-                    if let Some((place, rank)) = old.place.zip(old.rank) {
+            (Key::Old(change), Some(value)) => {
+                decode_old(*change, &value).ok_or(StoreError::Damaged)?;
+                self.old.insert(*change, value)
+            }
+            (Key::Old(change), None) => self.old.remove(change),
+            (Key::Pack(number), Some(value)) => self.packs.insert(*number, value),
+            (Key::Pack(number), None) => self.packs.remove(number),
+            (Key::Entry(change), value) => {
+                let new = value.map(|bytes| decode_entry(*change, &bytes).ok_or(StoreError::Damaged)).transpose()?;
+                let old = self.entries.remove(change);
+                if let Some(Entry { hash, spot, .. }) = old {
+                    self.by_hash.remove(&(hash, *change));
+                    self.gone.remove(change);
+                    if let Some(Spot { place, rank }) = spot {
                         self.by_place.remove(&(place, rank, *change));
                         self.by_rank.remove(&(rank, *change));
                     }
                 }
-                if let Some(row) = row {
-                    self.by_id.insert(row.row_id, *change);
-                    match row.place.zip(row.rank) {
-                        Some((place, rank)) => {
+                if let Some(entry) = new {
+                    self.by_hash.insert((entry.hash, *change));
+                    match entry.spot {
+                        Some(Spot { place, rank }) => {
                             self.by_place.insert((place, rank, *change));
                             self.by_rank.insert((rank, *change));
                         }
-                        None => drop(self.tombstones.insert(*change)),
+                        None => drop(self.gone.insert(*change)),
                     }
-                    self.records.insert(*change, row);
+                    self.entries.insert(*change, entry);
                 }
-                old.as_ref().map(encode_record)
+                old.as_ref().map(encode_entry)
             }
         })
     }
@@ -160,12 +182,10 @@ impl Memory {
         match key {
             Key::Meta(name) => self.meta.get(name).cloned(),
             Key::Row(kind, row_id) => self.rows.get(&(*kind, row_id.clone())).cloned(),
-            Key::Record(change) => self.records.get(change).map(encode_record),
+            Key::Old(change) => self.old.get(change).cloned(),
+            Key::Pack(number) => self.packs.get(number).cloned(),
+            Key::Entry(change) => self.entries.get(change).map(encode_entry),
         }
-    }
-
-    fn all<'m>(&'m self, changes: impl Iterator<Item = &'m u64>, limit: usize) -> Vec<RecordRow> {
-        changes.filter_map(|change| self.records.get(change)).take(limit).cloned().collect()
     }
 }
 
@@ -193,41 +213,62 @@ impl ReadRows for Memory {
         Ok(i64::try_from(self.rows.len()).unwrap_or(i64::MAX))
     }
 
-    fn record(&self, row_id: &[u8; ROW_ID_LEN]) -> Result<Option<RecordRow>, StoreError> {
-        Ok(self.by_id.get(row_id).and_then(|change| self.records.get(change)).cloned())
+    fn pack_at(&self, change: u64) -> Result<Option<Pack>, StoreError> {
+        Ok(self.packs.range(..=change).next_back().map(|(number, sealed)| (*number, sealed.clone())))
     }
 
-    fn records_after(&self, change: u64, limit: usize) -> Result<Vec<RecordRow>, StoreError> {
-        let Some(next) = change.checked_add(1) else { return Ok(Vec::new()) };
-        Ok(self.records.range(next..).map(|(_, row)| row).take(limit).cloned().collect())
+    fn packs_from(&self, number: u64, limit: usize) -> Result<Vec<Pack>, StoreError> {
+        Ok(self.packs.range(number..).take(limit).map(|(number, sealed)| (*number, sealed.clone())).collect())
     }
 
-    fn records_in(&self, place: i64, rank: i64, change: u64, limit: usize) -> Result<Vec<RecordRow>, StoreError> {
+    fn last_packs(&self, visit: &mut dyn FnMut(u64, &[u8]) -> bool) -> Result<(), StoreError> {
+        let _all_seen = self.packs.iter().rev().all(|(number, sealed)| visit(*number, sealed));
+        Ok(())
+    }
+
+    fn changes_of(&self, hash: i64) -> Result<Vec<u64>, StoreError> {
+        Ok(self.by_hash.range((hash, 0)..=(hash, u64::MAX)).map(|(_, change)| *change).collect())
+    }
+
+    fn changes_in(&self, Spot { place, rank }: Spot, change: u64, limit: usize) -> Result<Vec<Ranked>, StoreError> {
         let before = self.by_place.range((place, i64::MIN, 0)..(place, rank, change));
-        Ok(self.all(before.rev().map(|(_, _, change)| change), limit))
+        Ok(before.rev().map(|(_, rank, change)| (*rank, *change)).take(limit).collect())
     }
 
-    fn records_by_rank(&self, rank: i64, change: u64, least: i64, limit: usize) -> Result<Vec<RecordRow>, StoreError> {
+    fn changes_by_rank(&self, rank: i64, change: u64, least: i64, limit: usize) -> Result<Vec<Ranked>, StoreError> {
         // A range that ends before it begins is no range.
         if (least, 0) > (rank, change) {
             return Ok(Vec::new());
         }
-        let before = self.by_rank.range((least, 0)..(rank, change));
-        Ok(self.all(before.rev().map(|(_, change)| change), limit))
+        Ok(self.by_rank.range((least, 0)..(rank, change)).rev().copied().take(limit).collect())
     }
 
-    fn tombstones(&self, up_to: u64, limit: usize) -> Result<Vec<RecordRow>, StoreError> {
-        Ok(self.all(self.tombstones.range(..=up_to), limit))
-    }
-
-    fn last_change(&self) -> Result<u64, StoreError> {
-        let Some(bytes) = self.meta.get(LAST_CHANGE) else { return Ok(0) };
-        bytes.as_slice().try_into().map(u64::from_be_bytes).map_err(|_| StoreError::Damaged)
+    fn tombstones(&self, up_to: u64, limit: usize) -> Result<Vec<u64>, StoreError> {
+        Ok(self.gone.range(..=up_to).copied().take(limit).collect())
     }
 
     fn count_records(&self, least: i64, up_to: u64) -> Result<u64, StoreError> {
         let count = self.by_rank.range((least, 0)..).filter(|(_, change)| *change <= up_to).count();
         Ok(u64::try_from(count).unwrap_or(u64::MAX))
+    }
+
+    fn has_entry(&self, entry: &Entry) -> Result<bool, StoreError> {
+        Ok(self.entries.get(&entry.change) == Some(entry))
+    }
+
+    fn count_entries(&self) -> Result<EntryCounts, StoreError> {
+        let count = |length: usize| u64::try_from(length).unwrap_or(u64::MAX);
+        let (hashes, gone) = (count(self.by_hash.len()), count(self.gone.len()));
+        Ok(EntryCounts { hashes, places: count(self.by_place.len()), ranks: count(self.by_rank.len()), gone })
+    }
+
+    fn old_last_change(&self) -> Result<u64, StoreError> {
+        last_change(self)
+    }
+
+    fn old_records(&self, change: u64, limit: usize) -> Result<Vec<OldRecord>, StoreError> {
+        let Some(next) = change.checked_add(1) else { return Ok(Vec::new()) };
+        Ok(self.old.range(next..).filter_map(|(change, bytes)| decode_old(*change, bytes)).take(limit).collect())
     }
 }
 
@@ -240,41 +281,33 @@ impl WriteRows for Memory {
         self.change(Key::Row(kind, row_id.to_vec()), sealed.map(<[u8]>::to_vec))
     }
 
-    fn insert_record(&mut self, row: &RecordRow) -> Result<bool, StoreError> {
-        if self.by_id.contains_key(&row.row_id) {
-            return Ok(false);
-        }
-        if row.change > self.last_change()? {
-            self.put_meta(LAST_CHANGE, &row.change.to_be_bytes())?;
-        }
-        self.change(Key::Record(row.change), Some(encode_record(row)))?;
-        Ok(true)
+    fn put_pack(&mut self, number: u64, sealed: Option<&[u8]>) -> Result<(), StoreError> {
+        self.change(Key::Pack(number), sealed.map(<[u8]>::to_vec))
     }
 
-    fn replace_record(&mut self, row: &RecordRow) -> Result<(), StoreError> {
-        self.change(Key::Record(row.change), Some(encode_record(row)))
+    fn put_entry(&mut self, entry: &Entry) -> Result<(), StoreError> {
+        self.change(Key::Entry(entry.change), Some(encode_entry(entry)))
     }
 
-    fn delete_record(&mut self, row_id: &[u8; ROW_ID_LEN]) -> Result<(), StoreError> {
-        match self.by_id.get(row_id).copied() {
-            Some(change) => self.delete_change(change),
-            None => Ok(()),
-        }
+    fn delete_entry(&mut self, entry: &Entry) -> Result<(), StoreError> {
+        self.change(Key::Entry(entry.change), None)
     }
 
-    fn delete_change(&mut self, change: u64) -> Result<(), StoreError> {
-        self.change(Key::Record(change), None)
+    fn delete_entries(&mut self) -> Result<(), StoreError> {
+        let keys: Vec<Key> = self.entries.keys().map(|change| Key::Entry(*change)).collect();
+        keys.into_iter().try_for_each(|key| self.change(key, None))
+    }
+
+    fn delete_old(&mut self) -> Result<(), StoreError> {
+        let keys: Vec<Key> = self.old.keys().map(|change| Key::Old(*change)).collect();
+        keys.into_iter().try_for_each(|key| self.change(key, None))
     }
 
     fn delete_all(&mut self) -> Result<(), StoreError> {
         let rows = self.rows.keys().map(|(kind, row_id)| Key::Row(*kind, row_id.clone()));
-        let keys: Vec<Key> = rows.chain(self.records.keys().map(|change| Key::Record(*change))).collect();
-        keys.into_iter().try_for_each(|key| self.change(key, None))
-    }
-
-    fn reindex(&mut self) -> Result<(), StoreError> {
-        // The indexes were built when the rows were loaded.
-        Ok(())
+        let keys: Vec<Key> = rows.chain(self.packs.keys().map(|number| Key::Pack(*number))).collect();
+        keys.into_iter().try_for_each(|key| self.change(key, None))?;
+        self.delete_entries()
     }
 }
 
@@ -453,7 +486,7 @@ mod tests {
         let mut disk = Disk::new();
         keep(&mut disk, &mut store);
         assert!(matches!(Store::from_kept(disk.clone(), &other, rng(4)), Err(StoreError::Key(_))));
-        for bad in [vec![], vec![9], vec![RECORD, 1], vec![META, 0xff]] {
+        for bad in [vec![], vec![9], vec![OLD, 1], vec![PACK, 1], vec![ENTRY], vec![META, 0xff]] {
             let mut hurt = disk.clone();
             hurt.insert(bad, vec![1]);
             assert!(matches!(Store::from_kept(hurt, &key, rng(5)), Err(StoreError::Damaged)));

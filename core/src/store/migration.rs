@@ -30,6 +30,21 @@ pub(super) const MIGRATIONS: &[&str] = &[
      CREATE INDEX sync_place ON sync_record (place, rank) WHERE rank IS NOT NULL;
      CREATE INDEX sync_rank ON sync_record (rank) WHERE rank IS NOT NULL;
      CREATE INDEX sync_gone ON sync_record (change) WHERE rank IS NULL;",
+    // 3: records lie in packs, many sealed as one. A pack has the number of the position of the log at which it begins, and
+    // reaches to where the next begins. The indexes give positions. What was in `sync_record` is moved by whoever has the
+    // key, in the same transaction.
+    "CREATE TABLE pack (pack INTEGER PRIMARY KEY, sealed BLOB NOT NULL) STRICT;
+     CREATE TABLE by_hash (
+         hash INTEGER NOT NULL, change INTEGER NOT NULL, PRIMARY KEY (hash, change)
+     ) STRICT, WITHOUT ROWID;
+     CREATE TABLE by_place (
+         place INTEGER NOT NULL, rank INTEGER NOT NULL, change INTEGER NOT NULL, PRIMARY KEY (place, rank, change)
+     ) STRICT, WITHOUT ROWID;
+     CREATE TABLE by_rank (
+         rank INTEGER NOT NULL, change INTEGER NOT NULL, PRIMARY KEY (rank, change)
+     ) STRICT, WITHOUT ROWID;
+     CREATE TABLE gone (change INTEGER PRIMARY KEY) STRICT;
+     DROP INDEX sync_place; DROP INDEX sync_rank; DROP INDEX sync_gone;",
 ];
 
 /// What a file turned out to be before anything in it was changed.

@@ -31,16 +31,19 @@
 //! ```
 
 mod batch;
+pub(crate) mod compression;
 #[cfg(not(target_arch = "wasm32"))]
 mod database;
 mod error;
 #[cfg(not(target_arch = "wasm32"))]
 mod key_file;
 mod key_wrap;
+mod ledger;
 mod lifetime;
 mod memory;
 #[cfg(not(target_arch = "wasm32"))]
 mod migration;
+mod pack;
 #[cfg(not(target_arch = "wasm32"))]
 mod passphrase;
 #[cfg(not(target_arch = "wasm32"))]
@@ -79,10 +82,12 @@ pub use table::Table;
 
 #[cfg(not(target_arch = "wasm32"))]
 use database::Database;
+use ledger::Ledger;
 use memory::Memory;
+use pack::{OpenPacks, PackWriter};
 #[cfg(not(target_arch = "wasm32"))]
 use place::Place;
-use rows::{BATCH, RecordRow, Rows, SCHEMA, WriteRows};
+use rows::{BATCH, ReadRows, Rows, SCHEMA, WriteRows};
 use seal::{RecordSealer, Sealer};
 
 /// Sealings under one data key after which it should be renewed: far below the 2^32 that random 96-bit nonces allow.
@@ -114,6 +119,7 @@ pub struct Store {
     rows: Box<dyn Rows>,
     sealer: Sealer,
     records: RecordSealer,
+    open: OpenPacks,
     /// Whether the data key was dropped.
     locked: bool,
     /// Sealings under the present data key, as the file has it.
@@ -151,22 +157,26 @@ impl Store {
         let place = Place::claim(path)?;
         probe.pass(WritePoint::FileReady);
         let (mut db, found) = Database::open(path, probe)?;
-        let (sealer, seals) = if found == 0 {
+        let (sealer, mut seals) = if found == 0 {
             let (sealer, wrapped, check) = new_key(wrap, &mut *rng)?;
             db.prepare()?;
-            db.upgrade(found, &mut |rows, _| put_key(rows, &wrapped, &check, 1))?;
+            db.upgrade(found, &mut |rows, _| {
+                rows.delete_old()?;
+                put_key(rows, &wrapped, &check, 1)
+            })?;
             (sealer, 1)
         } else {
             let opened = open_key(&db, wrap)?;
             db.prepare()?;
-            if found < migration::SUPPORTED {
-                db.upgrade(found, &mut |_, _| Ok(()))?;
-            }
             opened
         };
-        db.accept()?;
         let records = sealer.record_sealer();
-        Ok(Self { rows: Box::new(db), sealer, records, locked: false, seals, rng, _place: Some(place) })
+        if found != 0 && found < migration::SUPPORTED {
+            db.upgrade(found, &mut |rows, _| move_old(rows, &records, &mut *rng, &mut seals))?;
+        }
+        db.accept()?;
+        let open = OpenPacks::default();
+        Ok(Self { rows: Box::new(db), sealer, records, open, locked: false, seals, rng, _place: Some(place) })
     }
 }
 
@@ -182,7 +192,7 @@ impl Store {
         mut rng: Box<dyn CryptoRng + Send>,
     ) -> Result<Self, StoreError> {
         let mut memory = Memory::load(kept)?;
-        let (sealer, seals) = if memory.is_empty() {
+        let (sealer, mut seals) = if memory.is_empty() {
             let (sealer, wrapped, check) = new_key(wrap, &mut *rng)?;
             memory.write(SCHEMA, &mut |rows, _| put_key(rows, &wrapped, &check, 1))?;
             (sealer, 1)
@@ -190,10 +200,14 @@ impl Store {
             open_key(&memory, wrap)?
         };
         let records = sealer.record_sealer();
+        if !memory.old_records(0, 1)?.is_empty() {
+            memory.write(SCHEMA, &mut |rows, _| move_old(rows, &records, &mut *rng, &mut seals))?;
+        }
         Ok(Self {
             rows: Box::new(memory),
             sealer,
             records,
+            open: OpenPacks::default(),
             locked: false,
             seals,
             rng,
@@ -287,32 +301,26 @@ impl Store {
                 None => (change.table.number(), self.sealer.row_id(change.table, &change.id), None),
             });
         }
-        let mut records = Vec::with_capacity(batch.merges.len());
-        for merge in &batch.merges {
-            seals = next_seal(seals)?;
-            records.push(RecordRow::seal(&self.records, merge.source, &merge.record, &mut *self.rng)?);
-        }
-        let sealer = &self.records;
-        self.rows.write(BATCH, &mut |stored, probe| {
-            stored.put_meta(SEAL_COUNT, &seals.to_be_bytes())?;
+        let (sealer, open, rng) = (&self.records, &self.open, &mut self.rng);
+        let mut stale = Vec::new();
+        let outcome = self.rows.write(BATCH, &mut |stored, probe| {
             for (kind, row_id, sealed) in &rows {
                 stored.put_row(*kind, row_id, sealed.as_deref())?;
                 probe.pass(WritePoint::RowWritten);
             }
-            if !records.is_empty() {
-                merged.last_change = stored.last_change()?;
-            }
-            for (merge, row) in batch.merges.iter().zip(&mut records) {
-                row.change = merged.last_change.saturating_add(1);
-                let stands = records::merge_row(stored, sealer, merge, row)?;
-                if stands {
-                    merged.last_change = row.change;
+            if !batch.merges.is_empty() {
+                let mut ledger = Ledger::begin(stored, sealer, open)?;
+                for merge in &batch.merges {
+                    merged.stands.push(ledger.merge(merge)?);
+                    probe.pass(WritePoint::RowWritten);
                 }
-                merged.stands.push(stands);
-                probe.pass(WritePoint::RowWritten);
+                let mut writer = PackWriter::new(sealer, &mut **rng, &mut seals);
+                (merged.last_change, stale) = ledger.finish(&mut writer)?;
             }
-            Ok(())
-        })?;
+            stored.put_meta(SEAL_COUNT, &seals.to_be_bytes())
+        });
+        self.open.forget(&stale);
+        outcome?;
         self.seals = seals;
         Ok(merged)
     }
@@ -346,6 +354,7 @@ impl Store {
     pub fn lock(&mut self) {
         self.sealer = Sealer::generate(&mut *self.rng);
         self.records = self.sealer.record_sealer();
+        self.open.clear();
         self.locked = true;
     }
 
@@ -358,6 +367,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::DiskFull`], [`StoreError::Disk`]; call again, what is left is still sealed.
     pub fn wipe(&mut self) -> Result<(), StoreError> {
+        self.open.clear();
         self.rows.write(BATCH, &mut |rows, _| rows.delete_all())?;
         self.scrub()
     }
@@ -395,11 +405,12 @@ impl Store {
                     probe.pass(WritePoint::RowWritten);
                 }
             }
-            seals = seals.saturating_add(records::reseal(rows, old_records, &records, &mut **rng)?);
+            ledger::reseal(rows, old_records, &mut PackWriter::new(&records, &mut **rng, &mut seals))?;
             put_key(rows, &wrapped, &check, seals)
         })?;
         self.sealer = sealer;
         self.records = records;
+        self.open.clear();
         self.seals = seals;
         self.scrub()
     }
@@ -411,7 +422,7 @@ impl Store {
     pub fn integrity_check(&self) -> Result<(), StoreError> {
         let (sound, rows) = (self.rows.is_sound()?, self.rows.look(|rows| rows.count_rows())?);
         let known = self.check_rows()?;
-        if !self.damaged_records()?.is_empty() {
+        if !self.records_are_sound()? {
             return Err(StoreError::Damaged);
         }
         if sound && usize::try_from(rows) == Ok(known) { Ok(()) } else { Err(StoreError::Damaged) }
@@ -449,6 +460,17 @@ fn blame(table: Table, error: StoreError) -> StoreError {
 
 fn next_seal(seals: u64) -> Result<u64, StoreError> {
     if seals >= REKEY_AT_LATEST { Err(StoreError::KeyExhausted) } else { Ok(seals.saturating_add(1)) }
+}
+
+/// Brings the records of a format before packs into this one.
+fn move_old(
+    rows: &mut dyn WriteRows,
+    records: &RecordSealer,
+    rng: &mut dyn CryptoRng,
+    seals: &mut u64,
+) -> Result<(), StoreError> {
+    ledger::move_old(rows, &mut PackWriter::new(records, rng, seals))?;
+    rows.put_meta(SEAL_COUNT, &seals.to_be_bytes())
 }
 
 fn put_key(rows: &mut dyn WriteRows, wrapped: &[u8], check: &[u8], seals: u64) -> Result<(), StoreError> {

@@ -1,19 +1,20 @@
 //! Records that are kept in step with other devices: merged by version, listed by group and by the order in which they
-//! were learned, sealed like everything else.
+//! were learned, sealed in packs.
 //!
-//! What the file shows without its key: how many records there are, their lengths, which share a group, and the
+//! What the file shows without its key: how many records there are and roughly how long, which share a group, and the
 //! distances between their places in time (not the places themselves).
 
 use pairlight_wire::sync::SyncRecord;
-use rand_core::CryptoRng;
 
-use super::batch::Merge;
-use super::rows::{BATCH, ReadRows, RecordRow, WriteRows};
-use super::seal::{RecordSealer, Sourced};
-use super::{Store, StoreError};
+use super::ledger::{Ledger, last_change};
+use super::pack::{self, PackEntry, PackWriter, entry_at};
+use super::rows::{BATCH, EntryCounts, Ranked, ReadRows, Spot};
+use super::{SEAL_COUNT, Store, StoreError};
 
-/// Rows read at a time by what goes through all of them.
+/// Records read at a time by what goes through all of them.
 const STRIDE: usize = 512;
+/// Packs read at a time.
+const PACKS: usize = 4;
 
 /// Where a listing stands: what comes next is older.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,43 +59,10 @@ pub struct Merged {
     pub last_change: u64,
 }
 
-impl RecordRow {
-    /// A row that is ready to be written; its place in the log is given later.
-    pub(super) fn seal(
-        sealer: &RecordSealer,
-        source: u8,
-        record: &SyncRecord,
-        rng: &mut dyn CryptoRng,
-    ) -> Result<Self, StoreError> {
-        let row_id = sealer.row_id(record.collection.as_str(), record.id.as_slice());
-        let content = record.content.as_ref();
-        Ok(Self {
-            change: 0,
-            row_id,
-            place: content.map(|content| sealer.place(record.collection.as_str(), content.group.as_slice())),
-            rank: content.map(|content| sealer.rank(content.order)),
-            sealed: sealer.seal(&row_id, source, record, rng)?,
-        })
+impl LoggedRecord {
+    fn of(entry: &PackEntry) -> Self {
+        Self { change: entry.change, source: entry.source, record: entry.record.clone() }
     }
-}
-
-/// Writes the record under the number of the row unless a higher version is there; tells whether it stands now.
-pub(super) fn merge_row(
-    rows: &mut dyn WriteRows,
-    sealer: &RecordSealer,
-    merge: &Merge,
-    row: &RecordRow,
-) -> Result<bool, StoreError> {
-    if rows.insert_record(row)? {
-        return Ok(true);
-    }
-    // What does not open is replaced: a healthy copy of the record heals the row.
-    let known = rows.record(&row.row_id)?.and_then(|known| sealer.open(&known.row_id, &known.sealed));
-    if known.is_some_and(|known| !merge.record.supersedes(&known.record)) {
-        return Ok(false);
-    }
-    rows.delete_record(&row.row_id)?;
-    rows.insert_record(row)
 }
 
 impl Store {
@@ -103,23 +71,54 @@ impl Store {
         self.rows.look(look)
     }
 
-    /// Opens rows; the damaged ones are left out, [`Store::repair_records`] finds them.
-    fn open_rows(&self, rows: impl IntoIterator<Item = RecordRow>) -> Vec<LoggedRecord> {
-        let open = |row: RecordRow| {
-            let Sourced { source, record } = self.records.open(&row.row_id, &row.sealed)?;
-            Some(LoggedRecord { change: row.change, source, record })
-        };
-        rows.into_iter().filter_map(open).collect()
+    /// The records at positions, in the same order. What does not open is left out, [`Store::repair_records`] finds it.
+    fn records_at(&self, rows: &dyn ReadRows, changes: &[u64]) -> Result<Vec<LoggedRecord>, StoreError> {
+        // In the order of the log first, so that every pack is opened once however mixed they lie.
+        let mut found: Vec<(usize, u64)> = changes.iter().copied().enumerate().collect();
+        found.sort_unstable_by_key(|(_, change)| *change);
+        let mut records = Vec::with_capacity(found.len());
+        for (index, change) in found {
+            let pack = self.open.at(rows, &self.records, change)?;
+            let entry = pack.as_ref().and_then(|(_, entries)| entry_at(entries, change));
+            records.extend(entry.map(|entry| (index, LoggedRecord::of(entry))));
+        }
+        records.sort_unstable_by_key(|(index, _)| *index);
+        Ok(records.into_iter().map(|(_, record)| record).collect())
+    }
+
+    /// Goes on with `page` until `limit` records are found that `wanted` takes, or there are no more.
+    fn listed(
+        &self,
+        rows: &dyn ReadRows,
+        mut from: Ranked,
+        limit: usize,
+        page: impl Fn(Ranked, usize) -> Result<Vec<Ranked>, StoreError>,
+        wanted: impl Fn(&LoggedRecord) -> bool,
+    ) -> Result<Vec<LoggedRecord>, StoreError> {
+        let mut found = Vec::new();
+        loop {
+            let room = limit.saturating_sub(found.len());
+            let ranked = page(from, room)?;
+            let changes: Vec<u64> = ranked.iter().map(|(_, change)| *change).collect();
+            found.extend(self.records_at(rows, &changes)?.into_iter().filter(&wanted));
+            match ranked.last() {
+                Some(last) if ranked.len() >= room && found.len() < limit => from = *last,
+                _ => return Ok(found),
+            }
+        }
     }
 
     /// The present version of a record, a tombstone included.
     ///
     /// # Errors
-    /// [`StoreError`] when the file cannot be read. A damaged row counts as absent.
+    /// [`StoreError`] when the file cannot be read. A damaged record counts as absent.
     pub fn record(&self, collection: &str, id: &[u8]) -> Result<Option<LoggedRecord>, StoreError> {
-        let row_id = self.records.row_id(collection, id);
-        let found = self.logged(|rows| rows.record(&row_id))?;
-        Ok(self.open_rows(found).pop())
+        let hash = self.records.hash(collection, id);
+        let found = self.logged(|rows| self.records_at(rows, &rows.changes_of(hash)?))?;
+        let is_it = |logged: &LoggedRecord| {
+            logged.record.collection.as_str() == collection && logged.record.id.as_slice() == id
+        };
+        Ok(found.into_iter().find(is_it))
     }
 
     /// What this device learned after a position of its log, oldest first, at most `limit`; and the position up to which
@@ -128,12 +127,30 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when the file cannot be read.
     pub fn records_after(&self, change: u64, limit: usize) -> Result<(Vec<LoggedRecord>, u64), StoreError> {
-        let found = self.logged(|rows| rows.records_after(change, limit))?;
-        let end = match found.last() {
-            Some(last) if found.len() >= limit => last.change,
-            _ => self.last_change()?.max(change),
-        };
-        Ok((self.open_rows(found), end))
+        self.logged(|rows| {
+            let last = last_change(rows)?;
+            let mut found = Vec::new();
+            if change >= last {
+                return Ok((found, change));
+            }
+            let mut from = rows.pack_at(change.saturating_add(1))?.map_or(0, |(number, _)| number);
+            loop {
+                let packs = rows.packs_from(from, PACKS)?;
+                if packs.is_empty() {
+                    return Ok((found, last));
+                }
+                for (number, sealed) in packs {
+                    from = number.saturating_add(1);
+                    let entries = self.open.open(&self.records, number, &sealed).unwrap_or_default();
+                    for entry in entries.iter().filter(|entry| entry.change > change) {
+                        found.push(LoggedRecord::of(entry));
+                        if found.len() >= limit {
+                            return Ok((found, entry.change));
+                        }
+                    }
+                }
+            }
+        })
     }
 
     /// Records of one group older than `before`, newest first, at most `limit`.
@@ -148,14 +165,16 @@ impl Store {
         limit: usize,
     ) -> Result<Vec<LoggedRecord>, StoreError> {
         let place = self.records.place(collection, group);
-        let rank = self.records.rank(before.order);
-        let found = self.open_rows(self.logged(|rows| rows.records_in(place, rank, before.change, limit))?);
         // Two groups may share a hash.
         let of_group = |logged: &LoggedRecord| {
             logged.record.collection.as_str() == collection
                 && logged.record.content.as_ref().is_some_and(|content| content.group.as_slice() == group)
         };
-        Ok(found.into_iter().filter(of_group).collect())
+        let from = (self.records.rank(before.order), before.change);
+        self.logged(|rows| {
+            let page = |(rank, change), limit| rows.changes_in(Spot { place, rank }, change, limit);
+            self.listed(rows, from, limit, page, of_group)
+        })
     }
 
     /// Records of all groups older than `before` and not older than `oldest`, newest first, at most `limit`.
@@ -163,8 +182,11 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when the file cannot be read.
     pub fn records_by_order(&self, before: Cursor, oldest: u64, limit: usize) -> Result<Vec<LoggedRecord>, StoreError> {
-        let (rank, least) = (self.records.rank(before.order), self.records.rank(oldest));
-        Ok(self.open_rows(self.logged(|rows| rows.records_by_rank(rank, before.change, least, limit))?))
+        let (from, least) = ((self.records.rank(before.order), before.change), self.records.rank(oldest));
+        self.logged(|rows| {
+            let page = |(rank, change), limit| rows.changes_by_rank(rank, change, least, limit);
+            self.listed(rows, from, limit, page, |_| true)
+        })
     }
 
     /// Tombstones up to a position of the log, oldest first, at most `limit`.
@@ -172,7 +194,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when the file cannot be read.
     pub fn tombstones(&self, up_to: u64, limit: usize) -> Result<Vec<LoggedRecord>, StoreError> {
-        Ok(self.open_rows(self.logged(|rows| rows.tombstones(up_to, limit))?))
+        self.logged(|rows| self.records_at(rows, &rows.tombstones(up_to, limit)?))
     }
 
     /// Drops tombstones that are still the version that was seen; a later version stays.
@@ -183,17 +205,34 @@ impl Store {
         &mut self,
         seen: impl IntoIterator<Item = (&'a str, &'a [u8], u64)>,
     ) -> Result<(), StoreError> {
-        let mut doomed = Vec::new();
-        for (collection, id, clock) in seen {
-            let known = self.record(collection, id)?;
-            if known.is_some_and(|known| known.record.content.is_none() && known.record.clock <= clock) {
-                doomed.push(self.records.row_id(collection, id));
-            }
-        }
-        if doomed.is_empty() {
+        self.check_key()?;
+        let seen: Vec<_> = seen.into_iter().collect();
+        if seen.is_empty() {
             return Ok(());
         }
-        self.rows.write(BATCH, &mut |rows, _| doomed.iter().try_for_each(|row_id| rows.delete_record(row_id)))
+        self.write_records(|ledger| {
+            seen.iter().try_for_each(|(collection, id, clock)| {
+                ledger.take_out(collection, id, |known| known.content.is_none() && known.clock <= *clock)
+            })
+        })
+    }
+
+    fn write_records(
+        &mut self,
+        work: impl Fn(&mut Ledger<'_>) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let (sealer, open, rng) = (&self.records, &self.open, &mut self.rng);
+        let (mut seals, mut stale) = (self.seals, Vec::new());
+        let outcome = self.rows.write(BATCH, &mut |rows, _| {
+            let mut ledger = Ledger::begin(rows, sealer, open)?;
+            work(&mut ledger)?;
+            (_, stale) = ledger.finish(&mut PackWriter::new(sealer, &mut **rng, &mut seals))?;
+            rows.put_meta(SEAL_COUNT, &seals.to_be_bytes())
+        });
+        self.open.forget(&stale);
+        outcome?;
+        self.seals = seals;
+        Ok(())
     }
 
     /// The newest position of the log.
@@ -201,7 +240,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when the file cannot be read.
     pub fn last_change(&self) -> Result<u64, StoreError> {
-        self.rows.look(|rows| rows.last_change())
+        self.rows.look(|rows| last_change(rows))
     }
 
     /// How many records there are, tombstones not counted, up to a position of the log and not older than a place.
@@ -229,68 +268,72 @@ impl Store {
         }
     }
 
-    /// Deletes rows that do not open or lie in the wrong place, and builds the indexes anew. Gives how many were lost;
-    /// other devices still have them.
+    /// Deletes packs that do not open, and builds the indexes anew from the others. Gives how many records were lost; other
+    /// devices still have them.
     ///
     /// # Errors
     /// [`StoreError`]; nothing changes then.
     pub fn repair_records(&mut self) -> Result<u64, StoreError> {
-        let damaged = self.damaged_records()?;
-        let lost = u64::try_from(damaged.len()).unwrap_or(u64::MAX);
+        self.check_key()?;
+        if self.records_are_sound()? {
+            return Ok(0);
+        }
+        self.open.clear();
+        let (sealer, mut lost) = (&self.records, 0);
         self.rows.write(BATCH, &mut |rows, _| {
-            damaged.iter().try_for_each(|change| rows.delete_change(*change))?;
-            rows.reindex()
+            let (known, mut kept, mut broken) = (rows.count_entries()?.hashes, 0_u64, 0_u64);
+            rows.delete_entries()?;
+            let mut from = 0;
+            loop {
+                let packs = rows.packs_from(from, PACKS)?;
+                if packs.is_empty() {
+                    break;
+                }
+                for (number, sealed) in packs {
+                    from = number.saturating_add(1);
+                    let Some(entries) = pack::open(sealer, number, &sealed) else {
+                        rows.put_pack(number, None)?;
+                        broken = broken.saturating_add(1);
+                        continue;
+                    };
+                    for entry in entries {
+                        rows.put_entry(&sealer.entry(entry.change, &entry.record))?;
+                        kept = kept.saturating_add(1);
+                    }
+                }
+            }
+            // Each broken pack held a record at least, whatever the indexes knew of it.
+            lost = known.saturating_sub(kept).max(broken);
+            Ok(())
         })?;
         Ok(lost)
     }
 
-    /// Positions of rows that were altered.
-    pub(super) fn damaged_records(&self) -> Result<Vec<u64>, StoreError> {
-        let (mut damaged, mut from) = (Vec::new(), 0);
-        loop {
-            let page = self.logged(|rows| rows.records_after(from, STRIDE))?;
-            let Some(last) = page.last() else { return Ok(damaged) };
-            from = last.change;
-            for row in page {
-                let opened = self.records.open(&row.row_id, &row.sealed);
-                let sound = opened.is_some_and(|opened| {
-                    let content = opened.record.content.as_ref();
-                    row.rank == content.map(|content| self.records.rank(content.order))
-                        && row.row_id
-                            == self.records.row_id(opened.record.collection.as_str(), opened.record.id.as_slice())
-                });
-                if !sound {
-                    damaged.push(row.change);
+    /// Whether every pack opens, and the indexes say of its records what they should, and nothing else.
+    pub(super) fn records_are_sound(&self) -> Result<bool, StoreError> {
+        self.rows.look(|rows| {
+            let (mut counts, mut from, mut last) = (EntryCounts::default(), 0, 0);
+            loop {
+                let packs = rows.packs_from(from, PACKS)?;
+                if packs.is_empty() {
+                    return Ok(counts == rows.count_entries()? && last <= last_change(rows)?);
+                }
+                for (number, sealed) in packs {
+                    from = number.saturating_add(1);
+                    let Some(entries) = pack::open(&self.records, number, &sealed) else { return Ok(false) };
+                    for PackEntry { change, record, .. } in entries {
+                        if change <= last || !rows.has_entry(&self.records.entry(change, &record))? {
+                            return Ok(false);
+                        }
+                        last = change;
+                        let listed = u64::from(record.content.is_some());
+                        counts.hashes = counts.hashes.saturating_add(1);
+                        counts.places = counts.places.saturating_add(listed);
+                        counts.ranks = counts.ranks.saturating_add(listed);
+                        counts.gone = counts.gone.saturating_add(listed ^ 1);
+                    }
                 }
             }
-        }
-    }
-}
-
-/// Seals every record anew for another data key, a stretch at a time, inside the caller's transaction. Rows that do not
-/// open are lost with the old key. Gives how many were sealed.
-pub(super) fn reseal(
-    rows: &mut dyn WriteRows,
-    old: &RecordSealer,
-    new: &RecordSealer,
-    rng: &mut dyn CryptoRng,
-) -> Result<u64, StoreError> {
-    let (mut from, mut sealed) = (0, 0_u64);
-    loop {
-        let page = rows.records_after(from, STRIDE)?;
-        let Some(last) = page.last() else { return Ok(sealed) };
-        from = last.change;
-        for row in page {
-            let again = old
-                .open(&row.row_id, &row.sealed)
-                .and_then(|opened| RecordRow::seal(new, opened.source, &opened.record, rng).ok());
-            match again {
-                Some(again) => {
-                    rows.replace_record(&RecordRow { change: row.change, ..again })?;
-                    sealed = sealed.saturating_add(1);
-                }
-                None => rows.delete_change(row.change)?,
-            }
-        }
+        })
     }
 }

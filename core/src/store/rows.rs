@@ -9,20 +9,47 @@ pub(super) type Points = [WritePoint; 3];
 pub(super) const SCHEMA: Points = [WritePoint::SchemaBegun, WritePoint::SchemaWritten, WritePoint::SchemaCommitted];
 pub(super) const BATCH: Points = [WritePoint::Begun, WritePoint::Written, WritePoint::Committed];
 
-/// A row of the records that are kept in step.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct RecordRow {
+/// What the indexes know of a record that is kept in step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Entry {
     /// Position in the log.
     pub(super) change: u64,
-    /// Keyed hash of collection and id.
-    pub(super) row_id: [u8; ROW_ID_LEN],
-    /// Keyed hash of collection and group; `None` for a tombstone, as is `rank`.
-    pub(super) place: Option<i64>,
-    /// Place in time plus a secret.
-    pub(super) rank: Option<i64>,
-    /// The record.
-    pub(super) sealed: Vec<u8>,
+    /// Keyed hash of collection and id; short, so two records may share it.
+    pub(super) hash: i64,
+    /// Where it is listed; `None` for a tombstone.
+    pub(super) spot: Option<Spot>,
 }
+
+/// Where a record is listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Spot {
+    /// Keyed hash of collection and group.
+    pub(super) place: i64,
+    /// Place in time plus a secret.
+    pub(super) rank: i64,
+}
+
+/// A pack: the number of the position at which it begins, and the sealed records from there to where the next begins.
+pub(super) type Pack = (u64, Vec<u8>);
+
+/// Rank and position of a record in a listing.
+pub(super) type Ranked = (i64, u64);
+
+/// How many entries each index has.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct EntryCounts {
+    /// By hash: all records.
+    pub(super) hashes: u64,
+    /// By place, and as many by rank: those with content.
+    pub(super) places: u64,
+    /// By rank.
+    pub(super) ranks: u64,
+    /// Tombstones.
+    pub(super) gone: u64,
+}
+
+/// A record as formats before packs kept it: position, keyed hash of collection and id, sealed record.
+pub(super) type OldRecord = (u64, [u8; ROW_ID_LEN], Vec<u8>);
 
 /// What a walk through the rows of a kind is shown: the row id and the sealed bytes; `None` for a row that is not of that form.
 pub(super) type Seen<'r> = Option<(&'r [u8], &'r [u8])>;
@@ -39,20 +66,30 @@ pub(super) trait ReadRows {
     fn row_ids(&self, kind: i64) -> Result<Vec<Vec<u8>>, StoreError>;
     /// How many rows there are, of all kinds, known or not.
     fn count_rows(&self) -> Result<i64, StoreError>;
-    /// The present row of a record.
-    fn record(&self, row_id: &[u8; ROW_ID_LEN]) -> Result<Option<RecordRow>, StoreError>;
-    /// Records after a position of the log, oldest first.
-    fn records_after(&self, change: u64, limit: usize) -> Result<Vec<RecordRow>, StoreError>;
-    /// Records of a place before `(rank, change)`, newest first.
-    fn records_in(&self, place: i64, rank: i64, change: u64, limit: usize) -> Result<Vec<RecordRow>, StoreError>;
-    /// Records of all places before `(rank, change)` and not below `least`, newest first.
-    fn records_by_rank(&self, rank: i64, change: u64, least: i64, limit: usize) -> Result<Vec<RecordRow>, StoreError>;
-    /// Tombstones up to a position of the log, oldest first.
-    fn tombstones(&self, up_to: u64, limit: usize) -> Result<Vec<RecordRow>, StoreError>;
-    /// The newest position of the log that was ever given.
-    fn last_change(&self) -> Result<u64, StoreError>;
+    /// The pack that holds a position, if it is still there.
+    fn pack_at(&self, change: u64) -> Result<Option<Pack>, StoreError>;
+    /// Packs that begin at a position or later, in order.
+    fn packs_from(&self, number: u64, limit: usize) -> Result<Vec<Pack>, StoreError>;
+    /// Goes through the packs, the last one first, while `visit` says true.
+    fn last_packs(&self, visit: &mut dyn FnMut(u64, &[u8]) -> bool) -> Result<(), StoreError>;
+    /// Positions of the records with a hash.
+    fn changes_of(&self, hash: i64) -> Result<Vec<u64>, StoreError>;
+    /// Ranks and positions of records of a place before `(rank, change)`, newest first.
+    fn changes_in(&self, spot: Spot, change: u64, limit: usize) -> Result<Vec<Ranked>, StoreError>;
+    /// Ranks and positions of records of all places before `(rank, change)` and not below `least`, newest first.
+    fn changes_by_rank(&self, rank: i64, change: u64, least: i64, limit: usize) -> Result<Vec<Ranked>, StoreError>;
+    /// Positions of tombstones up to a position of the log, oldest first.
+    fn tombstones(&self, up_to: u64, limit: usize) -> Result<Vec<u64>, StoreError>;
     /// How many records there are, tombstones not counted, not below `least` and up to a position of the log.
     fn count_records(&self, least: i64, up_to: u64) -> Result<u64, StoreError>;
+    /// Whether every index has this entry.
+    fn has_entry(&self, entry: &Entry) -> Result<bool, StoreError>;
+    /// How many entries there are.
+    fn count_entries(&self) -> Result<EntryCounts, StoreError>;
+    /// The newest position that a format before packs gave; 0 when there was none.
+    fn old_last_change(&self) -> Result<u64, StoreError>;
+    /// Records of a format before packs after a position, oldest first.
+    fn old_records(&self, change: u64, limit: usize) -> Result<Vec<OldRecord>, StoreError>;
 }
 
 /// Changes rows, inside a transaction.
@@ -61,18 +98,18 @@ pub(super) trait WriteRows: ReadRows {
     fn put_meta(&mut self, name: &str, value: &[u8]) -> Result<(), StoreError>;
     /// Inserts or replaces a row; `None` deletes it, and a missing one is no error.
     fn put_row(&mut self, kind: i64, row_id: &[u8], sealed: Option<&[u8]>) -> Result<(), StoreError>;
-    /// Inserts a record's row unless one with its row id is there; tells whether it did.
-    fn insert_record(&mut self, row: &RecordRow) -> Result<bool, StoreError>;
-    /// Replaces the row at `row.change` by `row`.
-    fn replace_record(&mut self, row: &RecordRow) -> Result<(), StoreError>;
-    /// Deletes a record's row.
-    fn delete_record(&mut self, row_id: &[u8; ROW_ID_LEN]) -> Result<(), StoreError>;
-    /// Deletes the row at a position of the log.
-    fn delete_change(&mut self, change: u64) -> Result<(), StoreError>;
+    /// Inserts or replaces a pack; `None` deletes it.
+    fn put_pack(&mut self, number: u64, sealed: Option<&[u8]>) -> Result<(), StoreError>;
+    /// Adds an entry to the indexes.
+    fn put_entry(&mut self, entry: &Entry) -> Result<(), StoreError>;
+    /// Takes an entry from the indexes; what is not there is no error.
+    fn delete_entry(&mut self, entry: &Entry) -> Result<(), StoreError>;
+    /// Empties the indexes, to be filled anew.
+    fn delete_entries(&mut self) -> Result<(), StoreError>;
+    /// Forgets the records of a format before packs.
+    fn delete_old(&mut self) -> Result<(), StoreError>;
     /// Deletes every row, of whatever kind.
     fn delete_all(&mut self) -> Result<(), StoreError>;
-    /// Builds the indexes anew.
-    fn reindex(&mut self) -> Result<(), StoreError>;
 }
 
 /// What is done in a transaction.

@@ -15,6 +15,7 @@ use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
 use super::key_wrap::KEY_LEN;
+use super::rows::{Entry, Spot};
 use super::{Record, StoreError, Table};
 use crate::crypto::aead::RecordKey;
 use crate::crypto::kdf::{KdfLabel, derive, hmac_sha256};
@@ -31,7 +32,9 @@ pub const MAX_VALUE_LEN: usize = 8 << 20;
 /// Longest thing in any column; SQLite refuses to read more, so a hostile file cannot make us allocate without bound.
 pub(super) const MAX_SEALED_LEN: i32 = (8 << 20) + 512;
 
-/// Stands in the place of a table name for the records that are kept in step.
+/// Stands in the place of a table name for packs of records that are kept in step.
+const PACKS: &str = "sync-pack";
+/// The same in formats before packs, where each record was sealed alone.
 const RECORDS: &str = "sync-record";
 /// Stands in the place of a table name for what the store keeps about itself. No table has this name.
 const META: &str = "meta";
@@ -108,11 +111,12 @@ impl Sealer {
         let key = |label: &str| derive(&[], self.dek.as_slice(), KdfLabel::AtRest, label.as_bytes());
         let offset: [u8; 8] = *derive(&[], self.dek.as_slice(), KdfLabel::AtRest, b"rank/sync-record");
         RecordSealer {
-            seal: self.key(RECORDS),
+            seal: self.key(PACKS),
+            old: self.key(RECORDS),
             row: key("row-id/sync-record"),
             place: key("place/sync-record"),
-            // Below 2^62, so that no order passes the end of a column.
-            offset: u64::from_be_bytes(offset) >> 2,
+            // Below 2^46: hides a time in ms, leaves it 6 bytes in the file, and keeps the largest order in a column.
+            offset: u64::from_be_bytes(offset) >> 18,
         }
     }
 
@@ -133,33 +137,29 @@ impl Sealer {
 /// Seals records that are kept in step and finds them again.
 pub(super) struct RecordSealer {
     seal: RecordKey,
+    old: RecordKey,
     row: Zeroizing<[u8; KEY_LEN]>,
     place: Zeroizing<[u8; KEY_LEN]>,
     offset: u64,
 }
 
-/// A record, and whom it came from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Sourced {
-    pub(super) source: u8,
-    pub(super) record: SyncRecord,
+/// 47 bits of a keyed hash of two names: 6 bytes in the file. Where two meet, what they stand for is compared.
+fn short_hash(key: &[u8; KEY_LEN], collection: &str, id: &[u8]) -> i64 {
+    // No collection flows into the id: its length comes first.
+    let length = [u8::try_from(collection.len()).unwrap_or(u8::MAX)];
+    let [a, b, c, d, e, f, g, h, ..] = hmac_sha256(key, &[&length, collection.as_bytes(), id]);
+    (u64::from_be_bytes([a, b, c, d, e, f, g, h]) >> 17).cast_signed()
 }
 
 impl RecordSealer {
     /// What stands in the file in the place of collection and id.
-    pub(super) fn row_id(&self, collection: &str, id: &[u8]) -> [u8; ROW_ID_LEN] {
-        // No collection holds a zero in front of an id of the same hash: the length comes first.
-        let length = [u8::try_from(collection.len()).unwrap_or(u8::MAX)];
-        let [row_id @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] =
-            hmac_sha256(&self.row, &[&length, collection.as_bytes(), id]);
-        row_id
+    pub(super) fn hash(&self, collection: &str, id: &[u8]) -> i64 {
+        short_hash(&self.row, collection, id)
     }
 
     /// What stands in the file in the place of collection and group.
     pub(super) fn place(&self, collection: &str, group: &[u8]) -> i64 {
-        let length = [u8::try_from(collection.len()).unwrap_or(u8::MAX)];
-        let [a, b, c, d, e, f, g, h, ..] = hmac_sha256(&self.place, &[&length, collection.as_bytes(), group]);
-        i64::from_be_bytes([a, b, c, d, e, f, g, h])
+        short_hash(&self.place, collection, group)
     }
 
     /// Keeps the order and hides the value.
@@ -167,29 +167,37 @@ impl RecordSealer {
         i64::try_from(order.saturating_add(self.offset)).unwrap_or(i64::MAX)
     }
 
+    /// What the indexes say of a record.
+    pub(super) fn entry(&self, change: u64, record: &SyncRecord) -> Entry {
+        let collection = record.collection.as_str();
+        let spot = record.content.as_ref().map(|content| Spot {
+            place: self.place(collection, content.group.as_slice()),
+            rank: self.rank(content.order),
+        });
+        Entry { change, hash: self.hash(collection, record.id.as_slice()), spot }
+    }
+
     /// # Errors
-    /// [`StoreError::Damaged`] never in practice: a record is far below the limit of the cipher.
-    pub(super) fn seal(
-        &self,
-        row_id: &[u8; ROW_ID_LEN],
-        source: u8,
-        record: &SyncRecord,
-        rng: &mut dyn CryptoRng,
-    ) -> Result<Vec<u8>, StoreError> {
-        let mut plain = Zeroizing::new(vec![source]);
-        plain.append(&mut record.encode());
+    /// [`StoreError::Damaged`] never in practice: a pack is far below the limit of the cipher.
+    pub(super) fn seal_pack(&self, number: u64, plain: &[u8], rng: &mut dyn CryptoRng) -> Result<Vec<u8>, StoreError> {
+        let body = self.seal.seal(&mut &mut *rng, &associated_data(PACKS, &number.to_be_bytes()), plain);
         let mut sealed = vec![FORMAT];
-        let body = self.seal.seal(&mut &mut *rng, &associated_data(RECORDS, row_id), &plain);
         sealed.append(&mut body.map_err(|_| StoreError::Damaged)?);
         Ok(sealed)
     }
 
-    /// `None` for anything that `seal` did not make for this row.
-    pub(super) fn open(&self, row_id: &[u8], sealed: &[u8]) -> Option<Sourced> {
+    /// `None` for anything that [`RecordSealer::seal_pack`] did not make for this number.
+    pub(super) fn open_pack(&self, number: u64, sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
         let (&FORMAT, body) = sealed.split_first()? else { return None };
-        let plain = Zeroizing::new(self.seal.open(&associated_data(RECORDS, row_id), body).ok()?);
+        self.seal.open(&associated_data(PACKS, &number.to_be_bytes()), body).ok().map(Zeroizing::new)
+    }
+
+    /// A record that was sealed alone, and the number of the device that it came from.
+    pub(super) fn open_old(&self, row_id: &[u8; ROW_ID_LEN], sealed: &[u8]) -> Option<(u8, SyncRecord)> {
+        let (&FORMAT, body) = sealed.split_first()? else { return None };
+        let plain = Zeroizing::new(self.old.open(&associated_data(RECORDS, row_id), body).ok()?);
         let (source, record) = plain.split_first()?;
-        Some(Sourced { source: *source, record: SyncRecord::decode(record).ok()? })
+        Some((*source, SyncRecord::decode(record).ok()?))
     }
 }
 

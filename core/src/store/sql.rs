@@ -6,8 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
 use super::StoreError;
 use super::database::from_sqlite;
-use super::rows::{ReadRows, RecordRow, Seen, WriteRows};
-use super::seal::ROW_ID_LEN;
+use super::rows::{Entry, EntryCounts, OldRecord, Pack, Ranked, ReadRows, Seen, Spot, WriteRows};
 
 const PUT_ROW: &str = "INSERT INTO record (kind, row_id, sealed) VALUES (?1, ?2, ?3)
     ON CONFLICT (kind, row_id) DO UPDATE SET sealed = excluded.sealed";
@@ -15,23 +14,28 @@ const DELETE_ROW: &str = "DELETE FROM record WHERE kind = ?1 AND row_id = ?2";
 const GET_ROW: &str = "SELECT sealed FROM record WHERE kind = ?1 AND row_id = ?2";
 const LIST_ROWS: &str = "SELECT row_id, sealed FROM record WHERE kind = ?1";
 
-const GET: &str = "SELECT change, row_id, place, rank, sealed FROM sync_record WHERE row_id = ?1";
-const AFTER: &str =
-    "SELECT change, row_id, place, rank, sealed FROM sync_record WHERE change > ?1 ORDER BY change LIMIT ?2";
-const IN_PLACE: &str = "SELECT change, row_id, place, rank, sealed FROM sync_record
-    WHERE place = ?1 AND rank IS NOT NULL AND rank <= ?2 AND (rank < ?2 OR change < ?3)
-    ORDER BY rank DESC, change DESC LIMIT ?4";
-const BY_RANK: &str = "SELECT change, row_id, place, rank, sealed FROM sync_record
-    WHERE rank IS NOT NULL AND rank <= ?1 AND (rank < ?1 OR change < ?2) AND rank >= ?3
-    ORDER BY rank DESC, change DESC LIMIT ?4";
-const GONE: &str = "SELECT change, row_id, place, rank, sealed FROM sync_record
-    WHERE rank IS NULL AND change <= ?1 ORDER BY change LIMIT ?2";
-// The number is given, not taken: a row that is refused would use one up, and the writer could not know the next.
-const INSERT: &str = "INSERT INTO sync_record (row_id, place, rank, sealed, change) VALUES (?1, ?2, ?3, ?4, ?5)
-    ON CONFLICT (row_id) DO NOTHING";
-const DELETE: &str = "DELETE FROM sync_record WHERE row_id = ?1";
-const DELETE_CHANGE: &str = "DELETE FROM sync_record WHERE change = ?1";
-const REPLACE: &str = "UPDATE sync_record SET row_id = ?2, place = ?3, rank = ?4, sealed = ?5 WHERE change = ?1";
+const PACK_AT: &str = "SELECT pack, sealed FROM pack WHERE pack <= ?1 ORDER BY pack DESC LIMIT 1";
+const PACKS_FROM: &str = "SELECT pack, sealed FROM pack WHERE pack >= ?1 ORDER BY pack LIMIT ?2";
+const LAST_PACKS: &str = "SELECT pack, sealed FROM pack ORDER BY pack DESC";
+const PUT_PACK: &str = "INSERT INTO pack (pack, sealed) VALUES (?1, ?2)
+    ON CONFLICT (pack) DO UPDATE SET sealed = excluded.sealed";
+const DELETE_PACK: &str = "DELETE FROM pack WHERE pack = ?1";
+
+const OF_HASH: &str = "SELECT change FROM by_hash WHERE hash = ?1 ORDER BY change";
+const IN_PLACE: &str = "SELECT rank, change FROM by_place
+    WHERE place = ?1 AND rank <= ?2 AND (rank < ?2 OR change < ?3) ORDER BY rank DESC, change DESC LIMIT ?4";
+const BY_RANK: &str = "SELECT rank, change FROM by_rank
+    WHERE rank <= ?1 AND (rank < ?1 OR change < ?2) AND rank >= ?3 ORDER BY rank DESC, change DESC LIMIT ?4";
+const GONE: &str = "SELECT change FROM gone WHERE change <= ?1 ORDER BY change LIMIT ?2";
+const COUNT: &str = "SELECT count(*) FROM by_rank WHERE rank >= ?1 AND change <= ?2";
+const HAS_ENTRY: &str = "SELECT EXISTS (SELECT 1 FROM by_hash WHERE hash = ?1 AND change = ?2)
+    AND (?3 IS NULL OR EXISTS (SELECT 1 FROM by_place WHERE place = ?3 AND rank = ?4 AND change = ?2))
+    AND (?3 IS NULL OR EXISTS (SELECT 1 FROM by_rank WHERE rank = ?4 AND change = ?2))
+    AND (?3 IS NOT NULL OR EXISTS (SELECT 1 FROM gone WHERE change = ?2))";
+const COUNT_ENTRIES: &str = "SELECT (SELECT count(*) FROM by_hash), (SELECT count(*) FROM by_place),
+    (SELECT count(*) FROM by_rank), (SELECT count(*) FROM gone)";
+const OLD_LAST: &str = "SELECT seq FROM sqlite_sequence WHERE name = 'sync_record'";
+const OLD: &str = "SELECT change, row_id, sealed FROM sync_record WHERE change > ?1 ORDER BY change LIMIT ?2";
 
 /// The statements on a connection, or on the transaction that is open on it.
 pub(super) struct Sql<'c> {
@@ -40,15 +44,16 @@ pub(super) struct Sql<'c> {
     path: &'c Path,
 }
 
-fn record_row(row: &Row<'_>) -> rusqlite::Result<RecordRow> {
-    let change: i64 = row.get(0)?;
-    Ok(RecordRow {
-        change: change.unsigned_abs(),
-        row_id: row.get(1)?,
-        place: row.get(2)?,
-        rank: row.get(3)?,
-        sealed: row.get(4)?,
-    })
+fn pack(row: &Row<'_>) -> rusqlite::Result<Pack> {
+    Ok((number(row, 0)?, row.get(1)?))
+}
+
+fn ranked(row: &Row<'_>) -> rusqlite::Result<Ranked> {
+    Ok((row.get(0)?, number(row, 1)?))
+}
+
+fn number(row: &Row<'_>, index: usize) -> rusqlite::Result<u64> {
+    Ok(row.get::<_, i64>(index)?.unsigned_abs())
 }
 
 fn column(number: u64) -> i64 {
@@ -82,9 +87,18 @@ impl<'c> Sql<'c> {
         self.sorted(found)
     }
 
-    fn many(&self, sql: &str, params: impl Params) -> Result<Vec<RecordRow>, StoreError> {
-        let query = || self.conn.prepare_cached(sql)?.query_map(params, record_row)?.collect();
+    fn many<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>, StoreError> {
+        let query = || self.conn.prepare_cached(sql)?.query_map(params, read)?.collect();
         self.sorted(query())
+    }
+
+    fn changes(&self, sql: &str, params: impl Params) -> Result<Vec<u64>, StoreError> {
+        self.many(sql, params, |row| number(row, 0))
     }
 }
 
@@ -122,35 +136,68 @@ impl ReadRows for Sql<'_> {
         Ok(self.one("SELECT count(*) FROM record", [], |row| row.get(0))?.unwrap_or(0))
     }
 
-    fn record(&self, row_id: &[u8; ROW_ID_LEN]) -> Result<Option<RecordRow>, StoreError> {
-        self.one(GET, [row_id], record_row)
+    fn pack_at(&self, change: u64) -> Result<Option<Pack>, StoreError> {
+        self.one(PACK_AT, [column(change)], pack)
     }
 
-    fn records_after(&self, change: u64, limit: usize) -> Result<Vec<RecordRow>, StoreError> {
-        self.many(AFTER, params![column(change), rows(limit)])
+    fn packs_from(&self, number: u64, limit: usize) -> Result<Vec<Pack>, StoreError> {
+        self.many(PACKS_FROM, params![column(number), rows(limit)], pack)
     }
 
-    fn records_in(&self, place: i64, rank: i64, change: u64, limit: usize) -> Result<Vec<RecordRow>, StoreError> {
-        self.many(IN_PLACE, params![place, rank, column(change), rows(limit)])
+    fn last_packs(&self, visit: &mut dyn FnMut(u64, &[u8]) -> bool) -> Result<(), StoreError> {
+        let mut walk = || {
+            let mut statement = self.conn.prepare_cached(LAST_PACKS)?;
+            let mut rows = statement.query([])?;
+            while let Some(row) = rows.next()? {
+                if !visit(number(row, 0)?, row.get_ref(1)?.as_blob()?) {
+                    break;
+                }
+            }
+            Ok(())
+        };
+        self.sorted(walk())
     }
 
-    fn records_by_rank(&self, rank: i64, change: u64, least: i64, limit: usize) -> Result<Vec<RecordRow>, StoreError> {
-        self.many(BY_RANK, params![rank, column(change), least, rows(limit)])
+    fn changes_of(&self, hash: i64) -> Result<Vec<u64>, StoreError> {
+        self.changes(OF_HASH, [hash])
     }
 
-    fn tombstones(&self, up_to: u64, limit: usize) -> Result<Vec<RecordRow>, StoreError> {
-        self.many(GONE, params![column(up_to), rows(limit)])
+    fn changes_in(&self, spot: Spot, change: u64, limit: usize) -> Result<Vec<Ranked>, StoreError> {
+        self.many(IN_PLACE, params![spot.place, spot.rank, column(change), rows(limit)], ranked)
     }
 
-    fn last_change(&self) -> Result<u64, StoreError> {
-        let last = "SELECT seq FROM sqlite_sequence WHERE name = 'sync_record'";
-        Ok(self.one(last, [], |row| row.get::<_, i64>(0))?.unwrap_or(0).unsigned_abs())
+    fn changes_by_rank(&self, rank: i64, change: u64, least: i64, limit: usize) -> Result<Vec<Ranked>, StoreError> {
+        self.many(BY_RANK, params![rank, column(change), least, rows(limit)], ranked)
+    }
+
+    fn tombstones(&self, up_to: u64, limit: usize) -> Result<Vec<u64>, StoreError> {
+        self.changes(GONE, params![column(up_to), rows(limit)])
     }
 
     fn count_records(&self, least: i64, up_to: u64) -> Result<u64, StoreError> {
-        let count = "SELECT count(*) FROM sync_record WHERE rank IS NOT NULL AND rank >= ?1 AND change <= ?2";
-        let found = self.one(count, params![least, column(up_to)], |row| row.get::<_, i64>(0))?;
-        Ok(found.unwrap_or(0).unsigned_abs())
+        Ok(self.one(COUNT, params![least, column(up_to)], |row| number(row, 0))?.unwrap_or(0))
+    }
+
+    fn has_entry(&self, entry: &Entry) -> Result<bool, StoreError> {
+        let (place, rank) = (entry.spot.map(|spot| spot.place), entry.spot.map(|spot| spot.rank));
+        let params = params![entry.hash, column(entry.change), place, rank];
+        Ok(self.one(HAS_ENTRY, params, |row| row.get(0))?.unwrap_or(false))
+    }
+
+    fn count_entries(&self) -> Result<EntryCounts, StoreError> {
+        let counts = |row: &Row<'_>| {
+            let (hashes, places, ranks) = (number(row, 0)?, number(row, 1)?, number(row, 2)?);
+            Ok(EntryCounts { hashes, places, ranks, gone: number(row, 3)? })
+        };
+        Ok(self.one(COUNT_ENTRIES, [], counts)?.unwrap_or_default())
+    }
+
+    fn old_last_change(&self) -> Result<u64, StoreError> {
+        Ok(self.one(OLD_LAST, [], |row| number(row, 0))?.unwrap_or(0))
+    }
+
+    fn old_records(&self, change: u64, limit: usize) -> Result<Vec<OldRecord>, StoreError> {
+        self.many(OLD, params![column(change), rows(limit)], |row| Ok((number(row, 0)?, row.get(1)?, row.get(2)?)))
     }
 }
 
@@ -167,29 +214,53 @@ impl WriteRows for Sql<'_> {
         .map(drop)
     }
 
-    fn insert_record(&mut self, row: &RecordRow) -> Result<bool, StoreError> {
-        let params = params![row.row_id, row.place, row.rank, row.sealed, column(row.change)];
-        Ok(self.execute(INSERT, params)? == 1)
+    fn put_pack(&mut self, number: u64, sealed: Option<&[u8]>) -> Result<(), StoreError> {
+        match sealed {
+            Some(sealed) => self.execute(PUT_PACK, params![column(number), sealed]),
+            None => self.execute(DELETE_PACK, [column(number)]),
+        }
+        .map(drop)
     }
 
-    fn replace_record(&mut self, row: &RecordRow) -> Result<(), StoreError> {
-        let params = params![column(row.change), row.row_id, row.place, row.rank, row.sealed];
-        self.execute(REPLACE, params).map(drop)
+    fn put_entry(&mut self, entry: &Entry) -> Result<(), StoreError> {
+        let change = column(entry.change);
+        self.execute("INSERT OR IGNORE INTO by_hash (hash, change) VALUES (?1, ?2)", [entry.hash, change])?;
+        match entry.spot {
+            Some(Spot { place, rank }) => {
+                let insert = "INSERT OR IGNORE INTO by_place (place, rank, change) VALUES (?1, ?2, ?3)";
+                self.execute(insert, [place, rank, change])?;
+                self.execute("INSERT OR IGNORE INTO by_rank (rank, change) VALUES (?1, ?2)", [rank, change])
+            }
+            None => self.execute("INSERT OR IGNORE INTO gone (change) VALUES (?1)", [change]),
+        }
+        .map(drop)
     }
 
-    fn delete_record(&mut self, row_id: &[u8; ROW_ID_LEN]) -> Result<(), StoreError> {
-        self.execute(DELETE, [row_id]).map(drop)
+    fn delete_entry(&mut self, entry: &Entry) -> Result<(), StoreError> {
+        let change = column(entry.change);
+        self.execute("DELETE FROM by_hash WHERE hash = ?1 AND change = ?2", [entry.hash, change])?;
+        match entry.spot {
+            Some(Spot { place, rank }) => {
+                let delete = "DELETE FROM by_place WHERE place = ?1 AND rank = ?2 AND change = ?3";
+                self.execute(delete, [place, rank, change])?;
+                self.execute("DELETE FROM by_rank WHERE rank = ?1 AND change = ?2", [rank, change])
+            }
+            None => self.execute("DELETE FROM gone WHERE change = ?1", [change]),
+        }
+        .map(drop)
     }
 
-    fn delete_change(&mut self, change: u64) -> Result<(), StoreError> {
-        self.execute(DELETE_CHANGE, [column(change)]).map(drop)
+    fn delete_entries(&mut self) -> Result<(), StoreError> {
+        let all = "DELETE FROM by_hash; DELETE FROM by_place; DELETE FROM by_rank; DELETE FROM gone";
+        self.sorted(self.conn.execute_batch(all))
+    }
+
+    fn delete_old(&mut self) -> Result<(), StoreError> {
+        self.sorted(self.conn.execute_batch("DROP TABLE sync_record"))
     }
 
     fn delete_all(&mut self) -> Result<(), StoreError> {
-        self.sorted(self.conn.execute_batch("DELETE FROM record; DELETE FROM sync_record"))
-    }
-
-    fn reindex(&mut self) -> Result<(), StoreError> {
-        self.sorted(self.conn.execute_batch("REINDEX"))
+        self.sorted(self.conn.execute_batch("DELETE FROM record; DELETE FROM pack"))?;
+        self.delete_entries()
     }
 }

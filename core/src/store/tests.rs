@@ -586,19 +586,27 @@ fn a_store_can_move_to_another_thread() {
     is_send(&Home::new().open());
 }
 
-#[test]
-fn a_store_of_the_first_format_opens_and_takes_records() {
-    // Written by the release before records; the file is never written anew.
+/// A store that an earlier release wrote; the files are never written anew.
+fn old_store(format: u32) -> (Home, KeyFile, PathBuf) {
     let home = Home::new();
-    let old = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/stores/1");
+    let old = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../tests/stores/{format}"));
     fs::copy(old.join("store.db"), home.path()).unwrap();
     let bytes: [u8; KEY_LEN] = fs::read(old.join("store.key")).unwrap().try_into().unwrap();
     // The copy belongs to nobody else, whatever the checkout says about modes.
     let key_path = home.dir.path().join("old.key");
     fs::write(&key_path, bytes).unwrap();
     #[cfg(unix)]
-    fs::set_permissions(&key_path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    for path in [&key_path, &home.path()] {
+        fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    }
     let key = KeyFile::open_or_create(&key_path, rng()).unwrap();
+    (home, key, old)
+}
+
+#[test]
+fn a_store_of_the_first_format_opens_and_takes_records() {
+    // Written before there were records.
+    let (home, key, _) = old_store(1);
     let mut store = Store::open(&home.path(), &key, rng()).unwrap();
     for table in &Table::ALL[..8] {
         let value = store.get(*table, b"id of the first format").unwrap().unwrap();
@@ -611,6 +619,179 @@ fn a_store_of_the_first_format_opens_and_takes_records() {
     let store = Store::open(&home.path(), &key, rng()).unwrap();
     assert_eq!(store.count_records(u64::MAX, 0).unwrap(), 1);
     store.integrity_check().unwrap();
+}
+
+/// What was written into the stores of the second format, in this order: batches of records with their sources.
+fn written_in_the_second_format() -> Vec<Batch> {
+    let batches = (0..40_u64).map(|n| {
+        let mut batch = Batch::new();
+        // Forty ids, written two and a half times; every ninth ends as a tombstone.
+        for m in 0..2 + n % 2 {
+            let id = (n * 7 + m * 13) % 40;
+            let order = (id % 9 != 0 || n < 20).then_some(1_700_000_000_000 + id * 1000);
+            batch.merge(u8::try_from(m).unwrap(), sample_record(format!("id {id}").as_bytes(), n + 1, order));
+        }
+        batch
+    });
+    batches.collect()
+}
+
+/// Everything that a store says of its records.
+fn said(store: &Store) -> String {
+    let last = store.last_change().unwrap();
+    let all = store.records_after(0, usize::MAX).unwrap();
+    let listed = store.records_in("things", b"group", Cursor::NEWEST, 100).unwrap();
+    let (ordered, gone) = (store.records_by_order(Cursor::NEWEST, 0, 100), store.tombstones(u64::MAX, 100));
+    let count = store.count_records(u64::MAX, 0).unwrap();
+    format!("{last} {count} {all:?} {listed:?} {:?} {:?}", ordered.unwrap(), gone.unwrap())
+}
+
+#[test]
+fn stores_of_the_second_format_on_a_disk_and_in_a_browser_keep_every_record_its_position_and_its_source() {
+    // Written before there were packs: each record was a row of its own.
+    let (home, key, old) = old_store(2);
+    let mut expected = Home::new().open();
+    for batch in written_in_the_second_format() {
+        expected.commit_merging(&batch).unwrap();
+    }
+    let kept = fs::read(old.join("kept.bin")).unwrap();
+    let (mut rest, mut parts) = (kept.as_slice(), Vec::new());
+    while let Some((length, after)) = rest.split_first_chunk::<4>() {
+        let (part, after) = after.split_at(u32::from_be_bytes(*length) as usize);
+        parts.push(part.to_vec());
+        rest = after;
+    }
+    let kept: std::collections::BTreeMap<_, _> =
+        parts.chunks(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect();
+    for mut store in [
+        Store::open(&home.path(), &key, rng()).unwrap(),
+        Store::from_kept(kept.clone(), &key, rng()).unwrap(),
+    ] {
+        for table in Table::ALL {
+            let value = store.get(table, b"id of the second format").unwrap().unwrap();
+            assert_eq!(value.as_slice(), format!("value in {table}").as_bytes());
+        }
+        assert_eq!(said(&store), said(&expected));
+        store.integrity_check().unwrap();
+        let mut disk = kept.clone();
+        for (key, value) in store.unkept() {
+            match value {
+                Some(value) => drop(disk.insert(key, value)),
+                None => drop(disk.remove(&key)),
+            }
+        }
+        drop(store);
+        // The second opening has nothing left to move.
+        let again = if disk == kept {
+            Store::open(&home.path(), &key, rng()).unwrap()
+        } else {
+            Store::from_kept(disk, &key, rng()).unwrap()
+        };
+        assert_eq!(said(&again), said(&expected));
+    }
+    home.raw(|c| {
+        let old = c.query_row("SELECT count(*) FROM sqlite_schema WHERE name LIKE 'sync%'", [], |row| row.get(0));
+        assert_eq!(old, Ok(0));
+    });
+}
+
+#[test]
+fn a_record_that_was_damaged_before_it_came_into_a_pack_is_still_found_by_the_repair() {
+    let (home, key, _) = old_store(2);
+    home.raw(|c| c.execute("UPDATE sync_record SET sealed = zeroblob(70) WHERE change = 30", []).unwrap());
+    let hurt: i64 =
+        home.raw(|c| c.query_row("SELECT count(*) FROM sync_record WHERE change = 30", [], |row| row.get(0)).unwrap());
+    let mut store = Store::open(&home.path(), &key, rng()).unwrap();
+    assert_eq!(store.integrity_check().is_err(), hurt == 1);
+    assert_eq!(store.repair_records().unwrap(), hurt.unsigned_abs());
+    store.integrity_check().unwrap();
+}
+
+#[test]
+fn what_is_replaced_or_deleted_leaves_its_pack_and_small_packs_are_joined() {
+    let home = Home::new();
+    let mut store = home.open();
+    let put = |store: &mut Store, n: u64, clock: u64, order: Option<u64>| {
+        let mut batch = Batch::new();
+        batch.merge(0, sample_record(&n.to_be_bytes(), clock, order));
+        store.commit_merging(&batch).unwrap();
+    };
+    let packs = |home: &Home| -> i64 {
+        home.raw(|c| c.query_row("SELECT count(*) FROM pack", [], |row| row.get(0)).unwrap())
+    };
+    // One by one, as messages come.
+    (0..1000).for_each(|n| put(&mut store, n, 1, Some(n)));
+    drop(store);
+    assert!(packs(&home) < 1 + 128, "{}", packs(&home));
+    let mut store = home.open();
+    for n in (0..1000).filter(|n| n % 10 != 3) {
+        put(&mut store, n, 2, (n % 2 == 0).then_some(n));
+    }
+    store.integrity_check().unwrap();
+    assert_eq!(store.count_records(u64::MAX, 0).unwrap(), 500 + 100);
+    assert_eq!(store.tombstones(u64::MAX, 2000).unwrap().len(), 400);
+    // All but what was never touched lies after the first thousand positions.
+    let (old, _) = store.records_after(0, 100).unwrap();
+    assert!(old.iter().all(|logged| logged.change <= 1000 && logged.record.clock == 1));
+    assert_eq!(store.records_after(1000, 2000).unwrap().0.len(), 900);
+    // A batch that replaces what it has written itself.
+    let mut batch = Batch::new();
+    for clock in [5, 7, 6] {
+        batch.merge(0, sample_record(b"again", clock, Some(clock)));
+    }
+    assert_eq!(store.commit_merging(&batch).unwrap().stands, [true, true, false]);
+    assert_eq!(store.record("things", b"again").unwrap().unwrap().record.clock, 7);
+    store.integrity_check().unwrap();
+    store.rekey(&home.key).unwrap();
+    store.integrity_check().unwrap();
+    assert_eq!(store.records_by_order(Cursor::NEWEST, 0, 9000).unwrap().len(), 601);
+}
+
+#[test]
+fn damaged_packs_and_indexes_are_found_and_the_rest_is_read_and_listed_on() {
+    let fill = |home: &Home| {
+        let mut store = home.open();
+        for stretch in 0..4_u64 {
+            let mut batch = Batch::new();
+            (0..600).for_each(|n| {
+                batch.merge(0, sample_record(&(stretch * 600 + n).to_be_bytes(), 1, Some(n * 4 + stretch)));
+            });
+            store.commit_merging(&batch).unwrap();
+        }
+    };
+    for (hurt, most_lost) in [
+        ("UPDATE pack SET sealed = zeroblob(60) WHERE pack = (SELECT min(pack) FROM pack WHERE pack > 1)", 600),
+        ("UPDATE pack SET pack = pack + 1 WHERE pack = (SELECT min(pack) FROM pack WHERE pack > 1)", 600),
+        ("DELETE FROM pack WHERE pack = (SELECT min(pack) FROM pack WHERE pack > 1)", 600),
+        ("DELETE FROM by_hash WHERE change = 700", 0),
+        ("UPDATE by_place SET rank = rank + 1 WHERE change = 700", 0),
+        ("DELETE FROM by_rank WHERE change = 700", 0),
+        ("INSERT INTO gone VALUES (700)", 0),
+        ("INSERT INTO by_hash VALUES (7, 7)", 1),
+    ] {
+        let home = Home::new();
+        fill(&home);
+        home.open().integrity_check().unwrap();
+        home.raw(|c| assert_eq!(c.execute(hurt, []).unwrap(), 1, "{hurt}"));
+        let mut store = home.open();
+        assert!(matches!(store.integrity_check(), Err(StoreError::Damaged)), "{hurt}");
+        let all = store.records_in("things", b"group", Cursor::NEWEST, 5000).unwrap();
+        assert!(all.len() >= 2400 - 600, "{hurt}");
+        let page = store.records_in("things", b"group", Cursor::NEWEST, 20).unwrap();
+        assert_eq!(page, all[..20], "a page is full although what it would have shown is damaged");
+        let lost = store.repair_records().unwrap();
+        assert!(lost <= most_lost && (most_lost == 0) == (lost == 0), "{hurt}: {lost}");
+        store.integrity_check().unwrap();
+        assert_eq!(store.count_records(u64::MAX, 0).unwrap(), 2400 - if most_lost > 1 { lost } else { 0 }, "{hurt}");
+        // Healthy copies come back and stand.
+        let mut batch = Batch::new();
+        (0..2400_u64).for_each(|n| {
+            batch.merge(1, sample_record(&n.to_be_bytes(), 1, Some(n % 600 * 4 + n / 600)));
+        });
+        store.commit_merging(&batch).unwrap();
+        store.integrity_check().unwrap();
+        assert_eq!(store.count_records(u64::MAX, 0).unwrap(), 2400, "{hurt}");
+    }
 }
 
 fn sample_record(id: &[u8], clock: u64, order: Option<u64>) -> pairlight_wire::sync::SyncRecord {

@@ -3,9 +3,10 @@
 use pairlight_wire::sync::{ChunkRecords, SyncRecord};
 use pairlight_wire::{List, Wire};
 
-use super::{SyncError, pack, padded};
+use super::{SyncError, padded};
 use crate::crypto::aead::OneShotKey;
 use crate::crypto::kdf::{KdfLabel, derive};
+use crate::store::compression;
 
 /// Most bytes of encoded records in one chunk, one more record not counted.
 pub(super) const CHUNK_BYTES: usize = 512 * 1024;
@@ -38,7 +39,7 @@ impl ChunkName<'_> {
 /// Packs and seals.
 pub(super) fn seal(name: &ChunkName<'_>, records: Vec<SyncRecord>) -> Result<Vec<u8>, SyncError> {
     let records = List::new(records).map_err(|_| SyncError::Damaged)?;
-    let packed = pack::compress(&ChunkRecords { records }.encode()).ok_or(SyncError::Damaged)?;
+    let packed = compression::compress(&ChunkRecords { records }.encode()).ok_or(SyncError::Damaged)?;
     padded::seal(name.key(), &name.aad(), &packed)
 }
 
@@ -48,7 +49,7 @@ pub(super) fn seal(name: &ChunkName<'_>, records: Vec<SyncRecord>) -> Result<Vec
 /// [`SyncError::Protocol`] for anything that was not sealed as this chunk.
 pub(super) fn open(name: &ChunkName<'_>, sealed: &[u8]) -> Result<Vec<SyncRecord>, SyncError> {
     let packed = padded::open(name.key(), &name.aad(), sealed)?;
-    let unpacked = pack::decompress(&packed, UNPACKED_BYTES).ok_or(SyncError::Protocol)?;
+    let unpacked = compression::decompress(&packed, UNPACKED_BYTES).ok_or(SyncError::Protocol)?;
     let chunk = ChunkRecords::decode(&unpacked).map_err(|_| SyncError::Protocol)?;
     Ok(chunk.records.into_vec())
 }

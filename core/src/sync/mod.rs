@@ -17,10 +17,10 @@
 
 mod chunk;
 mod content;
+mod drift;
 mod file;
 mod history;
 pub mod messages;
-mod pack;
 mod padded;
 mod peer;
 mod receiver;

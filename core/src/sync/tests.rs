@@ -518,7 +518,7 @@ fn damaged_records_are_found_and_come_back_from_the_other_device() {
         let path = world.devices[hurt].folder.path().join("store.db");
         world.devices[hurt].store = None;
         let raw = rusqlite::Connection::open(path).unwrap();
-        raw.execute("UPDATE sync_record SET sealed = zeroblob(60) WHERE change % 7 = 0", []).unwrap();
+        raw.execute("UPDATE pack SET sealed = zeroblob(60) WHERE pack = (SELECT max(pack) FROM pack)", []).unwrap();
         drop(raw);
         world.devices[hurt].start();
         assert!(world.devices[hurt].store().integrity_check().is_err());

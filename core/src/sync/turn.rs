@@ -157,6 +157,22 @@ impl<'s> Turn<'s> {
         self.own.clock
     }
 
+    /// The latest time of the hybrid logical clock that was written or seen.
+    pub(super) fn clock(&self) -> u64 {
+        self.own.clock
+    }
+
+    /// Sets the hybrid logical clock back, to where it would be without what it was raised by.
+    pub(super) fn set_clock(&mut self, clock: u64) {
+        self.own.clock = clock;
+    }
+
+    /// Writes a record of our own in the place of a version that nobody else has.
+    pub(super) fn replace(&mut self, record: SyncRecord) {
+        self.merges = self.merges.saturating_add(1);
+        self.batch.replace(0, record);
+    }
+
     /// Takes a record: our own (`source` 0) or another device's.
     pub(super) fn merge(&mut self, source: u8, record: SyncRecord) {
         self.own.clock = self.own.clock.max(record.clock);

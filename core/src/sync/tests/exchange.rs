@@ -134,3 +134,55 @@ fn writing_the_same_again_can_be_told_from_a_change() {
     let gone = messages::delete_message(&[1; 16]).unwrap();
     assert!(!gone.stands(store).unwrap());
 }
+
+#[test]
+fn versions_of_a_clock_that_is_far_ahead_stand_nowhere_else_until_it_is_right_and_are_not_lost() {
+    let mut world = World::new(25, Policy::DEVELOPMENT);
+    let (one, two) = (world.link(Grade::Strong), world.link(Grade::Strong));
+    world.write(0, vec![say(1, 1, "one"), say(2, 2, "two")]);
+    world.settle();
+    let right = world.devices[0].clock;
+    // A wrong time zone, and more, is taken at once.
+    world.devices[one].clock = right + 20 * 3_600_000;
+    world.write(one, vec![say(2, 2, "two, edited in another time zone")]);
+    world.settle();
+    world.in_step();
+    assert_eq!(world.texts(two)[&vec![2; 16]], "two, edited in another time zone");
+    // Ten years ahead: an edit, a new message, a deletion.
+    world.devices[one].clock = right + 10 * 365 * 86_400_000;
+    world.write(one, vec![say(1, 1, "one, edited in the future"), say(3, 3, "three")]);
+    world.write(one, vec![messages::delete_message(&[2; 16]).unwrap()]);
+    for _ in 0..3 {
+        world.settle();
+    }
+    let future = (right + 2 * 86_400_000) << 16;
+    for at in [0, two] {
+        assert_eq!(world.texts(at).len(), 2);
+        let (records, _) = world.devices[at].store().records_after(0, usize::MAX >> 1).unwrap();
+        assert!(records.iter().all(|logged| logged.record.clock < future), "device {at}");
+    }
+    let replica = world.devices[one].replica;
+    assert!(!replica.is_in_step(world.devices[one].store()).unwrap(), "it knows that nobody has confirmed them");
+    // Meanwhile the others go on, and what they write reaches it.
+    world.write(two, vec![say(4, 4, "four")]);
+    world.settle();
+    assert_eq!(world.texts(one)[&vec![4; 16]], "four");
+    // Its clock is set right. It writes once more.
+    world.devices[one].clock = right + 60_000;
+    world.write(one, vec![say(5, 5, "five")]);
+    world.settle();
+    world.settle();
+    world.in_step();
+    let texts: Vec<_> = world.texts(two).into_values().collect();
+    assert_eq!(texts, ["one, edited in the future", "three", "four", "five"]);
+    for at in 0..3 {
+        let (records, _) = world.devices[at].store().records_after(0, usize::MAX >> 1).unwrap();
+        assert!(records.iter().all(|logged| logged.record.clock < future), "device {at}");
+        assert!(world.devices[at].replica.is_in_step(world.devices[at].store.as_ref().unwrap()).unwrap());
+    }
+    // And what anybody writes now stands everywhere.
+    world.write(0, vec![say(1, 1, "one, edited last")]);
+    world.settle();
+    world.in_step();
+    assert_eq!(world.texts(one)[&vec![1; 16]], "one, edited last");
+}
