@@ -21,6 +21,7 @@ use crate::profile::{ProfileArgs, standing_policy};
 use crate::style::{Voice, printable};
 
 pub(crate) mod files;
+mod history;
 pub(crate) mod news;
 mod show;
 
@@ -157,7 +158,25 @@ enum MessagesCommand {
     /// How the transfer of history is doing, as the store has it
     #[command(before_help = "Examples:\n  pairlight messages status")]
     Status,
-    /// Check every record, drop what is damaged, and ask the other devices for it again
+    /// Ask the primary device for messages of a conversation that are older than those that are here
+    #[command(before_help = "Examples:\n  pairlight messages older Kim\n  pairlight messages older Kim -n 500")]
+    Older {
+        /// Its title, or the beginning of its id
+        conversation: String,
+        /// At most so many
+        #[arg(long, short = 'n', default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=512))]
+        count: u16,
+        /// What to print
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+    /// Stop the transfer of history; what came stays
+    #[command(before_help = "Examples:\n  pairlight messages cancel")]
+    Cancel,
+    /// Begin the transfer of history again, after a stop or a failure; no new link is needed
+    #[command(before_help = "Examples:\n  pairlight messages retry")]
+    Retry,
+    /// Check every record, drop what is damaged, and get it from the other devices again
     #[command(before_help = "Examples:\n  pairlight messages repair")]
     Repair,
 }
@@ -276,16 +295,12 @@ pub(crate) fn run(args: &MessagesArgs, voice: Voice) -> Result<Exit, Failure> {
                 }
                 all.iter().try_for_each(|progress| say_progress(progress, Format::Text)).map(|()| Exit::Done)
             }
-            MessagesCommand::Repair => {
-                let (_, replica) = who(&store).await?;
-                let lost = store.run(|store| store.repair_records()).await?;
-                if lost != 0 {
-                    store.run(move |store| Ok(replica.ask_again(store))).await??;
-                    voice.note("the other devices are asked for them on the next connection");
-                }
-                voice.note(format_args!("{lost} damaged records were dropped"));
-                Ok(Exit::Done)
+            MessagesCommand::Older { conversation, count, format } => {
+                history::older(args, store, conversation, u64::from(*count), *format, voice).await
             }
+            MessagesCommand::Cancel => history::cancel(args, store, voice).await,
+            MessagesCommand::Retry => history::retry(args, store, voice).await,
+            MessagesCommand::Repair => history::repair(args, store, voice).await,
         }
     })
 }

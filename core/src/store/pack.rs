@@ -73,9 +73,7 @@ pub(super) fn open(sealer: &RecordSealer, number: u64, sealed: &[u8]) -> Option<
     let plain = sealer.open_pack(number, sealed)?;
     let decoded = match plain.split_first()? {
         (&AS_IT_IS, encoded) => PackEntries::decode(encoded),
-        (&COMPRESSED, packed) => {
-            PackEntries::decode(&Zeroizing::new(compression::decompress(packed, UNPACKED_BYTES)?))
-        }
+        (&COMPRESSED, packed) => PackEntries::decode(&Zeroizing::new(compression::decompress(packed, UNPACKED_BYTES)?)),
         _ => return None,
     };
     let entries = decoded.ok()?.entries.into_vec();

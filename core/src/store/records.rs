@@ -217,10 +217,7 @@ impl Store {
         })
     }
 
-    fn write_records(
-        &mut self,
-        work: impl Fn(&mut Ledger<'_>) -> Result<(), StoreError>,
-    ) -> Result<(), StoreError> {
+    fn write_records(&mut self, work: impl Fn(&mut Ledger<'_>) -> Result<(), StoreError>) -> Result<(), StoreError> {
         let (sealer, open, rng) = (&self.records, &self.open, &mut self.rng);
         let (mut seals, mut stale) = (self.seals, Vec::new());
         let outcome = self.rows.write(BATCH, &mut |rows, _| {

@@ -663,10 +663,9 @@ fn stores_of_the_second_format_on_a_disk_and_in_a_browser_keep_every_record_its_
     }
     let kept: std::collections::BTreeMap<_, _> =
         parts.chunks(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect();
-    for mut store in [
-        Store::open(&home.path(), &key, rng()).unwrap(),
-        Store::from_kept(kept.clone(), &key, rng()).unwrap(),
-    ] {
+    for mut store in
+        [Store::open(&home.path(), &key, rng()).unwrap(), Store::from_kept(kept.clone(), &key, rng()).unwrap()]
+    {
         for table in Table::ALL {
             let value = store.get(table, b"id of the second format").unwrap().unwrap();
             assert_eq!(value.as_slice(), format!("value in {table}").as_bytes());
@@ -716,9 +715,8 @@ fn what_is_replaced_or_deleted_leaves_its_pack_and_small_packs_are_joined() {
         batch.merge(0, sample_record(&n.to_be_bytes(), clock, order));
         store.commit_merging(&batch).unwrap();
     };
-    let packs = |home: &Home| -> i64 {
-        home.raw(|c| c.query_row("SELECT count(*) FROM pack", [], |row| row.get(0)).unwrap())
-    };
+    let packs =
+        |home: &Home| -> i64 { home.raw(|c| c.query_row("SELECT count(*) FROM pack", [], |row| row.get(0)).unwrap()) };
     // One by one, as messages come.
     (0..1000).for_each(|n| put(&mut store, n, 1, Some(n)));
     drop(store);

@@ -226,6 +226,12 @@ impl Replica {
     /// # Errors
     /// [`SyncError`].
     pub fn retry_history(&self, turn: &mut Turn<'_>, rng: &mut impl CryptoRng) -> Result<(), SyncError> {
+        if let Some(mut state) = load(turn.store)? {
+            // Under way again, from nothing, until the answer says more.
+            (state.cancelled, state.phase, state.held_until, state.first_screen) = (false, 0, 0, false);
+            (state.records, state.bytes) = (0, 0);
+            save(turn, &state);
+        }
         self.request(turn, None, rng)
     }
 

@@ -3,6 +3,7 @@
 mod endings;
 mod fixture;
 mod help;
+mod history;
 mod import;
 mod link;
 #[cfg(target_os = "linux")]
