@@ -268,10 +268,24 @@ async fn no_plaintext_is_on_any_disk_while_it_runs() {
     let sync = serve(sync);
     let laptop = linked(&world, &phone, "laptop").await.sync().await.unwrap();
     until(&laptop, "the history", async |laptop| texts(laptop).await.len() == 500).await;
+    // An attachment, whole on both; a search; an edit; a deletion.
+    let sealed = b"Pflaumenmus".repeat(40_000);
+    let file = sync.add_file(std::io::Cursor::new(sealed.clone())).await.unwrap();
+    laptop.want_file(file.hash, file.size).await.unwrap();
+    until(&laptop, "the file", async |laptop| {
+        laptop.file(file.hash).await.unwrap().is_some_and(|known| known.is_complete())
+    })
+    .await;
+    assert!(content(&laptop, file.hash).await == sealed);
+    assert_eq!(laptop.search("QUITTEN".to_owned(), 1000).await.unwrap().len(), 500);
+    laptop.write(vec![say(3, "Quittengelee, edited"), messages::delete_message(&id_of(4)).unwrap()]).await.unwrap();
+    until(&laptop, "the phone to have it", async |_| texts(&sync).await.len() == 499).await;
     // Journals and all, as a thief or a crash would find them.
     let bytes = bytes_below(world.folder.path());
     assert!(bytes.len() > 100_000, "{} bytes", bytes.len());
-    for secret in [&b"Quittengelee"[..], b"Zanzibarfahrt", TALK, b"message", b"conversation"] {
+    let secrets =
+        [&b"Quittengelee"[..], b"QUITTEN", b"Zanzibarfahrt", b"Pflaumenmus", TALK, b"message", b"conversation"];
+    for secret in secrets {
         let found = bytes.windows(secret.len()).any(|window| window == secret);
         assert!(!found, "{} lies on the disk", String::from_utf8_lossy(secret));
     }

@@ -172,6 +172,11 @@ impl Known {
     }
 }
 
+fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { files_below(&path) } else { vec![path] }).collect()
+}
+
 fn wanted(name: &str, otherwise: u64) -> u64 {
     std::env::var(name).map_or(otherwise, |value| value.parse().expect(name))
 }
@@ -327,6 +332,21 @@ async fn kills_stops_full_disks_and_wrong_clocks_lose_and_invent_nothing() {
         );
     }
     assert!(counts["writes"] > steps / 4, "{counts:?}");
+    // All of them were killed as they were: nothing that was written may lie on a disk in clear.
+    for device in &mut devices {
+        device.child.kill().await.unwrap();
+    }
+    drop(relay);
+    let mut looked = 0;
+    for path in files_below(folder.path()) {
+        let bytes = std::fs::read(&path).unwrap();
+        looked += bytes.len();
+        for secret in [&b"abc abc"[..], b"step "] {
+            let found = bytes.windows(secret.len()).any(|window| window == secret);
+            assert!(!found, "plaintext in {}", path.display());
+        }
+    }
+    assert!(looked > 100_000, "{looked}");
     let faults =
         ["kills of a device", "starts on a full disk", "stops of a device", "kills of the relay", "stops of the relay"];
     for what in faults {

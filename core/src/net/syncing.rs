@@ -26,8 +26,8 @@ use crate::sync::{ChangedRecord, Listed, Post, Replica, SyncError, SyncEvent, Sy
 const UPDATES: usize = 1024;
 /// An acknowledgement waits this long for company.
 pub(super) const CONFIRM_AFTER: Duration = Duration::from_millis(200);
-/// How often it is looked for a session that is not stored yet.
-const SESSION_LOOK: Duration = Duration::from_secs(1);
+/// How often it is looked for a session that is not stored yet, and for a quiet moment.
+const QUIET_LOOK: Duration = Duration::from_secs(1);
 /// How often a history that waits is looked at.
 const HISTORY_LOOK: Duration = Duration::from_secs(30);
 /// Pause after a failed transfer of a chunk.
@@ -229,7 +229,8 @@ impl Syncing {
         if !locked(&self.accepted).is_empty() {
             self.turn(store, |_| Ok(()))?;
         }
-        Ok(if self.replica.owes(store)? { Some(CONFIRM_AFTER) } else { lacks_session.then_some(SESSION_LOOK) })
+        let waits = store.tend()? || lacks_session;
+        Ok(if self.replica.owes(store)? { Some(CONFIRM_AFTER) } else { waits.then_some(QUIET_LOOK) })
     }
 
     pub(super) fn go_offline(&self) {

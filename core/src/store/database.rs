@@ -17,6 +17,13 @@ use super::{Probe, StoreError, WritePoint};
 /// How long to wait for a foreign SQLite program (a backup tool) to let go of the file.
 const BUSY_TIMEOUT: Duration = Duration::from_millis(500);
 
+/// Pages in the journal at which a commit copies them into the file, whoever waits: 16 MB.
+const JOURNAL_PAGES: u32 = 4000;
+/// Bytes to which the journal is cut when it begins anew.
+const JOURNAL_BYTES: u32 = 4 << 20;
+/// Commits in the journal from which on it is worth copying in a quiet moment.
+const COMMITS_TO_COPY: u32 = 32;
+
 /// An open file whose format was recognised.
 pub(super) struct Database {
     conn: Connection,
@@ -24,6 +31,8 @@ pub(super) struct Database {
     path: PathBuf,
     /// Set by a disk error in a write: memory and disk may differ from then on.
     broken: bool,
+    /// Commits since the journal was last copied in a quiet moment, and how many of them the look before this one saw.
+    commits: (u32, u32),
 }
 
 impl Database {
@@ -39,7 +48,7 @@ impl Database {
             Some(ErrorCode::CannotOpen) => StoreError::AccessDenied { path: path.to_owned() },
             _ => from_sqlite(&e, path),
         })?;
-        let db = Self { conn, probe, path: path.to_owned(), broken: false };
+        let db = Self { conn, probe, path: path.to_owned(), broken: false, commits: (0, 0) };
         // SQLite falls back to reading when it may not write.
         if db.sql(|conn| conn.is_readonly("main"))? {
             return Err(StoreError::ReadOnlyFile { path: path.to_owned() });
@@ -63,6 +72,9 @@ impl Database {
             conn.pragma_update(None, "synchronous", "FULL")?;
             conn.pragma_update(None, "fullfsync", true)?;
             conn.pragma_update(None, "checkpoint_fullfsync", true)?;
+            // The journal is copied when it is quiet, see `tend`: a message that has to wait for it is late.
+            conn.pragma_update_and_check(None, "wal_autocheckpoint", JOURNAL_PAGES, |_| Ok(()))?;
+            conn.pragma_update_and_check(None, "journal_size_limit", JOURNAL_BYTES, |_| Ok(()))?;
             // Deleted rows are overwritten, nothing spills into temporary files.
             conn.pragma_update_and_check(None, "secure_delete", true, |_| Ok(()))?;
             conn.pragma_update(None, "temp_store", "MEMORY")?;
@@ -123,6 +135,7 @@ impl Database {
             return Err(error);
         }
         self.probe.pass(committed);
+        self.commits.0 = self.commits.0.saturating_add(1);
         Ok(())
     }
 }
@@ -145,6 +158,22 @@ impl Rows for Database {
         let busy: i64 = self.sql(|conn| conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)))?;
         self.probe.pass(WritePoint::CheckpointDone);
         if busy == 0 { Ok(()) } else { Err(StoreError::InUse { path: self.path.clone() }) }
+    }
+
+    fn tend(&mut self) -> Result<bool, StoreError> {
+        let (commits, seen) = self.commits;
+        if commits < COMMITS_TO_COPY {
+            return Ok(false);
+        }
+        if commits != seen {
+            self.commits.1 = commits;
+            return Ok(true);
+        }
+        self.probe.pass(WritePoint::CheckpointBegun);
+        self.sql(|conn| conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())))?;
+        self.probe.pass(WritePoint::CheckpointDone);
+        self.commits = (0, 0);
+        Ok(false)
     }
 
     fn is_sound(&self) -> Result<bool, StoreError> {

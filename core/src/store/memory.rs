@@ -339,6 +339,10 @@ impl Rows for Memory {
         Ok(())
     }
 
+    fn tend(&mut self) -> Result<bool, StoreError> {
+        Ok(false)
+    }
+
     fn is_sound(&self) -> Result<bool, StoreError> {
         Ok(true)
     }

@@ -350,6 +350,15 @@ impl Store {
         self.rows.scrub()
     }
 
+    /// Copies the journal into the file, when it is worth it and nothing was written since the last call, so that no later
+    /// write has to wait for that. Call it now and then; gives whether it is worth calling again soon.
+    ///
+    /// # Errors
+    /// [`StoreError::DiskFull`], [`StoreError::Disk`].
+    pub fn tend(&mut self) -> Result<bool, StoreError> {
+        self.rows.tend()
+    }
+
     /// Drops the data key: until the file is opened again nothing can be read or written, only erased.
     pub fn lock(&mut self) {
         self.sealer = Sealer::generate(&mut *self.rng);

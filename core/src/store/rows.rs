@@ -123,6 +123,9 @@ pub(super) trait Rows: Send {
     fn write(&mut self, points: Points, body: &mut Body<'_>) -> Result<(), StoreError>;
     /// Removes the remains of what was replaced and deleted, as far as this place can.
     fn scrub(&mut self) -> Result<(), StoreError>;
+    /// Does in a quiet moment what a write would have to do later; quiet is when nothing was written since the last call.
+    /// Gives whether something waits for that.
+    fn tend(&mut self) -> Result<bool, StoreError>;
     /// Whether the structure that holds the rows is sound.
     fn is_sound(&self) -> Result<bool, StoreError>;
     /// What changed since the last call and is not kept yet; nothing where a transaction is durable when it ends.
