@@ -293,9 +293,9 @@ fn a_disk_that_is_really_full_loses_nothing_that_was_committed() {
 #[test]
 fn a_full_disk_at_creation_is_named() {
     let dir = tempfile::tempdir().unwrap();
-    let Some(_mount) = Mount::run(&["-t", "tmpfs", "-o", "size=64k", "tmpfs"], dir.path()) else { return };
+    let Some(_mount) = Mount::run(&["-t", "tmpfs", "-o", "size=256k", "tmpfs"], dir.path()) else { return };
     drop(open_key(dir.path()));
-    let _ = fs::write(dir.path().join("ballast"), vec![1; 64 * 1024]);
+    let _ = fs::write(dir.path().join("ballast"), vec![1; 256 * 1024]);
     let error = open(dir.path(), Probe::default()).expect_err("created on a full disk");
     assert!(matches!(error, StoreError::DiskFull), "{error}");
     fs::remove_file(dir.path().join("ballast")).unwrap();

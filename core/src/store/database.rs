@@ -17,12 +17,12 @@ use super::{Probe, StoreError, WritePoint};
 /// How long to wait for a foreign SQLite program (a backup tool) to let go of the file.
 const BUSY_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// Pages in the journal at which a commit copies them into the file, whoever waits: 16 MB.
-const JOURNAL_PAGES: u32 = 4000;
+/// Pages in the journal at which a commit copies them into the file, whoever waits: 4 MB.
+const JOURNAL_PAGES: u32 = 1000;
 /// Bytes to which the journal is cut when it begins anew.
 const JOURNAL_BYTES: u32 = 4 << 20;
 /// Commits in the journal from which on it is worth copying in a quiet moment.
-const COMMITS_TO_COPY: u32 = 32;
+const COMMITS_TO_COPY: u32 = 16;
 
 /// An open file whose format was recognised.
 pub(super) struct Database {
