@@ -149,17 +149,28 @@ impl FinderSearch {
     fn find_edges(&mut self, row: &[u8]) {
         self.dark.clear();
         self.dark.extend(row.iter().zip(&self.lines).map(|(p, line)| u8::from(p <= line)));
-        self.edges.resize(row.len() + 2, 0);
+        self.edges.clear();
+        self.edges.reserve(row.len() + 2);
         // A code may touch the edge of the picture: a run begins and ends there.
-        let mut count = 1;
-        for (x, pair) in self.dark.windows(2).enumerate() {
-            // Written always, kept when it is an edge: no branch to guess wrong.
-            self.edges[count] = (x + 1) as u16;
-            count += usize::from(pair[0] ^ pair[1]);
+        self.edges.push(0);
+        // Eight pixels beside their right neighbours at a time: mostly none of them differs.
+        let (eights, _) = self.dark.as_chunks::<8>();
+        let (neighbours, _) = self.dark.get(1..).unwrap_or_default().as_chunks::<8>();
+        let mut done = 0;
+        for (here, right) in eights.iter().zip(neighbours) {
+            let mut differ = u64::from_le_bytes(*here) ^ u64::from_le_bytes(*right);
+            while differ != 0 {
+                self.edges.push((done + differ.trailing_zeros() as usize / 8 + 1) as u16);
+                differ &= differ - 1;
+            }
+            done += 8;
         }
-        self.edges[0] = 0;
-        self.edges[count] = row.len() as u16;
-        self.edges.truncate(count + 1);
+        for (x, pair) in self.dark.windows(2).enumerate().skip(done) {
+            if pair[0] != pair[1] {
+                self.edges.push((x + 1) as u16);
+            }
+        }
+        self.edges.push(row.len() as u16);
     }
 }
 

@@ -129,9 +129,11 @@ impl RingSearch {
             let row = (y - reach) / cell * columns;
             for (best, (i, scores)) in self.cells[row..][..columns].iter_mut().zip(self.scores.chunks(cell).enumerate())
             {
-                let top = scores.iter().fold(best.score.abs(), |top, score| top.max(score.abs()));
-                if top > best.score.abs()
-                    && let Some(at) = scores.iter().position(|score| score.abs() == top)
+                // Without their signs numbers are in the order of their bits, which the compiler compares several at a time.
+                let height = |score: &f32| (score.to_bits() & (u32::MAX >> 1)) as i32;
+                let top = scores.iter().map(height).fold(0, i32::max);
+                if top > height(&best.score)
+                    && let Some(at) = scores.iter().position(|score| height(score) == top)
                 {
                     *best = Peak { x: reach + i * cell + at, y, score: scores[at], scale };
                 }

@@ -16,6 +16,10 @@ const MOST_SQUARES: usize = 10;
 /// Guesses that are looked at in one frame at most.
 const MOST_GUESSES: usize = 6;
 
+/// A place and its eight neighbours.
+const AROUND: [(f32, f32); 9] =
+    [(0.0, 0.0), (-1.0, -1.0), (0.0, -1.0), (1.0, -1.0), (-1.0, 0.0), (1.0, 0.0), (-1.0, 1.0), (0.0, 1.0), (1.0, 1.0)];
+
 /// Three squares in the places that the corner squares of a symbol have.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Guess {
@@ -115,19 +119,24 @@ impl Guess {
         plane.map_or(-1.0, |plane| template.glance(image, &plane, self.polarity()))
     }
 
-    /// The plane of a symbol of this size: the fourth corner is looked for where the template agrees best.
+    /// The plane of a symbol of this size: the fourth corner is looked for where the template agrees best, first in wide
+    /// steps and then around the best of them.
     pub(super) fn plane(&self, image: &GrayImage, size: usize, template: &Template) -> Option<(Plane, f32)> {
-        let mut best: Option<(Plane, f32)> = None;
-        for step_down in -3i8..=3 {
-            for step_across in -3i8..=3 {
-                let beside = (f32::from(step_across) * 0.8, f32::from(step_down) * 0.8);
+        let mut best: Option<(Plane, f32, (f32, f32))> = None;
+        for step in [1.6, 0.8] {
+            let (from, known) = best.as_ref().map_or(((0.0, 0.0), None), |&(_, score, from)| (from, Some(score)));
+            for (across, down) in AROUND {
+                if (across, down) == (0.0, 0.0) && known.is_some() {
+                    continue;
+                }
+                let beside = (from.0 + across * step, from.1 + down * step);
                 let Some(plane) = self.through(size, beside) else { continue };
                 let score = template.glance(image, &plane, self.polarity());
-                if best.is_none_or(|(_, known)| score > known) {
-                    best = Some((plane, score));
+                if best.as_ref().is_none_or(|&(_, known, _)| score > known) {
+                    best = Some((plane, score, beside));
                 }
             }
         }
-        best.filter(|(plane, _)| plane.is_plausible(size))
+        best.map(|(plane, score, _)| (plane, score)).filter(|(plane, _)| plane.is_plausible(size))
     }
 }
