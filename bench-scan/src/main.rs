@@ -112,7 +112,7 @@ fn main() -> anyhow::Result<()> {
                 chart::sequences(&out.join("sequences.svg"), &report)?;
             }
         }
-        Command::Textures { count } => _ = textures::run(count, false)?,
+        Command::Textures { count } => _ = textures::run(&mut std::io::stdout().lock(), count, false)?,
         Command::Show { situation, seed, out } => watch::show(&out, &situation, seed)?,
     }
     Ok(())

@@ -13,6 +13,8 @@ use pairlight_core::time::Timestamp;
 use pairlight_lens::{SEEDS_PER_SITUATION, Situation};
 use serde::{Deserialize, Serialize};
 
+use crate::exit::print;
+
 mod clock;
 mod same;
 mod sequences;
@@ -155,7 +157,10 @@ struct Report<'a> {
 /// makes the exit code 1.
 pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<ExitCode> {
     if let Some(count) = args.textures {
-        return textures::run(count, args.json);
+        let mut out = Vec::new();
+        let exit = textures::run(&mut out, count, args.json)?;
+        print(&out)?;
+        return Ok(exit);
     }
     let Some(manifest) = &args.manifest else { return run_sequences(args) };
     let file = std::fs::File::open(manifest)
@@ -194,7 +199,7 @@ pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<ExitCode> {
         overall: summarize(&measured.iter().collect::<Vec<_>>()),
         sets: groups.into_iter().map(|(name, group)| (name, summarize(&group))).collect(),
     };
-    let mut out = std::io::stdout().lock();
+    let mut out = Vec::new();
     if args.json {
         serde_json::to_writer(&mut out, &report)?;
         writeln!(out)?;
@@ -215,6 +220,7 @@ pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<ExitCode> {
             print_stages(&mut out, &measured)?;
         }
     }
+    print(&out)?;
     if broken > 0 {
         eprintln!("{broken} lines could not be used: see above");
         return Ok(ExitCode::FAILURE);
@@ -256,7 +262,7 @@ fn run_sequences(args: &BenchArgs) -> anyhow::Result<ExitCode> {
         sequences::Choice { situation: args.situation.as_deref(), seeds: args.seeds, frames: args.frames.as_deref() };
     let progress = |line: &str| eprintln!("{line}");
     let lists = sequences::run(&mut readers, &choice, progress).context("the sequences cannot be rendered")?;
-    let mut out = std::io::stdout().lock();
+    let mut out = Vec::new();
     let mut all = Vec::new();
     for (name, list) in ["together", "each alone"].into_iter().zip(lists) {
         let summaries = sequences::summarize(&list);
@@ -272,6 +278,7 @@ fn run_sequences(args: &BenchArgs) -> anyhow::Result<ExitCode> {
     } else {
         writeln!(out, "frames (fr) and ms from the first frame to the first read; cpu ms per frame: {}", clock::UNIT)?;
     }
+    print(&out)?;
     Ok(ExitCode::SUCCESS)
 }
 

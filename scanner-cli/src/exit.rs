@@ -1,7 +1,7 @@
 //! How a run ends: the exit codes scripts rely on, and errors that say what to do next.
 
 use std::fmt;
-use std::io;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 /// One number per kind of ending. Scripts branch on these, so a number never changes its meaning.
@@ -91,6 +91,17 @@ pub(crate) struct Failure {
     is_offline: bool,
 }
 
+/// An error of standard output, told apart from those of files.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write to standard output: {0}")]
+struct OnStdout(io::Error);
+
+/// Writes a whole result to standard output.
+pub(crate) fn print(result: &[u8]) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    Ok(out.write_all(result).and_then(|()| out.flush()).map_err(OnStdout)?)
+}
+
 impl Failure {
     /// A failure with its exit code, the fact, and the way out.
     pub(crate) fn new(exit: Exit, what: impl Into<String>, remedy: impl Into<String>) -> Self {
@@ -120,11 +131,13 @@ impl Failure {
         }
     }
 
-    /// An error of a command that has no exit code of its own. A closed pipe is success here too.
+    /// An error of a command that has no exit code of its own.
     pub(crate) fn from_any(error: &anyhow::Error) -> Self {
+        if let Some(OnStdout(error)) = error.downcast_ref() {
+            return Failure::from_stdout(error);
+        }
         let system = error.chain().find_map(|cause| cause.downcast_ref::<io::Error>());
         match system {
-            Some(cause) if cause.kind() == io::ErrorKind::BrokenPipe => Failure::from_stdout(cause),
             Some(_) => Failure::new(Exit::Error, format!("{error:#}"), "check the name, the file and its permissions"),
             None => Failure::new(Exit::Error, format!("{error:#}"), "see --help for what is expected"),
         }

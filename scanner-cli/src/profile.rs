@@ -10,11 +10,13 @@ use pairlight_core::store::{KeyFile, KeyWrap, KeyWrapError, Passphrase, Passphra
 use pairlight_core::sync::SyncError;
 use pairlight_core::trust::Policy;
 use pairlight_wire::id::to_hex;
+use pairlight_wire::relay::RefusalCode;
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupt;
+use crate::link::span;
 use crate::style::Voice;
 
 /// The relay that is used when none is named and none was used before.
@@ -140,6 +142,11 @@ impl ProfileArgs {
                 let remedy = "put store.key back, or add --passphrase if the store is guarded by one";
                 return Err(Failure::new(Exit::Error, what, remedy));
             }
+            if key.exists() && is_emptied(&store) {
+                let what = format!("{} is empty, but it has a key: what was in it is lost", store.display());
+                let remedy = "restore it from a backup; if this profile was never used, remove its folder";
+                return Err(Failure::new(Exit::Error, what, remedy));
+            }
             Box::new(KeyFile::open_or_create(&key, Box::new(system_rng()))?)
         };
         let store = Store::open(&folder.join("store.db"), wrap.as_ref(), Box::new(system_rng()))?;
@@ -211,6 +218,14 @@ fn passphrase() -> Result<Zeroizing<String>, Failure> {
     })
 }
 
+/// Whether a store has lost its bytes: an empty file, and no journal beside it. To begin a new profile in its place would
+/// hide the loss, and a phone would make a second account.
+fn is_emptied(store: &Path) -> bool {
+    let is_empty = |path: &Path| std::fs::metadata(path).map(|file| file.len() == 0);
+    let journal = store.with_extension("db-wal");
+    is_empty(store).unwrap_or(false) && is_empty(&journal).unwrap_or(true)
+}
+
 /// Makes a folder that only its owner can enter.
 fn make_private(folder: &Path) -> Result<(), Failure> {
     let mut builder = std::fs::DirBuilder::new();
@@ -244,6 +259,26 @@ impl From<KeyWrapError> for Failure {
     }
 }
 
+/// What to do about a refusal of the relay; its own words say what happened.
+fn refusal_remedy(code: RefusalCode, retry_after_ms: u64) -> String {
+    let fixed = match code {
+        RefusalCode::RateLimited | RefusalCode::Overflow | RefusalCode::Unavailable | RefusalCode::TimedOut => {
+            let wait = (retry_after_ms > 0).then(|| span(retry_after_ms));
+            return wait.map_or("wait a little and try again".into(), |wait| format!("try again in {wait}"));
+        }
+        RefusalCode::Protocol | RefusalCode::Outdated => "update this program, or ask who runs the relay to update it",
+        RefusalCode::Removed => "link this device again with `pairlight link show --replace`, if its owner agrees",
+        RefusalCode::LeaseExpired => "link this device again with `pairlight link show --replace`",
+        RefusalCode::NotAllowed => "ask who runs the relay; waiting does not change it",
+        RefusalCode::NotFound | RefusalCode::Gone => "check the relay's address: its path is part of it",
+        RefusalCode::Conflict | RefusalCode::Duplicate => {
+            "end the other program that uses this profile, then try again"
+        }
+        RefusalCode::TooLarge => "send less at a time",
+    };
+    fixed.into()
+}
+
 impl From<NetError> for Failure {
     fn from(error: NetError) -> Self {
         if let NetError::Store(error) = error {
@@ -258,7 +293,10 @@ impl From<NetError> for Failure {
             NetError::OtherHost(_) => (Exit::Error, "use that name in --relay, or start the relay with --host"),
             NetError::Unreachable(_) => (Exit::Error, "check the network, and that the relay runs"),
             NetError::Protocol => (Exit::Error, "check the relay's address; a proxy or another server may answer"),
-            NetError::Refused(_) => (Exit::Error, "wait a little and try again"),
+            NetError::Refused(refused) => {
+                let remedy = refusal_remedy(refused.code, refused.retry_after_ms);
+                return Failure::new(Exit::Error, error.to_string(), remedy);
+            }
             NetError::NotAuthentic => (Exit::Error, "do not use this relay; compare its key with its operator's"),
             NetError::Store(_) | NetError::Sync(_) => {
                 (Exit::Error, "check the profile's folder, its key and the free space")

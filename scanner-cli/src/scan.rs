@@ -6,6 +6,7 @@ mod failures;
 mod input;
 mod output;
 pub(crate) mod picture;
+mod pipe;
 mod preview;
 
 use std::io::{self, IsTerminal, Read, Write};
@@ -141,9 +142,13 @@ impl<W: Write> Session<'_, W> {
                     Ok(Input::File(path)) => Timeline::beside(path),
                     _ => None,
                 };
-                let looked = match input.and_then(|input| input.open()) {
+                let looked = match input.and_then(|input| input.open(self.deadline, &self.interrupt)) {
                     Ok(Opened::Picture(bytes)) => self.scan_picture(&source, &bytes)?,
                     Ok(Opened::Recording(reader)) => self.scan_recording(&source, reader, timeline.as_ref())?,
+                    Err(error) if error.is_given_up() => {
+                        self.is_over();
+                        Looked::default()
+                    }
                     Err(error) => error.into(),
                 };
                 self.conclude(&source, &looked);
@@ -203,7 +208,11 @@ impl<W: Write> Session<'_, W> {
     ) -> Result<Looked, Failure> {
         let mut reader = match Y4mReader::new(input) {
             Ok(reader) => reader,
-            Err(error) => return Ok(InputError::from(error).into()),
+            Err(error) => {
+                let error = InputError::from(error);
+                self.is_over();
+                return Ok(if error.is_given_up() { Looked::default() } else { error.into() });
+            }
         };
         let header = *reader.header();
         let mut looked = Looked::default();
@@ -220,6 +229,10 @@ impl<W: Write> Session<'_, W> {
             };
             let (number, view) = match view {
                 Ok(view) => view,
+                Err(error) if error.is_given_up() => {
+                    self.is_over();
+                    break;
+                }
                 Err(error) => {
                     looked.error = Some(error);
                     break;

@@ -3,7 +3,7 @@
 import type { LinkEvent, PairlightDevice, PasskeyWanted } from "../src/index.js";
 import { draw } from "./code.js";
 import { make, say, show } from "./dom.js";
-import { ending, ownName } from "./words.js";
+import { ending, ownName, span } from "./words.js";
 
 /** If nobody has scanned by then, the code grows and help is offered. */
 const SLOW_MS = 8_000;
@@ -24,6 +24,8 @@ export class LinkScreen {
   #full = make("dialog", { class: "big", "aria-label": "The code, as large as it gets" });
   #help = make("div", { hidden: true });
   #began = Date.now();
+  /** For how long the relay takes no more attempts, if it said so. */
+  #pauseMs = 0;
   #wide = false;
   /** Which code is drawn, and how. */
   #drawn = "";
@@ -197,9 +199,13 @@ export class LinkScreen {
       case "linked":
         say("Linked.");
         return this.linked();
+      case "too-many-attempts":
+        this.#pauseMs = event.retryAfterMs;
+        return;
       case "failed": {
         const { title, what, help, again } = ending(event.reason);
-        return this.#end(title, what, help, again, event.reason);
+        const pause = event.reason === "RateLimited" && this.#pauseMs ? `Try again in ${span(this.#pauseMs)}.` : help;
+        return this.#end(title, what, pause, again, event.reason);
       }
     }
   }

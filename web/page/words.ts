@@ -14,7 +14,7 @@ const ENDINGS: Record<EndReason, Ending> = {
   WrongCheckCode: { title: "The digits were wrong three times", what: `The digits that were typed are not those of the phone. ${SAFE}`, help: "Scan a new code, and type the six digits that the phone shows then.", again: "Show a new code" },
   Conflict: { title: "Somebody else scanned this code", what: `A second device scanned the same code. ${SAFE}`, help: "Make sure that nobody photographs this screen, then try again.", again: "Show a new code" },
   Expired: { title: "The code is too old", what: `A code lives for a minute, and this one was used or ran out. ${SAFE}`, help: "Scan a fresh one.", again: "Show a new code" },
-  Refused: { title: "The account asks for more proof", what: `The rules of the account do not allow a link with the proof there was. ${SAFE}`, help: "Be in the same network as the phone, scan with its camera and not from a picture, or use a passkey.", again: "Try again" },
+  Refused: { title: "The link was refused", what: `The rules of the account ask for more proof, or the relay does not let one of the two in. ${SAFE}`, help: "Be in the same network as the phone, scan with its camera and not from a picture, or use a passkey. If it stays so, ask who runs the relay.", again: "Try again" },
   StorageFailed: { title: "A device could not store its keys", what: `This browser or the phone has no room, or may not store. ${SAFE}`, help: "Leave private browsing, free some space, and try again.", again: "Try again" },
   Outdated: { title: "The two do not speak the same version", what: `The phone's app or this page is too old. ${SAFE}`, help: "Update the app, reload this page, and try again.", again: "Try again" },
   Superseded: { title: "A newer code took the place of this one", what: SAFE, help: "Scan the code that is on the screen now.", again: "Show a new code" },
@@ -22,6 +22,9 @@ const ENDINGS: Record<EndReason, Ending> = {
   RateLimited: { title: "Too many attempts", what: `The relay asks for patience. ${SAFE}`, help: "Wait a few minutes, then try again.", again: "Try again" },
   Unreachable: { title: "The relay is out of reach", what: `The network, or the relay, is away. ${SAFE}`, help: "Check the network of this computer and of the phone.", again: "Try again" },
 };
+
+/** A time to wait, rounded up. */
+export const span = (ms: number): string => (ms <= 90_000 ? `${Math.ceil(ms / 1000)} s` : `${Math.ceil(ms / 60_000)} min`);
 
 export const ending = (reason: EndReason): Ending => ENDINGS[reason] ?? ENDINGS.TimedOut;
 

@@ -23,6 +23,8 @@ export type LinkEvent =
   /** The last event. */
   | { type: "linked"; device: string }
   /** The last event. */
+  /** The relay takes no more attempts from here for so long; `failed` follows. */
+  | { type: "too-many-attempts"; retryAfterMs: number }
   | { type: "failed"; reason: EndReason };
 
 /** Why a link ended without one. The same word on both devices. */

@@ -245,6 +245,8 @@ fn event(event: LinkedEvent) -> Option<LinkingEvent> {
     Some(match event {
         // No app is asked through the bindings: `LinkedAbilities` names neither passkey nor attestation.
         LinkedEvent::EvidenceWanted(_) => return None,
+        // The reason that follows says so.
+        LinkedEvent::TooManyAttempts { .. } => return None,
         LinkedEvent::ShowCode { text, shown_ms } => {
             // An offer always fits a code; nothing is drawn for what does not.
             let (size, modules) = CodeMatrix::draw(&text).map_or((0, Vec::new()), |code| {

@@ -338,6 +338,8 @@ fn event(event: PrimaryEvent) -> Option<PairingEvent> {
         PrimaryEvent::Certified => PairingEvent::Certified,
         PrimaryEvent::Accepted => PairingEvent::Accepted,
         PrimaryEvent::SecondScanner => PairingEvent::SecondScanner,
+        // The reason that follows says so.
+        PrimaryEvent::TooManyAttempts { .. } => return None,
         PrimaryEvent::Linked(device) => PairingEvent::Linked { device: device.to_hex() },
         PrimaryEvent::Failed(reason) => PairingEvent::Failed { reason: reason.into() },
     })

@@ -35,7 +35,18 @@ pub enum FrameError {
         /// Rows.
         height: u32,
     },
-    /// A row or a pixel step is smaller than what it must hold; probably bytes and pixels were mixed up.
+    /// The step from one pixel to the next is 0: every pixel would be the first one.
+    #[error("a pixel step of at least 1 byte is needed, got 0")]
+    NoPixelStride,
+    /// The colour planes of this format have half the stride, which an odd one has not.
+    #[error("{format} needs an even row stride, got {got}")]
+    OddStride {
+        /// Name of the pixel format.
+        format: &'static str,
+        /// The stride that was given, bytes.
+        got: usize,
+    },
+    /// A row is smaller than what it must hold; probably bytes and pixels were mixed up.
     #[error("a row needs a stride of at least {expected} bytes, got {got}")]
     StrideTooShort {
         /// Bytes that one row occupies at least.

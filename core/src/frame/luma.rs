@@ -101,9 +101,8 @@ impl<'a> LumaFrame<'a> {
     pub fn i420(data: &'a [u8], width: u32, height: u32, row_stride: usize) -> Result<Self, FrameError> {
         check_even("I420", width, height)?;
         check_size(width, height)?;
-        // An odd stride has no half; the next even one is what the planes would need.
         if !row_stride.is_multiple_of(2) {
-            return Err(FrameError::StrideTooShort { expected: row_stride.saturating_add(1), got: row_stride });
+            return Err(FrameError::OddStride { format: "I420", got: row_stride });
         }
         let overflow = FrameError::SizeOverflow { row_stride, height };
         let luma = row_stride.checked_mul(height as usize).ok_or(overflow)?;
@@ -357,7 +356,7 @@ fn strided_len(
 ) -> Result<usize, FrameError> {
     let overflow = FrameError::SizeOverflow { row_stride, height };
     if pixel_stride == 0 {
-        return Err(FrameError::StrideTooShort { expected: width as usize, got: 0 });
+        return Err(FrameError::NoPixelStride);
     }
     let row_len = (width as usize)
         .saturating_sub(1)

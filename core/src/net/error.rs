@@ -5,7 +5,7 @@ use pairlight_wire::standing::Discrepancy;
 
 use crate::crypto::CryptoError;
 use crate::devices::AccountError;
-use crate::pairing::TooEarly;
+use crate::pairing::{Refusal, TooEarly};
 use crate::session::SessionError;
 use crate::store::StoreError;
 use crate::sync::SyncError;
@@ -83,12 +83,12 @@ impl NetError {
         }
     }
 
-    /// The code that a machine should hear: a relay that is out of reach is unavailable.
-    pub(super) fn as_refusal(&self) -> RefusalCode {
+    /// What a machine should hear: a relay that is out of reach is unavailable.
+    pub(super) fn as_refusal(&self) -> Refusal {
         match self {
-            Self::Refused(refused) => refused.code,
-            Self::Protocol | Self::NotAuthentic => RefusalCode::Protocol,
-            _ => RefusalCode::Unavailable,
+            Self::Refused(refused) => refused.as_ref().into(),
+            Self::Protocol | Self::NotAuthentic => RefusalCode::Protocol.into(),
+            _ => RefusalCode::Unavailable.into(),
         }
     }
 }

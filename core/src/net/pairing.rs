@@ -275,7 +275,7 @@ impl Driver {
             }
             PrimaryOutput::Publish(publish) => {
                 let answer = self.client.publish(self.account.id(), &publish).await;
-                let answer = answer.map_err(|error| error.as_refusal());
+                let answer = answer.map_err(|error| error.as_refusal().code);
                 self.machine.handle_published(answer, (self.clock)());
             }
             PrimaryOutput::FetchList { from } => {

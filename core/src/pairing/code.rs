@@ -88,6 +88,9 @@ mod tests {
         for byte in [0u8, 0x5a, 0xff] {
             let code = CodeMatrix::draw(&QrPayload::new(byte, [byte; 32], [byte; 16]).to_text()).unwrap();
             assert_eq!((code.version(), code.size()), (4, 33));
+            // Level L would give the same size. Of the format, the first two modules left in row 8 are the level, 00 for M,
+            // after a mask that begins with 10 (ISO/IEC 18004:2015, 7.9).
+            assert_eq!((code.is_dark(0, 8), code.is_dark(1, 8)), (true, false));
         }
     }
 

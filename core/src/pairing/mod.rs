@@ -47,4 +47,5 @@ pub use linked::{
 };
 pub use primary::{PrimaryConfig, PrimaryEvent, PrimaryMachine, PrimaryOutput, PrimarySave, PrimaryState, TooEarly};
 pub use record::{LinkStage, LinkedAccount, PendingLink};
+pub use refusal::Refusal;
 pub use review::{Choice, Emphasis, ReviewModel, Warning};

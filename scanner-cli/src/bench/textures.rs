@@ -33,12 +33,11 @@ struct Report {
     worst_ms: f64,
 }
 
-/// Scans so many textures. The exit code is 1 if anything was read.
-pub(super) fn run(count: u64, json: bool) -> anyhow::Result<ExitCode> {
+/// Scans so many textures and writes what came of it. The exit code is 1 if anything was read.
+pub(super) fn run(out: &mut impl Write, count: u64, json: bool) -> anyhow::Result<ExitCode> {
     let report = look(count)?;
-    let mut out = std::io::stdout().lock();
     if json {
-        serde_json::to_writer(&mut out, &report)?;
+        serde_json::to_writer(&mut *out, &report)?;
         writeln!(out)?;
     } else {
         for (kind, count) in &report.kinds {

@@ -243,6 +243,7 @@ impl Stage {
                     }
                     PrimaryEvent::AskedForEvidence(_)
                     | PrimaryEvent::EvidenceMissing { .. }
+                    | PrimaryEvent::TooManyAttempts { .. }
                     | PrimaryEvent::JudgeManaged(_) => {}
                     PrimaryEvent::ApproveAgain { .. } => pairing.approve_again().await?,
                     PrimaryEvent::Certified => timeline.step(PHONE, "signed the laptop's certificate with the root key")?,
@@ -267,6 +268,7 @@ impl Stage {
                     LinkedEvent::ShowCode { .. }
                     | LinkedEvent::Paused
                     | LinkedEvent::Reconnecting { .. }
+                    | LinkedEvent::TooManyAttempts { .. }
                     | LinkedEvent::EvidenceWanted(_) => {}
                     LinkedEvent::SecondScanner => timeline.step(LAPTOP, "somebody else tried to scan the code")?,
                 },

@@ -14,7 +14,7 @@ use crate::style::Voice;
 
 pub(crate) use draw::draw;
 pub(crate) use prompt::Lines;
-pub(crate) use words::{finding, words};
+pub(crate) use words::{finding, span, words};
 
 const EXAMPLES: &str = "\
 Examples:

@@ -189,7 +189,7 @@ impl Person<'_> {
     async fn follow(&mut self, pairing: &mut Pairing) -> Result<DeviceId, Failure> {
         let mut tick = tokio::time::interval(Duration::from_millis(100));
         let (mut asked, mut not_before, mut cancelling) = (None, Instant::now(), false);
-        let (mut asked_at, mut told_of_second) = (Instant::now(), false);
+        let (mut asked_at, mut told_of_second, mut pause_ms) = (Instant::now(), false, None);
         loop {
             tokio::select! {
                 event = pairing.next_event() => {
@@ -203,7 +203,8 @@ impl Person<'_> {
                             let remedy = "nothing was linked; scan again if that was not meant";
                             return Err(Failure::new(Exit::Cancelled, "the link was declined here", remedy));
                         }
-                        PrimaryEvent::Failed(reason) => return Err(failure(reason)),
+                        PrimaryEvent::Failed(reason) => return Err(failure(reason, pause_ms)),
+                        PrimaryEvent::TooManyAttempts { retry_after_ms } => pause_ms = Some(retry_after_ms),
                         PrimaryEvent::Review(model) => {
                             asked_at = Instant::now();
                             self.review(&model);

@@ -76,6 +76,14 @@ pub(super) async fn run(args: &ShowArgs, voice: Voice) -> Result<Exit, Failure> 
             Err(_) => voice.note("it was not completed, and nothing of it is linked; here is a new code"),
         }
     }
+    if !on_terminal && args.qr_out.is_none() && !args.text {
+        let what = "there is nothing to show the code on: standard error is no terminal";
+        return Err(Failure::new(
+            Exit::Usage,
+            what,
+            "write it to a picture with --qr-out, or print its text with --text",
+        ));
+    }
     let description = DeviceDescription {
         name: args.name.clone().unwrap_or_else(host_name),
         os: std::env::consts::OS.into(),
@@ -124,7 +132,7 @@ impl Screen<'_> {
     ) -> Result<Box<LinkedAccount>, Failure> {
         let mut tick = tokio::time::interval(Duration::from_millis(100));
         let (mut asking, mut cancelling, mut input_open) = (false, false, true);
-        let (mut paused, mut asked_at) = (false, Instant::now());
+        let (mut paused, mut asked_at, mut pause_ms) = (false, Instant::now(), None);
         loop {
             tokio::select! {
                 event = linking.next_event() => {
@@ -134,7 +142,8 @@ impl Screen<'_> {
                         LinkedEvent::Failed(_) if interrupt.is_raised() => {
                             return Err(Failure::new(Exit::Interrupted, "interrupted", "start again when you like; nothing was linked"));
                         }
-                        LinkedEvent::Failed(reason) => return Err(failure(reason)),
+                        LinkedEvent::Failed(reason) => return Err(failure(reason, pause_ms)),
+                        LinkedEvent::TooManyAttempts { retry_after_ms } => pause_ms = Some(retry_after_ms),
                         other => {
                             // Before the question is on the screen: an answer to it cannot be older.
                             asked_at = Instant::now();
@@ -201,7 +210,7 @@ impl Screen<'_> {
                     2 => "two tries left",
                     _ => "three tries left",
                 };
-                self.voice.warn(format_args!("these are not the digits that the phone shows; {left}"));
+                self.voice.warn(format_args!("these are not the six digits that the phone shows; {left}"));
                 if tries_left > 0 {
                     self.ask("Type the six digits that the phone shows: ");
                 }
@@ -214,7 +223,10 @@ impl Screen<'_> {
             }
             LinkedEvent::SecondScanner => self.voice.warn("somebody else tried to scan the code and was refused"),
             // A terminal has neither passkeys nor attestations, and says so before it is asked.
-            LinkedEvent::EvidenceWanted(_) | LinkedEvent::Linked(_) | LinkedEvent::Failed(_) => {}
+            LinkedEvent::EvidenceWanted(_)
+            | LinkedEvent::TooManyAttempts { .. }
+            | LinkedEvent::Linked(_)
+            | LinkedEvent::Failed(_) => {}
         }
         Ok(asking)
     }
@@ -254,7 +266,11 @@ impl Screen<'_> {
                 self.voice.note("without colours this code is right on a dark terminal only");
             }
         } else {
-            self.voice.note(format_args!("a code is shown, good for {} s", shown_ms / 1000));
+            let place = match &self.args.qr_out {
+                Some(path) => format!("in {}", path.display()),
+                None => "on standard output".into(),
+            };
+            self.voice.note(format_args!("a code is shown {place}, good for {} s", shown_ms / 1000));
         }
         Ok(())
     }

@@ -15,7 +15,9 @@ pub(crate) fn words(reason: EndReason) -> &'static str {
         EndReason::WrongCheckCode => "the check code was wrong three times",
         EndReason::Conflict => "two devices scanned the same code",
         EndReason::Expired => "the code is too old, or was used before",
-        EndReason::Refused => "the account's policy refuses this link with the evidence there is",
+        EndReason::Refused => {
+            "refused: the account's policy wants more evidence, or the relay does not let this device in"
+        }
         EndReason::StorageFailed => "a device could not store its keys",
         EndReason::Outdated => "the two programs do not speak the same version",
         EndReason::Superseded => "a newer code replaced this one",
@@ -60,22 +62,33 @@ fn remedy(reason: EndReason) -> &'static str {
             "make sure that nobody else sees the screen, look at the list of devices, then show a new code"
         }
         EndReason::Expired | EndReason::Superseded => "ask the other device for a new code",
-        EndReason::Refused => "scan with the camera, close to the other device and in the same network",
+        EndReason::Refused => {
+            "scan with the camera, close to the other device and in the same network; if it stays so, ask who runs the relay"
+        }
         EndReason::StorageFailed => "make room on the disk, or check the folder's permissions, then start again",
         EndReason::Outdated => "update both programs",
         EndReason::NotPublished => "nothing was linked; check the network and start again",
-        EndReason::RateLimited => "wait ten minutes, then start again",
+        EndReason::RateLimited => "wait a while, then start again",
         EndReason::Unreachable => "check that the other device still waits, and the network of both; then start again",
     }
 }
 
-/// The failure for an end, with its exit code.
-pub(crate) fn failure(reason: EndReason) -> Failure {
+/// The failure for an end, with its exit code. `pause_ms`: when the relay takes attempts again, if it said so.
+pub(crate) fn failure(reason: EndReason, pause_ms: Option<u64>) -> Failure {
     let exit = match reason {
         EndReason::Cancelled => Exit::Cancelled,
         EndReason::Declined => Exit::Declined,
         EndReason::TimedOut | EndReason::Expired | EndReason::Superseded => Exit::TimedOut,
         _ => Exit::Error,
     };
-    Failure::new(exit, words(reason), remedy(reason))
+    match pause_ms.filter(|_| reason == EndReason::RateLimited) {
+        Some(ms) => Failure::new(exit, words(reason), format!("start again in {}", span(ms))),
+        None => Failure::new(exit, words(reason), remedy(reason)),
+    }
+}
+
+/// A time to wait, in words, rounded up.
+pub(crate) fn span(ms: u64) -> String {
+    let seconds = ms.div_ceil(1000);
+    if seconds <= 90 { format!("{seconds} s") } else { format!("{} min", seconds.div_ceil(60)) }
 }

@@ -3,10 +3,13 @@
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use pairlight_core::frame::FrameError;
 use thiserror::Error;
 
+use super::pipe::PatientInput;
+use crate::interrupt::Interrupt;
 use crate::y4m::{self, Y4mError};
 
 /// Largest picture file that is read. Longer inputs must be recordings, which are read frame by frame.
@@ -49,6 +52,14 @@ pub(crate) enum InputError {
 }
 
 impl InputError {
+    /// Whether nothing is wrong with the input: the time for it was over, or Ctrl-C was pressed.
+    pub(super) fn is_given_up(&self) -> bool {
+        let (InputError::Io(error) | InputError::Recording(Y4mError::Io { source: error, .. })) = self else {
+            return false;
+        };
+        matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::ConnectionAborted)
+    }
+
     /// What the person can do about it.
     pub(super) fn remedy(&self) -> &'static str {
         match self {
@@ -131,10 +142,10 @@ fn has_known_extension(path: &Path) -> bool {
 }
 
 impl Input {
-    /// Opens the input and tells by its first bytes what it is.
-    pub(super) fn open(&self) -> Result<Opened, InputError> {
+    /// Opens the input and tells by its first bytes what it is. Standard input is waited for until the deadline or Ctrl-C.
+    pub(super) fn open(&self, deadline: Option<Instant>, interrupt: &Interrupt) -> Result<Opened, InputError> {
         match self {
-            Input::Stdin => sort(io::stdin()),
+            Input::Stdin => sort(PatientInput::new(deadline, interrupt.clone())?),
             Input::File(path) => sort(File::open(path)?),
         }
     }

@@ -168,6 +168,45 @@ fn a_reader_that_hangs_up_is_success_and_silence() {
 }
 
 #[test]
+fn a_silent_pipe_ends_with_the_time_and_what_was_found_before_stays() {
+    let place = Place::new();
+    let blank = image::GrayImage::from_pixel(120, 90, image::Luma([230]));
+    let film = y4m(&[code("seen in time")]);
+    let cases: [(&[u8], &str, Option<i32>); 4] = [
+        (b"", "", Some(7)),
+        (b"YUV4MPEG2 W120", "", Some(7)),
+        (&y4m(&[blank]), "", Some(7)),
+        (&film, "seen in time\n", Some(0)),
+    ];
+    for (input, text, exit) in cases {
+        let arguments = ["scan", "-", "--watch", "--timeout", "0.5", "--quiet"];
+        let mut child = place.command(&arguments).stdin(Stdio::piped()).spawn().unwrap();
+        // Held open until the program has ended by itself.
+        let mut stdin = child.stdin.take().unwrap();
+        stdin.write_all(input).unwrap();
+        let (done, ended) = std::sync::mpsc::channel();
+        std::thread::spawn(move || done.send(Run::from(child.wait_with_output().unwrap())));
+        let run = ended.recv_timeout(Duration::from_secs(30)).expect("it waits for ever");
+        drop(stdin);
+        assert_eq!((run.code, run.text()), (exit, text), "{run:?}");
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_full_disk_under_a_result_is_named_as_standard_output() {
+    let place = Place::new();
+    place.file("a.png", &png(&code("x")));
+    place.file("m.jsonl", br#"{"image":"a.png","expected":["x"],"set":"s"}"#);
+    for arguments in [&["bench", "m.jsonl"][..], &["bench", "--json", "m.jsonl"], &["scan", "--quiet", "a.png"]] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let run = Run::from(place.command(arguments).stdout(full).output().unwrap());
+        assert_eq!(run.code, Some(1), "{arguments:?}: {run:?}");
+        assert!(run.stderr.contains("cannot write to standard output"), "{arguments:?}: {run:?}");
+    }
+}
+
+#[test]
 fn an_existing_recording_is_not_overwritten() {
     let place = Place::new();
     place.file("x.y4m", b"precious");

@@ -6,7 +6,8 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-use pairlight_relay::{Limits, Relay, RelayConfig, RelayHandle};
+use pairlight_relay::{Limits, Quota, Relay, RelayConfig, RelayHandle};
+use pairlight_wire::qr::QrPayload;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -121,8 +122,12 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new() -> Self {
+        Self::with_limits(Limits::generous())
+    }
+
+    fn with_limits(limits: Limits) -> Self {
         let runtime = tokio::runtime::Runtime::new().unwrap();
-        let config = RelayConfig { limits: Limits::generous(), ..RelayConfig::default() };
+        let config = RelayConfig { limits, ..RelayConfig::default() };
         let relay = runtime.block_on(Relay::spawn(config)).unwrap();
         Self { runtime, relay, folder: tempfile::tempdir().unwrap() }
     }
@@ -453,7 +458,9 @@ fn a_terminal_waits_for_its_relay_at_the_first_contact_and_later() {
     runtime.block_on(relay.shutdown());
     let profile = folder.path().join("laptop");
     let profile = profile.to_str().unwrap();
-    let mut show = Program::start(&["link", "show", "--profile", profile, "--relay", &format!("http://{listen}")]);
+    let (relay, code) = (format!("http://{listen}"), folder.path().join("code.png"));
+    let line = ["link", "show", "--profile", profile, "--relay", &relay, "--qr-out", code.to_str().unwrap()];
+    let mut show = Program::start(&line);
     show.hear("trying again in 1 s");
     let start = || {
         let config = RelayConfig { listen, limits: Limits::generous(), ..RelayConfig::default() };
@@ -469,7 +476,7 @@ fn a_terminal_waits_for_its_relay_at_the_first_contact_and_later() {
     runtime.block_on(relay.shutdown());
     show.interrupt();
     assert_eq!(show.end().0, 130);
-    let mut show = Program::start(&["link", "show", "--profile", profile]);
+    let mut show = Program::start(&["link", "show", "--profile", profile, "--qr-out", code.to_str().unwrap()]);
     show.hear("trying again");
     show.interrupt();
     assert_eq!(show.end().0, 130, "a known relay need not be there at the start");
@@ -565,6 +572,57 @@ fn an_unknown_relay_and_a_bad_address_are_named() {
     let (exit, said) = Program::start(&["devices", "--profile", profile, "--relay", "ftp://x"]).end();
     assert_eq!(exit, 2);
     assert!(said.contains("http"), "{said}");
+}
+
+#[test]
+fn too_many_attempts_end_with_the_time_at_which_the_next_one_counts() {
+    let hourly = |count| Quota::one(count, Duration::from_secs(3_600));
+    let world = World::with_limits(Limits { opens: hourly(1), claims: hourly(1), ..Limits::generous() });
+    let show = world.show();
+    let mut first = world.scan(&[]);
+    first.hear("[y/N]");
+    first.type_line("n");
+    assert_eq!((first.end().0, show.end().0), (3, 8));
+
+    let (profile, url, other) = (world.text("other"), world.relay.url(), world.text("other.png"));
+    let (exit, said) =
+        Program::start(&["link", "show", "--profile", &profile, "--relay", &url, "--qr-out", &other]).end();
+    assert_eq!(exit, 1, "{said}");
+    assert!(said.contains("start again in 60 min"), "{said}");
+
+    let offer = QrPayload::new(0, [7; 32], [7; 16]).to_text();
+    write_code(&offer, &world.path("code.png"));
+    let (exit, said) = world.scan(&[]).end();
+    assert_eq!(exit, 1, "{said}");
+    assert!(said.contains("start again in 60 min"), "{said}");
+    world.stop();
+}
+
+#[test]
+fn a_code_that_can_be_seen_nowhere_is_not_shown() {
+    let world = World::new();
+    let (profile, url) = (world.text("laptop"), world.relay.url());
+    let (exit, said) = Program::start(&["link", "show", "--profile", &profile, "--relay", &url]).end();
+    assert_eq!(exit, 2, "{said}");
+    assert!(said.contains("--qr-out") && said.contains("--text"), "{said}");
+    world.stop();
+}
+
+#[test]
+fn a_store_that_lost_its_bytes_is_not_begun_anew() {
+    let world = World::new();
+    world.link();
+    let store = world.path("phone").join("store.db");
+    // As a full disk or a careless copy leaves it.
+    std::fs::write(&store, b"").unwrap();
+    for journal in ["store.db-wal", "store.db-shm"] {
+        let _ = std::fs::remove_file(world.path("phone").join(journal));
+    }
+    let (exit, said) = world.devices(&[]);
+    assert_eq!(exit, 1, "{said}");
+    assert!(said.contains("what was in it is lost"), "{said}");
+    assert_eq!(std::fs::metadata(&store).unwrap().len(), 0);
+    world.stop();
 }
 
 /// Draws a text as a code into a PNG.

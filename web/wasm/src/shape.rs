@@ -28,6 +28,9 @@ pub(crate) fn linking(event: &LinkedEvent) -> Value {
         LinkedEvent::Claimed => json!({ "type": "claimed" }),
         LinkedEvent::EnterCheckCode => json!({ "type": "enter-check-code" }),
         LinkedEvent::WrongCheckCode { tries_left } => json!({ "type": "wrong-check-code", "triesLeft": tries_left }),
+        LinkedEvent::TooManyAttempts { retry_after_ms } => {
+            json!({ "type": "too-many-attempts", "retryAfterMs": retry_after_ms })
+        }
         LinkedEvent::CheckCodeAccepted => json!({ "type": "check-code-accepted" }),
         LinkedEvent::EvidenceWanted(wanted) => json!({
             "type": "evidence-wanted",

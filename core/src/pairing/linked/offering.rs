@@ -9,7 +9,7 @@ use rand_core::CryptoRng;
 
 use super::{LinkedEvent, LinkedMachine, LinkedOutput, LinkedState, Shown, Step, Timer};
 use crate::pairing::handshake::Displayed;
-use crate::pairing::refusal::end_reason;
+use crate::pairing::refusal::{Refusal, end_reason};
 
 impl<R: CryptoRng> LinkedMachine<R> {
     pub(super) fn offer_new_code(&mut self) {
@@ -73,7 +73,6 @@ impl<R: CryptoRng> LinkedMachine<R> {
     }
 
     pub(super) fn on_refused(&mut self, refused: &Refused) {
-        let reason = end_reason(refused.code);
         match &mut self.step {
             // The relay stops. Its socket closes next, and then there are new codes from whoever takes its place.
             Step::Offering { .. } if refused.slot.is_none() && refused.code == RefusalCode::Unavailable => {}
@@ -90,13 +89,20 @@ impl<R: CryptoRng> LinkedMachine<R> {
                 if refused.code == RefusalCode::RateLimited && !shown.is_empty() {
                     self.timers.start(Timer::Rotate, refused.retry_after_ms.max(ROTATE_MS));
                 } else {
-                    self.fail(reason);
+                    self.fail_refused(refused);
                 }
             }
             Step::Certified { .. } | Step::Linked | Step::Ended => {}
-            _ if refused.slot.is_none() || refused.slot == self.slot => self.fail(reason),
+            _ if refused.slot.is_none() || refused.slot == self.slot => self.fail_refused(refused),
             _ => {}
         }
+    }
+
+    fn fail_refused(&mut self, refused: &Refused) {
+        if let Some(retry_after_ms) = Refusal::from(refused).pause_ms() {
+            self.outputs.push_back(LinkedOutput::Event(LinkedEvent::TooManyAttempts { retry_after_ms }));
+        }
+        self.fail(end_reason(refused.code));
     }
 
     pub(super) fn on_ended(&mut self, slot: SlotId, reason: EndReason) {

@@ -70,6 +70,11 @@ pub enum LinkedEvent {
     SecondScanner,
     /// Linked.
     Linked(Box<LinkedAccount>),
+    /// The relay takes no more attempts from here for so long: tell the person when to try again. `Failed` follows.
+    TooManyAttempts {
+        /// Until then, ms.
+        retry_after_ms: u64,
+    },
     /// Ended without a link, by this side or the other.
     Failed(EndReason),
 }
@@ -88,6 +93,9 @@ impl fmt::Debug for LinkedEvent {
                 f.debug_struct("WrongCheckCode").field("tries_left", tries_left).finish()
             }
             Self::CheckCodeAccepted => f.write_str("CheckCodeAccepted"),
+            Self::TooManyAttempts { retry_after_ms } => {
+                f.debug_struct("TooManyAttempts").field("retry_after_ms", retry_after_ms).finish()
+            }
             Self::EvidenceWanted(wanted) => f.debug_tuple("EvidenceWanted").field(wanted).finish(),
             Self::SecondScanner => f.write_str("SecondScanner"),
             Self::Linked(account) => f.debug_tuple("Linked").field(account).finish(),

@@ -8,12 +8,12 @@ use pairlight_wire::limits::{CLAIM_MS, MESSAGE_MS};
 use pairlight_wire::list::{DeviceList, VerifiedList};
 use pairlight_wire::pairing::{EndReason, Purpose};
 use pairlight_wire::qr::QrPayload;
-use pairlight_wire::relay::{ClaimAnswer, RefusalCode};
+use pairlight_wire::relay::ClaimAnswer;
 use rand_core::CryptoRng;
 
 use super::handshake::{PrimaryCertified, PrimaryConfirmed, PrimaryKeyed, PrimaryWaiting, Reviewed, Scanned};
 use super::record::{LinkStage, PendingLink};
-use super::refusal::end_reason;
+use super::refusal::{Refusal, end_reason};
 use super::timer::Timers;
 use crate::Timestamp;
 use crate::crypto::CryptoError;
@@ -246,7 +246,7 @@ impl<R: CryptoRng> PrimaryMachine<R> {
     }
 
     /// The relay's answer to the claim.
-    pub fn handle_claim(&mut self, answer: Result<ClaimAnswer, RefusalCode>, now: Timestamp) {
+    pub fn handle_claim(&mut self, answer: Result<ClaimAnswer, impl Into<Refusal>>, now: Timestamp) {
         self.timers.observe(now);
         if !matches!(self.step, Step::Claiming { .. }) {
             // Too late, but the slot is ours now: the other device must not wait for somebody who has left.
@@ -260,7 +260,13 @@ impl<R: CryptoRng> PrimaryMachine<R> {
             return;
         };
         match answer {
-            Err(code) => self.end(end_reason(code)),
+            Err(refusal) => {
+                let refusal = refusal.into();
+                if let Some(retry_after_ms) = refusal.pause_ms() {
+                    self.outputs.push_back(PrimaryOutput::Event(PrimaryEvent::TooManyAttempts { retry_after_ms }));
+                }
+                self.end(end_reason(refusal.code));
+            }
             Ok(answer) => {
                 self.claimed = true;
                 match self.review(*scanned, &answer) {

@@ -85,6 +85,11 @@ pub enum PrimaryEvent {
     SecondScanner,
     /// Linked.
     Linked(DeviceId),
+    /// The relay takes no more attempts from here for so long: tell the person when to try again. `Failed` follows.
+    TooManyAttempts {
+        /// Until then, ms.
+        retry_after_ms: u64,
+    },
     /// Ended without a link, by this side or the other.
     Failed(EndReason),
 }
