@@ -7,7 +7,7 @@ export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
 PROFILE ?= release
 pairlight = cargo run --locked --profile $(PROFILE) -p pairlight-cli --
 
-.PHONY: help demo demo-web web test android ios bench bench-link bench-scan bench-sync build fmt lint docs clean
+.PHONY: help demo demo-web web test android jvm ios bench bench-link bench-scan bench-sync build fmt lint docs clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -29,6 +29,9 @@ test: ## format, lint, and every test; ends with "N passed, N failed, N skipped"
 
 android: ## the AAR and the sample app, on a machine with the Android SDK; says first what is missing
 	@scripts/make-android.sh
+
+jvm: ## the Android library for the JVM of this machine, in the local Maven repository: to try it without an SDK
+	@scripts/make-jvm.sh
 
 ios: ## the XCFramework for the Swift package, on a Mac; says first what is missing
 	@scripts/make-ios.sh

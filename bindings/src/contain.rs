@@ -25,7 +25,7 @@ pub(crate) async fn contain_async<T>(
     body: impl Future<Output = Result<T, PairlightError>>,
 ) -> Result<T, PairlightError> {
     let mut body = pin!(async {
-        planted(name);
+        planted_for_long(name).await;
         body.await
     });
     std::future::poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| body.as_mut().poll(context))) {
@@ -39,16 +39,30 @@ pub(crate) async fn contain_async<T>(
 /// of Rust and of Kotlin show by it that each function contains a panic. A release has nothing of it.
 #[cfg(debug_assertions)]
 pub(crate) fn planted(name: &str) {
+    assert!(!is_planted(name), "a panic was planted in {name}");
+}
+
+/// The same where it may wait: for ever in the function whose name stands there after `hold`. The tests show by it that a call
+/// which nobody waits for any more ends.
+#[cfg(debug_assertions)]
+pub(crate) async fn planted_for_long(name: &str) {
+    planted(name);
+    if is_planted(&format!("hold {name}")) {
+        std::future::pending::<()>().await;
+    }
+}
+
+#[cfg(debug_assertions)]
+fn is_planted(word: &str) -> bool {
     use std::path::PathBuf;
     use std::sync::OnceLock;
     static FILE: OnceLock<Option<PathBuf>> = OnceLock::new();
     let file = FILE.get_or_init(|| std::env::var_os("PAIRLIGHT_PANIC_IN").map(PathBuf::from));
-    let Some(file) = file else { return };
-    assert!(
-        std::fs::read_to_string(file).map_or(true, |planted| planted.trim() != name),
-        "a panic was planted in {name}"
-    );
+    file.as_ref().is_some_and(|file| std::fs::read_to_string(file).is_ok_and(|planted| planted.trim() == word))
 }
 
 #[cfg(not(debug_assertions))]
 pub(crate) fn planted(_: &str) {}
+
+#[cfg(not(debug_assertions))]
+pub(crate) async fn planted_for_long(_: &str) {}

@@ -7,7 +7,7 @@
 //! LinkedAccount      link(name) -> LinkingFlow    standing                   sync() -> Sync
 //! Sync               conversations, messages, send, files (NewFile), history
 //! PairingFlow, LinkingFlow, Sync                  nextEvent() until null; commands
-//! KeyWrap, Approver, Clock, LogSink               what the app gives: few, synchronous, on threads of this library
+//! KeyWrap, Approver, Clock, LogSink, Radio        what the app gives: few, synchronous, on threads of this library
 //! ```
 //!
 //! # Rules

@@ -32,7 +32,8 @@ pub enum LogLevel {
 #[uniffi::export(with_foreign)]
 pub trait LogSink: Send + Sync {
     /// One line. `place` is the part of the library that speaks.
-    fn line(&self, level: LogLevel, place: String, text: String);
+    /// What it throws is lost: a log that fails must not end what it tells of.
+    fn line(&self, level: LogLevel, place: String, text: String) -> Result<(), PairlightError>;
 }
 
 static LEVEL: AtomicU8 = AtomicU8::new(0);
@@ -94,7 +95,7 @@ impl Subscriber for Lines {
     fn event(&self, event: &Event<'_>) {
         let mut line = Line(String::new());
         event.record(&mut line);
-        self.0.line(level_of(event.metadata()), event.metadata().target().to_owned(), line.0);
+        let _ = self.0.line(level_of(event.metadata()), event.metadata().target().to_owned(), line.0);
     }
 
     fn enter(&self, _: &Id) {}

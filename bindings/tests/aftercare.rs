@@ -26,11 +26,13 @@ impl Folder {
 
     async fn phone(&self, relay: &RelayAddress) -> PrimaryAccount {
         let (path, key, preset) = (self.path("phone.db"), Arc::new(SoftKey), PolicyPreset::Development);
-        PrimaryAccount::open(path, key, relay.clone(), preset, "Phone".into(), None, None).await.unwrap()
+        PrimaryAccount::open(path, key, relay.clone(), preset, "Phone".into(), PrimaryHooks::default()).await.unwrap()
     }
 
     async fn linked(&self, name: &str, relay: &RelayAddress, phone: &PrimaryAccount) -> (LinkedAccount, String) {
-        let device = LinkedAccount::open(self.path(name), Arc::new(SoftKey), relay.clone(), None).await.unwrap();
+        let device = LinkedAccount::open(self.path(name), Arc::new(SoftKey), relay.clone(), LinkedHooks::default())
+            .await
+            .unwrap();
         let linking = device.link(name.into(), "Linux".into(), "test".into()).await.unwrap();
         let id = join(phone, &linking).await;
         (device, id)
@@ -174,7 +176,7 @@ async fn twenty_four_words_bring_the_account_to_another_phone() {
     assert_eq!(words.split(' ').count(), 24);
     let recover = |words: &str| {
         let (path, key, preset) = (folder.path("new.db"), Arc::new(SoftKey), PolicyPreset::Development);
-        recover_account(words.into(), path, key, address.clone(), preset, "New phone".into(), None, None)
+        recover_account(words.into(), path, key, address.clone(), preset, "New phone".into(), PrimaryHooks::default())
     };
     let mistyped = recover("abandon ".repeat(24).trim()).await;
     assert!(matches!(mistyped.map(|_| ()), Err(PairlightError::Misuse { .. })), "a checksum shows that it is mistyped");

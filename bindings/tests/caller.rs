@@ -55,7 +55,9 @@ impl KeyWrap for SlowKey {
 struct Quiet;
 
 impl LogSink for Quiet {
-    fn line(&self, _: LogLevel, _: String, _: String) {}
+    fn line(&self, _: LogLevel, _: String, _: String) -> Result<(), PairlightError> {
+        Ok(())
+    }
 }
 
 /// Time of this thread, without what it waited for a processor that others had: what a call blocks or computes.
@@ -112,6 +114,14 @@ impl Held {
     }
 }
 
+/// An Ed25519 key of nobody's, as a platform gives it.
+fn passkey() -> Passkey {
+    let mut public_key = vec![0xa4, 0x01, 0x01, 0x03, 0x27, 0x20, 0x06, 0x21, 0x58, 0x20];
+    public_key.extend([7; 32]);
+    let (credential, rp_id) = (b"id".to_vec(), "example.com".to_owned());
+    Passkey { credential, public_key, rp_id, origins: vec!["https://link.example.com".to_owned()] }
+}
+
 async fn story(held: &Held, address: &RelayAddress) {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
@@ -123,12 +133,13 @@ async fn story(held: &Held, address: &RelayAddress) {
     held.now("activity", activity).unwrap();
     held.now("explain", || explain(vec![b'1'; 2_953])).unwrap();
 
-    let (person, key) = (Arc::new(Person), Arc::new(SlowKey));
-    let open = PrimaryAccount::open(path("p.db"), key, address.clone(), preset, "P".into(), Some(person), None);
+    let (hooks, key) =
+        (PrimaryHooks { approver: Some(Arc::new(Person)), ..PrimaryHooks::default() }, Arc::new(SlowKey));
+    let open = PrimaryAccount::open(path("p.db"), key, address.clone(), preset, "P".into(), hooks);
     let phone = held.call("PrimaryAccount.open", open).await.unwrap();
     assert!(held.call("PrimaryAccount.resume", phone.resume()).await.unwrap().is_empty());
     let words = held.call("PrimaryAccount.create_recovery", phone.create_recovery()).await.unwrap();
-    let open = LinkedAccount::open(path("l.db"), Arc::new(SlowKey), address.clone(), None);
+    let open = LinkedAccount::open(path("l.db"), Arc::new(SlowKey), address.clone(), LinkedHooks::default());
     let laptop = held.call("LinkedAccount.open", open).await.unwrap();
     assert!(held.call("LinkedAccount.standing", laptop.standing()).await.unwrap().is_none());
     assert!(held.call("LinkedAccount.resume", laptop.resume()).await.unwrap().is_none());
@@ -162,6 +173,10 @@ async fn story(held: &Held, address: &RelayAddress) {
     held.now("Scanner.rearm", || scanner.rearm()).unwrap();
     held.now("Scanner.counts", || scanner.counts()).unwrap();
     held.now("Scanner.stop", || scanner.stop()).unwrap();
+    let passkey = passkey();
+    held.call("PrimaryAccount.register_passkey", phone.register_passkey(passkey.clone())).await.unwrap();
+    assert_eq!(held.call("PrimaryAccount.passkeys", phone.passkeys()).await.unwrap().len(), 1);
+    held.call("PrimaryAccount.forget_passkey", phone.forget_passkey(passkey.credential)).await.unwrap();
     let link = phone.link(report.codes[0].bytes.clone(), Source::LiveCamera);
     let pairing = held.call("PrimaryAccount.link", link).await.unwrap();
     let mut device = None;
@@ -170,6 +185,13 @@ async fn story(held: &Held, address: &RelayAddress) {
             PairingEvent::Review { .. } => held.call("PairingFlow.approve", pairing.approve()).await.unwrap(),
             PairingEvent::ShowCheckCode { digits } => {
                 while linking.next_event().await.unwrap() != Some(LinkingEvent::EnterCheckCode) {}
+                held.call("LinkingFlow.heard", linking.heard("00".repeat(16))).await.unwrap();
+                held.call("LinkingFlow.give_evidence", linking.give_evidence(None, Some(vec![1; 4_096])))
+                    .await
+                    .unwrap();
+                let word = held.now("LinkingFlow.tap_word", || linking.tap_word()).unwrap().unwrap();
+                held.call("PairingFlow.tapped", pairing.tapped(TapMedium::Cable, word)).await.unwrap();
+                held.call("PairingFlow.judge", pairing.judge(false)).await.unwrap();
                 held.call("LinkingFlow.enter_check_code", linking.enter_check_code(digits)).await.unwrap();
             }
             PairingEvent::Linked { device: id } => device = Some(id),
@@ -236,7 +258,7 @@ async fn story(held: &Held, address: &RelayAddress) {
     held.call("PrimaryAccount.rotate_root", phone.rotate_root()).await.unwrap();
     held.call("LinkedAccount.forget", laptop.forget()).await.unwrap();
     let (file, key) = (path("n.db"), Arc::new(SlowKey));
-    let recover = recover_account(words, file, key, address.clone(), preset, "N".into(), None, None);
+    let recover = recover_account(words, file, key, address.clone(), preset, "N".into(), PrimaryHooks::default());
     let recovered = held.call("recover_account", recover).await.unwrap();
     held.now("(an account is closed)", || drop((phone, laptop, recovered)));
     held.now("shutdown", shutdown).unwrap();

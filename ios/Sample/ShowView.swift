@@ -22,7 +22,8 @@ struct ShowView: View {
                 Text("show_paused")
                 Button("show_new") { Task { try? await show?.showAgain() } }
             case .reconnecting: Text("reconnecting")
-            case .claimed, .deciding, .secondScanner: Text("show_claimed")
+            // This sample has no passkey: it says so when it opens the account, and is not asked.
+            case .claimed, .deciding, .evidenceWanted, .secondScanner: Text("show_claimed")
             case let .enterCheckCode(triesLeft):
                 Text("show_enter").accessibilityAddTraits(.isHeader)
                 if let triesLeft { Text("show_tries \(Int(triesLeft))") }

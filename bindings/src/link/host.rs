@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use pairlight_core::Timestamp;
-use pairlight_core::net::{RelayClient, RelayEndpoint, SharedStore, system_clock, system_rng};
+use pairlight_core::net::{RelayClient, RelayEndpoint, SharedStore, system_clock, system_rng, system_time};
 use pairlight_core::store::{KEY_LEN, KeyWrapError, Store};
 use pairlight_wire::id::parse_hex;
 use zeroize::Zeroizing;
@@ -32,8 +32,8 @@ pub trait Approver: Send + Sync {
 /// A clock in place of the system's, for tests. Called often: it must not block.
 #[uniffi::export(with_foreign)]
 pub trait Clock: Send + Sync {
-    /// Milliseconds since 1970.
-    fn now_ms(&self) -> u64;
+    /// Milliseconds since 1970. Where it fails the system's clock is asked.
+    fn now_ms(&self) -> Result<u64, PairlightError>;
 }
 
 /// Where the relay is, and which one it is.
@@ -83,7 +83,7 @@ pub(crate) async fn open_store(path: String, key: Arc<dyn KeyWrap>) -> Result<Sh
 /// The app's clock, or the system's.
 pub(crate) fn clock_or_system(clock: Option<Arc<dyn Clock>>) -> pairlight_core::net::Clock {
     match clock {
-        Some(clock) => Arc::new(move || Timestamp::from_unix_ms(clock.now_ms())),
+        Some(clock) => Arc::new(move || clock.now_ms().map_or_else(|_| system_time(), Timestamp::from_unix_ms)),
         None => system_clock(),
     }
 }

@@ -9,7 +9,8 @@ use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
 use super::alert::Fork;
-use super::host::{Clock, KeyWrap, RelayAddress, clock_or_system, open_store};
+use super::evidence::{LinkedHooks, PasskeyWanted, with_linked_hooks};
+use super::host::{KeyWrap, RelayAddress, clock_or_system, open_store};
 use super::reason::EndedReason;
 use super::sync::Sync;
 use super::task::{Over, Owned, run};
@@ -63,6 +64,14 @@ pub enum LinkingEvent {
     },
     /// They were right.
     CheckCodeAccepted,
+    /// The account asks for evidence that only the app can get: answer with `giveEvidence`, with nothing where it cannot. Only
+    /// what `LinkedHooks` says that it can.
+    EvidenceWanted {
+        /// A passkey's assertion.
+        passkey: Option<PasskeyWanted>,
+        /// An attestation of an organisation, bound to these 32 bytes.
+        attestation: Option<Vec<u8>>,
+    },
     /// Somebody else tried to scan the code.
     SecondScanner,
     /// Linked. The last event.
@@ -106,7 +115,7 @@ pub struct LinkedAccount(Owned<LinkedDevice>);
 /// time.
 #[derive(Debug, uniffi::Object)]
 pub struct LinkingFlow {
-    linking: Owned<Linking>,
+    pub(crate) linking: Owned<Linking>,
     /// The event that is being converted: drawing a code takes a while. Kept when nobody waits for it any more.
     converting: Mutex<Option<JoinHandle<Option<LinkingEvent>>>>,
     over: Over,
@@ -126,12 +135,13 @@ impl LinkedAccount {
         path: String,
         key: Arc<dyn KeyWrap>,
         relay: RelayAddress,
-        clock: Option<Arc<dyn Clock>>,
+        hooks: LinkedHooks,
     ) -> Result<Self, PairlightError> {
         run("LinkedAccount.open", async move {
             let client = relay.client()?;
             let store = open_store(path, key).await?;
-            Ok(Self(Owned::new(LinkedDevice::open_at(store, client, clock_or_system(clock)).await?)))
+            let device = LinkedDevice::open_at(store, client, clock_or_system(hooks.clock.clone())).await?;
+            Ok(Self(Owned::new(with_linked_hooks(device, hooks))))
         })
         .await
     }
@@ -240,11 +250,13 @@ impl LinkingFlow {
     }
 }
 
-/// `None` for what the bindings have no hook for yet.
+/// `None` for what needs no word of its own.
 fn event(event: LinkedEvent) -> Option<LinkingEvent> {
     Some(match event {
-        // No app is asked through the bindings: `LinkedAbilities` names neither passkey nor attestation.
-        LinkedEvent::EvidenceWanted(_) => return None,
+        LinkedEvent::EvidenceWanted(wanted) => {
+            let (passkey, attestation) = PasskeyWanted::both(*wanted);
+            LinkingEvent::EvidenceWanted { passkey, attestation }
+        }
         // The reason that follows says so.
         LinkedEvent::TooManyAttempts { .. } => return None,
         LinkedEvent::ShowCode { text, shown_ms } => {

@@ -2,6 +2,7 @@
 
 mod alert;
 mod devices;
+mod evidence;
 mod files;
 mod host;
 mod line;
@@ -14,6 +15,9 @@ mod task;
 
 pub use alert::{Alert, AlertKind, Fork};
 pub use devices::{Device, DeviceStanding, RemovedDevice};
+pub use evidence::{
+    LinkedHooks, Passkey, PasskeyAssertion, PasskeyWanted, PrimaryHooks, Radio, RegisteredPasskey, TapMedium,
+};
 pub use files::{Attachment, FileState, NewFile};
 pub use host::{Approver, Clock, KeyWrap, RelayAddress};
 pub use line::LineEvent;

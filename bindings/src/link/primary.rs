@@ -7,7 +7,8 @@ use pairlight_core::pairing::PrimaryEvent;
 use pairlight_core::payload::Payload;
 use pairlight_core::trust::{Finding, Grade, Policy, ScanSource};
 
-use super::host::{Approver, Clock, KeyWrap, RelayAddress, clock_or_system, open_store};
+use super::evidence::{PrimaryHooks, with_primary_hooks};
+use super::host::{Approver, KeyWrap, RelayAddress, clock_or_system, open_store};
 use super::reason::EndedReason;
 use super::sync::Sync;
 use super::task::{Over, Owned, blocking, run};
@@ -85,7 +86,6 @@ pub struct Approval {
 }
 
 /// What happens while a device is linked.
-#[expect(clippy::large_enum_variant, reason = "copied across the border field by field; one review a link")]
 #[derive(Debug, Clone, PartialEq, Eq, uniffi::Enum)]
 pub enum PairingEvent {
     /// Show the approval screen; answer with `approve` or `decline`.
@@ -114,6 +114,15 @@ pub enum PairingEvent {
     AskedForEvidence {
         /// Their numbers.
         bits: Vec<u8>,
+    },
+    /// An organisation's attestation waits for the app's judgement: answer with `judge`. Only where `PrimaryHooks.judges`.
+    JudgeAttestation {
+        /// What it must be bound to, 32 bytes.
+        challenge: Vec<u8>,
+        /// Public key of the device that is attested, 32 bytes.
+        device_key: Vec<u8>,
+        /// The attestation, as the other device's app gave it.
+        proof: Vec<u8>,
     },
     /// The policy refuses the link with the evidence there is; `Failed` follows.
     EvidenceMissing {
@@ -156,7 +165,7 @@ pub struct PrimaryAccount {
 /// where there is time.
 #[derive(uniffi::Object)]
 pub struct PairingFlow {
-    pairing: Owned<Pairing>,
+    pub(crate) pairing: Owned<Pairing>,
     approver: Option<Arc<dyn Approver>>,
     /// What the other device calls itself, once the review said so.
     named: Mutex<String>,
@@ -175,8 +184,7 @@ impl PrimaryAccount {
 
 #[uniffi::export]
 impl PrimaryAccount {
-    /// Opens the account in the store at `path`, or makes one called `name`. `approver` is asked before each approval
-    /// takes effect; without one the app answers for the unlock by itself.
+    /// Opens the account in the store at `path`, or makes one called `name`.
     #[uniffi::constructor]
     pub async fn open(
         path: String,
@@ -184,14 +192,14 @@ impl PrimaryAccount {
         relay: RelayAddress,
         policy: PolicyPreset,
         name: String,
-        approver: Option<Arc<dyn Approver>>,
-        clock: Option<Arc<dyn Clock>>,
+        hooks: PrimaryHooks,
     ) -> Result<Self, PairlightError> {
         run("PrimaryAccount.open", async move {
             let client = relay.client()?;
             let store = open_store(path, key).await?;
-            let primary = Primary::open_at(store, client, policy.into(), &name, clock_or_system(clock)).await?;
-            Ok(Self::new(primary, approver))
+            let clock = clock_or_system(hooks.clock.clone());
+            let primary = Primary::open_at(store, client, policy.into(), &name, clock).await?;
+            Ok(Self::new(with_primary_hooks(primary, &hooks), hooks.approver))
         })
         .await
     }
@@ -292,11 +300,14 @@ impl PairingFlow {
     }
 }
 
-/// `None` for what the bindings have no hook for yet.
+/// `None` for what needs no word of its own.
 fn event(event: PrimaryEvent) -> Option<PairingEvent> {
     Some(match event {
-        // No app is asked through the bindings: `EvidenceSetup::managed` is off.
-        PrimaryEvent::JudgeManaged(_) => return None,
+        PrimaryEvent::JudgeManaged(request) => PairingEvent::JudgeAttestation {
+            challenge: request.challenge.to_vec(),
+            device_key: request.device_pk.to_vec(),
+            proof: request.proof,
+        },
         PrimaryEvent::EvidenceChecked { bit, finding } => PairingEvent::EvidenceChecked {
             bit: bit.number(),
             refuted: match finding {

@@ -6,7 +6,8 @@ use pairlight_core::devices::RecoveryWords;
 use pairlight_core::net::Primary;
 use zeroize::Zeroizing;
 
-use super::host::{Approver, Clock, KeyWrap, RelayAddress, clock_or_system, open_store};
+use super::evidence::{PrimaryHooks, with_primary_hooks};
+use super::host::{KeyWrap, RelayAddress, clock_or_system, open_store};
 use super::primary::{PolicyPreset, PrimaryAccount};
 use super::task::run;
 use crate::error::PairlightError;
@@ -44,7 +45,6 @@ impl PrimaryAccount {
 /// Brings an account to this device, whose store at `path` must be new, with the 24 words of its recovery key. The lost
 /// device is removed, linked devices stay. The other arguments are those of `PrimaryAccount.open`.
 #[uniffi::export]
-#[expect(clippy::too_many_arguments, reason = "named where it is called: Kotlin and Swift have no other way")]
 pub async fn recover_account(
     words: String,
     path: String,
@@ -52,17 +52,17 @@ pub async fn recover_account(
     relay: RelayAddress,
     policy: PolicyPreset,
     name: String,
-    approver: Option<Arc<dyn Approver>>,
-    clock: Option<Arc<dyn Clock>>,
+    hooks: PrimaryHooks,
 ) -> Result<RecoveredAccount, PairlightError> {
     let words = Zeroizing::new(words);
     run("recover_account", async move {
         let words = RecoveryWords::parse(&words).map_err(PairlightError::misuse)?;
         let client = relay.client()?;
         let store = open_store(path, key).await?;
-        let clock = clock_or_system(clock);
+        let clock = clock_or_system(hooks.clock.clone());
         let (primary, fresh) = Primary::recover_at(store, client, policy.into(), &name, &words, clock).await?;
-        Ok(RecoveredAccount { account: Arc::new(PrimaryAccount::new(primary, approver)), words: text(&fresh)? })
+        let primary = with_primary_hooks(primary, &hooks);
+        Ok(RecoveredAccount { account: Arc::new(PrimaryAccount::new(primary, hooks.approver)), words: text(&fresh)? })
     })
     .await
 }

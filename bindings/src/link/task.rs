@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::task::JoinHandle;
 
-use crate::contain::planted;
+use crate::contain::planted_for_long;
 use crate::error::PairlightError;
 use crate::runtime::{handle, running};
 
@@ -26,7 +26,7 @@ where
     W: Future<Output = Result<T, PairlightError>> + Send + 'static,
 {
     let mut task = AbortOnDrop(handle()?.spawn(async move {
-        planted(name);
+        planted_for_long(name).await;
         work.await
     }));
     match (&mut task.0).await {

@@ -5,12 +5,18 @@ import PairlightBridge
 public final class PrimaryAccount: Sendable {
     private let bridge: PairlightBridge.PrimaryAccount
 
+    private let judge: Judge?
+
     /// The account's devices.
     public let devices: Devices
+    /// The account's passkeys.
+    public let passkeys: Passkeys
 
-    private init(_ bridge: PairlightBridge.PrimaryAccount) {
+    private init(_ bridge: PairlightBridge.PrimaryAccount, _ judge: Judge?) {
         self.bridge = bridge
+        self.judge = judge
         devices = Devices(bridge)
+        passkeys = Passkeys(bridge)
     }
 
     /// Opens the account in the store at `path`, or makes one called `name`.
@@ -18,6 +24,9 @@ public final class PrimaryAccount: Sendable {
     /// - Parameters:
     ///   - path: a file that is excluded from backups: a copied store is a copied device
     ///   - approver: asked before each approval takes effect; without one the app answers for the unlock by itself
+    ///   - radio: advertises while a device is linked
+    ///   - judge: judges attestations of an organisation
+    ///   - localNetwork: whether the other device is looked for on the local network; the system asks the person before
     ///   - clock: milliseconds since 1970, in place of the system's clock; for tests
     public static func open(
         path: String,
@@ -26,13 +35,29 @@ public final class PrimaryAccount: Sendable {
         name: String,
         policy: LinkPolicy = .balanced,
         approver: (any Approving)? = nil,
+        radio: (any Radio)? = nil,
+        judge: Judge? = nil,
+        localNetwork: Bool = true,
         clock: (@Sendable () -> UInt64)? = nil
     ) async throws -> PrimaryAccount {
         let bridge = try await PairlightBridge.PrimaryAccount.open(
             path: path, key: KeyBridge(key), relay: relay, policy: policy, name: name,
-            approver: approver.map { ApproverBridge($0) }, clock: clock.map { ClockBridge($0) }
+            hooks: hooks(approver, radio, judge, localNetwork, clock)
         )
-        return PrimaryAccount(bridge)
+        return PrimaryAccount(bridge, judge)
+    }
+
+    private static func hooks(
+        _ approver: (any Approving)?,
+        _ radio: (any Radio)?,
+        _ judge: Judge?,
+        _ localNetwork: Bool,
+        _ clock: (@Sendable () -> UInt64)?
+    ) -> PrimaryHooks {
+        PrimaryHooks(
+            approver: approver.map { ApproverBridge($0) }, localNetwork: localNetwork,
+            radio: radio.map { RadioBridge($0) }, judges: judge != nil, clock: clock.map { ClockBridge($0) }
+        )
     }
 
     /// Brings an account to this device with the 24 words of its recovery key. The store at `path` must be new. The lost device
@@ -47,13 +72,16 @@ public final class PrimaryAccount: Sendable {
         name: String,
         policy: LinkPolicy = .balanced,
         approver: (any Approving)? = nil,
+        radio: (any Radio)? = nil,
+        judge: Judge? = nil,
+        localNetwork: Bool = true,
         clock: (@Sendable () -> UInt64)? = nil
     ) async throws -> (account: PrimaryAccount, words: String) {
         let recovered = try await PairlightBridge.recoverAccount(
             words: words, path: path, key: KeyBridge(key), relay: relay, policy: policy, name: name,
-            approver: approver.map { ApproverBridge($0) }, clock: clock.map { ClockBridge($0) }
+            hooks: hooks(approver, radio, judge, localNetwork, clock)
         )
-        return (account: PrimaryAccount(recovered.account), words: recovered.words)
+        return (account: PrimaryAccount(recovered.account, judge), words: recovered.words)
     }
 
     /// Makes a recovery key in place of any before. Gives its 24 words: a secret, to be shown once and written down; they are
@@ -71,12 +99,12 @@ public final class PrimaryAccount: Sendable {
     ///
     /// - Throws: `PairlightError.Misuse` for a code that is not an offer, see `Meaning.isOffer`
     public func link(_ code: Data, source: CodeSource) async throws -> LinkFlow {
-        LinkFlow(try await bridge.link(code: code, source: source))
+        LinkFlow(try await bridge.link(code: code, source: source), judge)
     }
 
     /// Goes on with links that were interrupted by the end of the app. Call it once after `open`.
     public func resume() async throws -> [LinkFlow] {
-        try await bridge.resume().map { LinkFlow($0) }
+        try await bridge.resume().map { LinkFlow($0, judge) }
     }
 
     /// Goes online and keeps the records of all devices in step, until the line is closed. One at a time.
@@ -149,14 +177,28 @@ public final class LinkedAccount: Sendable {
     }
 
     /// Opens the store at `path`; see `PrimaryAccount.open`.
+    ///
+    /// - Parameters:
+    ///   - radio: listens while this device is linked
+    ///   - passkey: whether the app can use passkeys: it answers `ShowState.evidenceWanted`
+    ///   - attestation: whether it has one: likewise
+    ///   - localNetwork: whether to answer on the local network; the system asks the person before
     public static func open(
         path: String,
         key: any KeyWrapping,
         relay: RelayAddress,
+        radio: (any Radio)? = nil,
+        passkey: Bool = false,
+        attestation: Bool = false,
+        localNetwork: Bool = true,
         clock: (@Sendable () -> UInt64)? = nil
     ) async throws -> LinkedAccount {
+        let hooks = LinkedHooks(
+            localNetwork: localNetwork, radio: radio.map { RadioBridge($0) }, passkey: passkey, attestation: attestation,
+            clock: clock.map { ClockBridge($0) }
+        )
         let bridge = try await PairlightBridge.LinkedAccount.open(
-            path: path, key: KeyBridge(key), relay: relay, clock: clock.map { ClockBridge($0) }
+            path: path, key: KeyBridge(key), relay: relay, hooks: hooks
         )
         return LinkedAccount(bridge)
     }

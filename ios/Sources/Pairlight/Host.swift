@@ -102,7 +102,7 @@ final class SinkBridge: PairlightBridge.LogSink {
 }
 
 /// What an app's function throws must not be lost on the way through the library.
-private func answering<T>(_ call: () throws -> T) throws -> T {
+func answering<T>(_ call: () throws -> T) throws -> T {
     do {
         return try call()
     } catch let error as PairlightError {

@@ -1,3 +1,4 @@
+import Foundation
 import PairlightBridge
 
 /// Where a link stands on the device that holds the account. One screen for each.
@@ -41,13 +42,15 @@ public final class LinkFlow: AsyncSequence, Sendable {
     public typealias Failure = Never
 
     private let bridge: PairingFlow
+    private let judge: Judge?
 
-    init(_ bridge: PairingFlow) {
+    init(_ bridge: PairingFlow, _ judge: Judge?) {
         self.bridge = bridge
+        self.judge = judge
     }
 
     public func makeAsyncIterator() -> Iterator {
-        Iterator(bridge: bridge)
+        Iterator(bridge: bridge, judge: judge)
     }
 
     /// The person said yes. First the device's own unlock is asked for.
@@ -62,6 +65,11 @@ public final class LinkFlow: AsyncSequence, Sendable {
         try await bridge.approveAgain()
     }
 
+    /// What the other device's app sent over a cable or a tap (`ShowFlow.tapWord`) has arrived; the app answers for the medium.
+    public func tapped(_ medium: TapMedium, _ word: Data) async throws {
+        try await bridge.tapped(medium: medium, word: word)
+    }
+
     /// The person said no. Both devices say so.
     public func decline() async throws {
         try await bridge.decline()
@@ -74,12 +82,14 @@ public final class LinkFlow: AsyncSequence, Sendable {
 
     public struct Iterator: AsyncIteratorProtocol, Sendable {
         let bridge: PairingFlow
+        let judge: Judge?
         var help: [Phrase] = []
         var isBegun = false
         var isOver = false
 
-        init(bridge: PairingFlow) {
+        init(bridge: PairingFlow, judge: Judge?) {
             self.bridge = bridge
+            self.judge = judge
         }
 
         public mutating func next() async -> LinkState? {
@@ -124,6 +134,13 @@ public final class LinkFlow: AsyncSequence, Sendable {
                 help = Phrase.pairs(keys, texts)
                 return nil
             case .secondScanner: return .secondScanner
+            case let .judgeAttestation(challenge, deviceKey, proof):
+                let attestation = Attestation(challenge: challenge, deviceKey: deviceKey, proof: proof)
+                Task { [bridge, judge] in
+                    // The link may have ended meanwhile.
+                    try? await bridge.judge(attested: await judge?(attestation) ?? false)
+                }
+                return nil
             // For a developer's screen; the grade says what came of it.
             case .evidenceChecked, .askedForEvidence: return nil
             }

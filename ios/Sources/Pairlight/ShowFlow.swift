@@ -1,3 +1,4 @@
+import Foundation
 import PairlightBridge
 
 /// Where a link stands on the device that joins.
@@ -16,6 +17,9 @@ public enum ShowState: Sendable, Equatable {
     case enterCheckCode(triesLeft: UInt8?)
     /// They were right; the other device decides now.
     case deciding
+    /// The account asks for evidence that only the app can get: answer with `give`, with nothing where it cannot. `attestation`
+    /// has 32 bytes that one must be bound to.
+    case evidenceWanted(passkey: PasskeyWanted?, attestation: Data?)
     /// Somebody else tried to scan the code and was refused: a line on the screen that is shown, no screen of its own.
     case secondScanner
     /// Linked. The last state. Linked is not synchronised yet: see `Sync.history`.
@@ -56,6 +60,21 @@ public final class ShowFlow: AsyncSequence, Sendable {
     /// The person asks for a new code after a pause.
     public func showAgain() async throws {
         try await bridge.showAgain()
+    }
+
+    /// The answer to `ShowState.evidenceWanted`. An attestation has 4,096 bytes at most.
+    public func give(passkey: PasskeyAssertion? = nil, attestation: Data? = nil) async throws {
+        try await bridge.giveEvidence(passkey: passkey, attestation: attestation)
+    }
+
+    /// The radio heard a service UUID.
+    public func heard(_ uuid: UUID) async throws {
+        try await bridge.heard(uuid: uuid.uuidString)
+    }
+
+    /// What the app sends over a cable or a tap, 16 bytes; `nil` before the check code is asked for.
+    public func tapWord() throws -> Data? {
+        try bridge.tapWord()
     }
 
     /// The person closed the screen. Both devices say so.
@@ -107,6 +126,7 @@ public final class ShowFlow: AsyncSequence, Sendable {
             case .enterCheckCode: .enterCheckCode(triesLeft: nil)
             case let .wrongCheckCode(triesLeft): .enterCheckCode(triesLeft: triesLeft)
             case .checkCodeAccepted: .deciding
+            case let .evidenceWanted(passkey, attestation): .evidenceWanted(passkey: passkey, attestation: attestation)
             case let .linked(device, primary): .linked(device: device, primary: primary)
             case let .failed(reason): .failed(reason)
             case .secondScanner: .secondScanner

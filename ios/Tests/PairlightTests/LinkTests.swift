@@ -136,6 +136,62 @@ import Testing
         await #expect(throws: PairlightError.Ended) { try await link.decline() }
     }
 
+    /// Under a policy that links with nothing weaker: a word over a tap, and an attestation that the app judges.
+    @Test func evidenceThatTheAppBringsMakesALinkStrong() async throws {
+        let world = try World()
+        let vouched = Data("we vouch".utf8)
+        let phone = try await PrimaryAccount.open(
+            path: world.path("phone.db"), key: SoftKey(), relay: world.address, name: "Phone", policy: .strongOnly,
+            judge: { $0.deviceKey.count == 32 && $0.proof == vouched + $0.challenge }, localNetwork: false
+        )
+        let tablet = try await LinkedAccount.open(
+            path: world.path("tablet.db"), key: SoftKey(), relay: world.address, attestation: true, localNetwork: false
+        )
+        for taps in [true, false] {
+            let show = try await tablet.link(name: "Tablet", os: "Linux", app: "test")
+            let (codes, shown) = AsyncStream.makeStream(of: String.self)
+            let showing = Task { () -> ShowState? in
+                var last: ShowState?
+                for await state in show {
+                    last = state
+                    switch state {
+                    case let .showCode(code): shown.yield(code.text)
+                    case let .evidenceWanted(_, attestation):
+                        try await show.give(attestation: taps ? nil : vouched + (attestation ?? Data()))
+                    default: break
+                    }
+                }
+                return last
+            }
+            guard let code = await codes.first(where: { _ in true }) else { return }
+            let link = try await phone.link(Data(code.utf8), source: .liveCamera)
+            for await state in link {
+                switch state {
+                case let .review(approval):
+                    try await Task.sleep(nanoseconds: approval.holdMs * 1_000_000)
+                    try await link.approve()
+                case let .showCheckCode(digits):
+                    var word = try show.tapWord()
+                    while word == nil {
+                        try await Task.sleep(nanoseconds: 5_000_000)
+                        word = try show.tapWord()
+                    }
+                    if taps { try await link.tapped(.nfc, try #require(word)) }
+                    try await show.enterCheckCode(digits)
+                case .failed, .broken: #expect(Bool(false), "\(state)")
+                default: break
+                }
+            }
+            guard case let .linked(device, _) = try await showing.value else { return }
+            let grade = try await phone.devices.list().first { $0.id == device }?.grade
+            #expect(grade == Grade.strong.rawValue)
+            if taps { try await phone.devices.revoke(device) }
+        }
+        let unknown = Passkey(credential: Data([1]), publicKey: Data([1]), rpId: "example.com", origins: ["https://example.com"])
+        await #expect(throws: PairlightError.self) { try await phone.passkeys.register(unknown) }
+        #expect(try await phone.passkeys.list().isEmpty)
+    }
+
     /// What a person who waits in vain presses: the work ends in the library, and the account can be used.
     @Test func cancellingATaskEndsTheWorkOfTheLibrary() async throws {
         let world = try World()

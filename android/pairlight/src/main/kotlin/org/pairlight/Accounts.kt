@@ -2,12 +2,17 @@ package org.pairlight
 
 import kotlinx.coroutines.CoroutineScope
 import org.pairlight.bridge.LinkedAccount as BridgeLinked
+import org.pairlight.bridge.LinkedHooks
 import org.pairlight.bridge.PrimaryAccount as BridgePrimary
+import org.pairlight.bridge.PrimaryHooks
 
 /** The account, on the device that holds it: the phone, mostly. */
-public class PrimaryAccount private constructor(internal val bridge: BridgePrimary) : AutoCloseable {
+public class PrimaryAccount private constructor(internal val bridge: BridgePrimary, private val judge: Judge?) : AutoCloseable {
     /** The account's devices. */
     public val devices: Devices = Devices(bridge)
+
+    /** The account's passkeys. */
+    public val passkeys: Passkeys = Passkeys(bridge)
 
     /**
      * Links the device whose code was scanned. The link lives in [scope].
@@ -16,10 +21,10 @@ public class PrimaryAccount private constructor(internal val bridge: BridgePrima
      * @throws PairlightException.Offline when the relay is out of reach
      */
     public suspend fun link(code: ByteArray, source: CodeSource, scope: CoroutineScope): LinkFlow =
-        LinkFlow(own { bridge.link(code, source.bridge()) }, scope)
+        LinkFlow(own { bridge.link(code, source.bridge()) }, scope, judge)
 
     /** Goes on with links that were interrupted by the end of the app. Call it once after [open]. */
-    public suspend fun resume(scope: CoroutineScope): List<LinkFlow> = own { bridge.resume() }.map { LinkFlow(it, scope) }
+    public suspend fun resume(scope: CoroutineScope): List<LinkFlow> = own { bridge.resume() }.map { LinkFlow(it, scope, judge) }
 
     /** Goes online for as long as [scope] lives, and keeps the records of all devices in step. One at a time. */
     public suspend fun sync(scope: CoroutineScope): Sync = Sync(own { bridge.sync() }, scope)
@@ -42,6 +47,9 @@ public class PrimaryAccount private constructor(internal val bridge: BridgePrima
          *
          * @param path a file in the app's no-backup folder: a copied store is a copied device
          * @param approver asked before each approval takes effect; without one the app answers for the unlock by itself
+         * @param radio advertises while a device is linked
+         * @param judge judges attestations of an organisation
+         * @param localNetwork whether the other device is looked for on the local network
          * @throws PairlightException.KeyStore when the key is gone or the person cancelled
          * @throws PairlightException.Storage when the file cannot be used
          */
@@ -52,13 +60,14 @@ public class PrimaryAccount private constructor(internal val bridge: BridgePrima
             name: String,
             policy: LinkPolicy = LinkPolicy.BALANCED,
             approver: Approver? = null,
+            radio: Radio? = null,
+            judge: Judge? = null,
+            localNetwork: Boolean = true,
             clock: (() -> Long)? = null,
         ): PrimaryAccount = own {
-            PrimaryAccount(
-                BridgePrimary.open(
-                    path, key.bridge(), relay.bridge(), policy.bridge(), name, approver?.bridge(), clock?.bridge(),
-                ),
-            )
+            val hooks = PrimaryHooks(approver?.bridge(), localNetwork, radio?.bridge(), judge != null, clock?.bridge())
+            val bridge = BridgePrimary.open(path, key.bridge(), relay.bridge(), policy.bridge(), name, hooks)
+            PrimaryAccount(bridge, judge)
         }
 
         /**
@@ -75,12 +84,16 @@ public class PrimaryAccount private constructor(internal val bridge: BridgePrima
             name: String,
             policy: LinkPolicy = LinkPolicy.BALANCED,
             approver: Approver? = null,
+            radio: Radio? = null,
+            judge: Judge? = null,
+            localNetwork: Boolean = true,
             clock: (() -> Long)? = null,
         ): RecoveredAccount = own {
+            val hooks = PrimaryHooks(approver?.bridge(), localNetwork, radio?.bridge(), judge != null, clock?.bridge())
             val recovered = org.pairlight.bridge.recoverAccount(
-                words, path, key.bridge(), relay.bridge(), policy.bridge(), name, approver?.bridge(), clock?.bridge(),
+                words, path, key.bridge(), relay.bridge(), policy.bridge(), name, hooks,
             )
-            RecoveredAccount(PrimaryAccount(recovered.account), recovered.words)
+            RecoveredAccount(PrimaryAccount(recovered.account, judge), recovered.words)
         }
     }
 }
@@ -121,12 +134,26 @@ public class LinkedAccount private constructor(private val bridge: BridgeLinked)
     override fun close(): Unit = bridge.close()
 
     public companion object {
-        /** Opens the store at [path]; see [PrimaryAccount.open]. */
+        /**
+         * Opens the store at [path]; see [PrimaryAccount.open].
+         *
+         * @param radio listens while this device is linked
+         * @param passkey whether the app can use passkeys, and [attestation] whether it has one: it answers
+         * [ShowState.EvidenceWanted]
+         * @param localNetwork whether to answer on the local network
+         */
         public suspend fun open(
             path: String,
             key: KeyWrap,
             relay: RelayAddress,
+            radio: Radio? = null,
+            passkey: Boolean = false,
+            attestation: Boolean = false,
+            localNetwork: Boolean = true,
             clock: (() -> Long)? = null,
-        ): LinkedAccount = own { LinkedAccount(BridgeLinked.open(path, key.bridge(), relay.bridge(), clock?.bridge())) }
+        ): LinkedAccount = own {
+            val hooks = LinkedHooks(localNetwork, radio?.bridge(), passkey, attestation, clock?.bridge())
+            LinkedAccount(BridgeLinked.open(path, key.bridge(), relay.bridge(), hooks))
+        }
     }
 }

@@ -70,7 +70,7 @@ public object Pairlight {
 private fun LogLevel.bridge() = org.pairlight.bridge.LogLevel.valueOf(name)
 
 /** What an app's function throws must not be lost on the way through the library. */
-private inline fun <T> answering(call: () -> T): T = try {
+internal inline fun <T> answering(call: () -> T): T = try {
     call()
 } catch (e: BridgeException) {
     throw e

@@ -1,11 +1,13 @@
 package org.pairlight
 
 import kotlinx.coroutines.CoroutineScope
+import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.flow.MutableStateFlow
 import kotlinx.coroutines.flow.StateFlow
 import kotlinx.coroutines.flow.asStateFlow
 import kotlinx.coroutines.flow.first
 import kotlinx.coroutines.flow.update
+import kotlinx.coroutines.launch
 import org.pairlight.bridge.PairingEvent
 import org.pairlight.bridge.PairingFlow
 
@@ -52,7 +54,11 @@ public data class EvidenceCheck(val bit: Int, val refuted: String?)
  * A link that is under way, on the device that holds the account. It lives in the scope that it was begun in: when that is
  * cancelled, the work ends and the state is [LinkState.Failed] with [EndedReason.CANCELLED].
  */
-public class LinkFlow internal constructor(private val bridge: PairingFlow, scope: CoroutineScope) : AutoCloseable {
+public class LinkFlow internal constructor(
+    private val bridge: PairingFlow,
+    private val scope: CoroutineScope,
+    private val judge: Judge?,
+) : AutoCloseable {
     private val states = MutableStateFlow<LinkState>(LinkState.Connecting)
     private val intruder = MutableStateFlow(false)
     private val checks = MutableStateFlow<List<EvidenceCheck>>(emptyList())
@@ -95,8 +101,17 @@ public class LinkFlow internal constructor(private val bridge: PairingFlow, scop
                 checks.update { it + EvidenceCheck(event.bit.toInt(), event.refuted) }
                 return
             }
+            is PairingEvent.JudgeAttestation -> return judge(Attestation(event.challenge, event.deviceKey, event.proof))
             // The other device was told which evidence would help; what came of it is in the checks.
             is PairingEvent.AskedForEvidence -> return
+        }
+    }
+
+    private fun judge(attestation: Attestation) {
+        scope.launch(Dispatchers.IO) {
+            // A judge that fails vouches for nobody. The link may have ended meanwhile.
+            val vouches = runCatching { judge?.vouches(attestation) == true }.getOrDefault(false)
+            runCatching { bridge.judge(vouches) }
         }
     }
 
@@ -115,6 +130,10 @@ public class LinkFlow internal constructor(private val bridge: PairingFlow, scop
         own { bridge.approveAgain() }
         states.compareAndSet(states.value as? LinkState.ReviewAgain ?: return, LinkState.Finishing)
     }
+
+    /** What the other device's app sent over a cable or a tap ([ShowFlow.tapWord]) has arrived; the app answers for the medium. */
+    public suspend fun tapped(medium: TapMedium, word: ByteArray): Unit =
+        own { bridge.tapped(org.pairlight.bridge.TapMedium.valueOf(medium.name), word) }
 
     /** The person said no. Both devices say so. */
     public suspend fun decline(): Unit = own { bridge.decline() }

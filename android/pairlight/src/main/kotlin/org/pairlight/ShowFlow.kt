@@ -1,5 +1,6 @@
 package org.pairlight
 
+import java.util.UUID
 import kotlinx.coroutines.CoroutineScope
 import kotlinx.coroutines.flow.MutableStateFlow
 import kotlinx.coroutines.flow.StateFlow
@@ -30,6 +31,13 @@ public sealed interface ShowState {
 
     /** They were right; the other device decides now. */
     public data object Deciding : ShowState
+
+    /**
+     * The account asks for evidence that only the app can get: answer with [ShowFlow.give], with nothing where it cannot.
+     * [attestation] has 32 bytes that one must be bound to.
+     */
+    public class EvidenceWanted internal constructor(public val passkey: PasskeyWanted?, public val attestation: ByteArray?) :
+        ShowState
 
     /** Linked. The last state. Linked is not synchronised yet: see [Sync.history]. */
     public data class Linked(val device: String, val primary: String?) : ShowState
@@ -71,6 +79,7 @@ public class ShowFlow internal constructor(private val bridge: LinkingFlow, scop
             LinkingEvent.EnterCheckCode -> ShowState.EnterCheckCode(null)
             is LinkingEvent.WrongCheckCode -> ShowState.EnterCheckCode(event.triesLeft.toInt())
             LinkingEvent.CheckCodeAccepted -> ShowState.Deciding
+            is LinkingEvent.EvidenceWanted -> ShowState.EvidenceWanted(event.passkey?.own(), event.attestation)
             is LinkingEvent.Linked -> ShowState.Linked(event.device, event.primary)
             is LinkingEvent.Failed -> ShowState.Failed(event.reason.own())
             LinkingEvent.SecondScanner -> {
@@ -85,6 +94,18 @@ public class ShowFlow internal constructor(private val bridge: LinkingFlow, scop
 
     /** The person asks for a new code after [ShowState.Paused]. */
     public suspend fun showAgain(): Unit = own { bridge.showAgain() }
+
+    /** The answer to [ShowState.EvidenceWanted]. An attestation has 4,096 bytes at most. */
+    public suspend fun give(passkey: PasskeyAssertion? = null, attestation: ByteArray? = null) {
+        own { bridge.giveEvidence(passkey?.bridge(), attestation) }
+        states.compareAndSet(states.value as? ShowState.EvidenceWanted ?: return, ShowState.Deciding)
+    }
+
+    /** The radio heard a service UUID. */
+    public suspend fun heard(uuid: UUID): Unit = own { bridge.heard(uuid.toString()) }
+
+    /** What the app sends over a cable or a tap, 16 bytes; null before the check code is asked for. */
+    public fun tapWord(): ByteArray? = own { bridge.tapWord() }
 
     /** The person closed the screen. Both devices say so. */
     public suspend fun cancel(): Unit = own { bridge.cancel() }

@@ -31,7 +31,7 @@ class ApiTest {
         val javap = ToolProvider.findFirst("javap").get()
         check(javap.run(PrintWriter(out), PrintWriter(System.err), "-public", *files.map { it.path }.toTypedArray()) == 0)
         return out.toString().lineSequence()
-            .filterNot { it.startsWith("Compiled from") || "\$pairlight_jvm_check" in it || "org.pairlight.bridge" in it }
+            .filterNot { it.startsWith("Compiled from") || "\$pairlight_jvm" in it || "org.pairlight.bridge" in it }
             .filterNot { "DefaultConstructorMarker" in it || Regex("[$]default[(]").containsMatchIn(it) }
             // What every data class and enumeration has.
             .filterNot { Regex(" (component\\d+|copy|toString|hashCode|equals|valueOf|values|getEntries)[(]").containsMatchIn(it) }

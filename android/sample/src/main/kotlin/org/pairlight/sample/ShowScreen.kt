@@ -59,7 +59,8 @@ class ShowScreen(activity: MainActivity) : Screen(activity) {
                 }
                 button(R.string.send) { scope.launch { show.enterCheckCode(digits.text.toString()) } }
             }
-            ShowState.Deciding -> spoken().setText(R.string.show_claimed)
+            // This sample has no passkey: it says so when it opens the account, and is not asked.
+            ShowState.Deciding, is ShowState.EvidenceWanted -> spoken().setText(R.string.show_claimed)
             is ShowState.Linked -> spoken().setText(R.string.linked)
             is ShowState.Failed -> {
                 spoken().text = activity.words(state.reason)

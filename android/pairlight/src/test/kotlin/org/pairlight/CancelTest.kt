@@ -1,0 +1,84 @@
+package org.pairlight
+
+import kotlinx.coroutines.CoroutineScope
+import kotlinx.coroutines.Dispatchers
+import kotlinx.coroutines.cancelAndJoin
+import kotlinx.coroutines.flow.first
+import kotlinx.coroutines.job
+import kotlinx.coroutines.launch
+import kotlinx.coroutines.runBlocking
+import kotlinx.coroutines.withTimeout
+import org.junit.jupiter.api.Assertions.assertEquals
+import org.junit.jupiter.api.Assertions.assertInstanceOf
+import org.junit.jupiter.api.Assertions.assertTrue
+import org.junit.jupiter.api.Test
+
+/**
+ * What a screen that is left leaves behind: no work. Prints how long that took, from the cancelling of the coroutine; `bindings/tests/panics.rs` goes through each exported function, this through what waits by its nature.
+ */
+class CancelTest {
+    private val rounds = 5
+
+    /**
+     * Begins something in a scope, cancels the scope once it is under way, and waits until its [own] tasks in the library are gone.
+     * Others may stay: connections that are kept for the next call.
+     */
+    private suspend fun leave(what: String, own: Int, before: suspend () -> AutoCloseable? = { null }, begin: suspend CoroutineScope.() -> Unit) {
+        val worst = (1..rounds).maxOf {
+            before().use {
+                val screen = CoroutineScope(Dispatchers.Default)
+                screen.begin()
+                val underWay = settledTasks()
+                assertTrue(underWay >= own, "$what: $underWay tasks")
+                val began = System.nanoTime()
+                screen.coroutineContext.job.cancelAndJoin()
+                untilIdle(underWay - own)
+                (System.nanoTime() - began) / 1_000
+            }
+        }
+        println("cancelled coroutine to the end of its work in the library, worst of $rounds: $what $worst us")
+    }
+
+    @Test
+    fun `a screen that is left leaves no work behind, and the account can be used`() = runBlocking(Dispatchers.Default) {
+        withTimeout(240_000) {
+            World().use { world ->
+                val phone = PrimaryAccount.open(world.path("phone.db"), SoftKey(), world.address, "Phone", LinkPolicy.DEVELOPMENT)
+                val tablet = LinkedAccount.open(world.path("tablet.db"), SoftKey(), world.address)
+                suspend fun show() = tablet.link("Tablet", "Android", "test", this)
+                suspend fun ShowFlow.code() = (state.first { it is ShowState.ShowCode } as ShowState.ShowCode).code.text.toByteArray()
+
+                leave("ShowFlow", own = 1) { tablet.link("Tablet", "Android", "test", this).code() }
+                lateinit var code: ByteArray
+                leave("LinkFlow", own = 2, { show().also { code = it.code() } }) {
+                    phone.link(code, CodeSource.LIVE_CAMERA, this).state.first { it is LinkState.Review }
+                }
+
+                // It can be used: the two are linked now.
+                val show = show()
+                val link = phone.link(show.code(), CodeSource.LIVE_CAMERA, this)
+                link.state.first { it is LinkState.Review }
+                link.approve()
+                val digits = (link.state.first { it is LinkState.ShowCheckCode } as LinkState.ShowCheckCode).digits
+                show.state.first { it is ShowState.EnterCheckCode }
+                show.enterCheckCode(digits)
+                assertInstanceOf(LinkState.Linked::class.java, link.await())
+                assertInstanceOf(ShowState.Linked::class.java, show.await())
+
+                leave("Sync", own = 3) { phone.sync(this).line.first { it is LineState.Online } }
+                val line = tablet.sync(this)
+                // Nobody is there who has it.
+                val file = Attachment("00".repeat(32), "a.txt", "text/plain", 10)
+                leave("Files.fetch", own = 0) {
+                    launch { line.files.fetch(file) }
+                    line.files.state(file).first { it?.isWanted == true }
+                }
+                Scanner().use { scanner -> leave("Scanner.reports", own = 0) { launch { scanner.reports.first() } } }
+                assertEquals(0, line.conversations.first().size)
+                line.close()
+                phone.close()
+                tablet.close()
+            }
+        }
+    }
+}
