@@ -32,7 +32,7 @@ fi
 out=$PWD/target/android
 rm -rf "$out/jniLibs"
 cargo ndk --platform 26 "${abis[@]/#/--target=}" --output-dir "$out/jniLibs" \
-    build --locked --profile release -p pairlight-bindings --lib
+    build --locked --profile phone -p pairlight-bindings --lib
 scripts/check-elf.sh "$out"/jniLibs/*/*.so
 
 rm -rf "$out/kotlin"

@@ -31,11 +31,11 @@ rm -rf "$out" "$frameworks"
 mkdir -p "$out/generated" "$frameworks"
 export IPHONEOS_DEPLOYMENT_TARGET=15.0
 for each in "${targets[@]}"; do
-    cargo rustc --locked --release -p pairlight-bindings --lib --crate-type cdylib --target "$each" -- \
+    cargo rustc --locked --profile phone -p pairlight-bindings --lib --crate-type cdylib --target "$each" -- \
         -C "link-arg=-Wl,-install_name,@rpath/${name}FFI.framework/${name}FFI"
 done
 cargo run --locked -p pairlight-bindings --example uniffi-bindgen -- generate --config bindings/uniffi.toml --no-format --language swift \
-    --out-dir "$out/generated" "$target/aarch64-apple-ios/release/libpairlight_bindings.dylib"
+    --out-dir "$out/generated" "$target/aarch64-apple-ios/phone/libpairlight_bindings.dylib"
 scripts/carry-cancellation.sh "$out/generated/$name.swift"
 cp "$out/generated/$name.swift" ios/Sources/PairlightBridge/
 
@@ -60,9 +60,9 @@ framework() {
 </dict></plist>
 PLIST
 }
-framework "$out/device" "$target/aarch64-apple-ios/release/libpairlight_bindings.dylib"
-framework "$out/simulator" "$target/aarch64-apple-ios-sim/release/libpairlight_bindings.dylib" \
-    "$target/x86_64-apple-ios/release/libpairlight_bindings.dylib"
+framework "$out/device" "$target/aarch64-apple-ios/phone/libpairlight_bindings.dylib"
+framework "$out/simulator" "$target/aarch64-apple-ios-sim/phone/libpairlight_bindings.dylib" \
+    "$target/x86_64-apple-ios/phone/libpairlight_bindings.dylib"
 xcodebuild -create-xcframework -framework "$out/device/${name}FFI.framework" \
     -framework "$out/simulator/${name}FFI.framework" -output "$frameworks/${name}FFI.xcframework"
 
