@@ -23,6 +23,6 @@ binary=$(ls -t "$target"/debug/deps/fuzz_corpus-* | grep -v '\.d$' | sed -n 1p)
 (cd tests && LLVM_PROFILE_FILE="$profiles/%p-%m.profraw" "../$binary" -q)
 "$tools/llvm-profdata" merge -sparse "$profiles"/*.profraw -o "$profiles/all.profdata"
 "$tools/llvm-cov" report "$binary" -instr-profile="$profiles/all.profdata" \
-    wire/src core/src/pairing core/src/devices core/src/store core/src/sync core/src/session core/src/scan core/src/payload \
+    wire/src core/src/pairing core/src/devices core/src/store core/src/sync core/src/session core/src/scan core/src/payload core/src/trust \
     -ignore-filename-regex='/tests(/|\.rs)' -show-region-summary=false -show-branch-summary=false |
     sed "s#$PWD/##"

@@ -2,7 +2,7 @@
 //! once when it was removed.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use pairlight_wire::device::Role;
@@ -62,6 +62,8 @@ pub struct Connection {
     blobs: Blobs,
     events: Mutex<mpsc::Receiver<Queued>>,
     store: SharedStore,
+    /// Notices that were taken and are being marked.
+    marking: std::sync::Mutex<Vec<Task>>,
     task: Task,
 }
 
@@ -99,7 +101,14 @@ impl Connection {
             queued: HashMap::new(),
             sync,
         };
-        Self { commands, blobs, events: Mutex::new(events), store, task: spawn(driver.run()) }
+        Self {
+            commands,
+            blobs,
+            events: Mutex::new(events),
+            store,
+            marking: std::sync::Mutex::default(),
+            task: spawn(driver.run()),
+        }
     }
 
     /// The next event; `None` after the last. Safe to cancel. A notice that was due here counts as shown from now on: one
@@ -109,13 +118,22 @@ impl Connection {
         if let Some((id, at)) = due {
             let store = self.store.clone();
             // By itself: whoever cancels the next call must not undo it.
-            drop(spawn(async move {
+            let mark = spawn(async move {
                 if let Err(error) = mark_shown(&store, id, at).await {
                     tracing::warn!(%error, "a notice that was shown will be shown again");
                 }
-            }));
+            });
+            self.marking.lock().unwrap_or_else(PoisonError::into_inner).push(mark);
         }
         Some(event)
+    }
+
+    /// Waits until the notices that were taken are marked as shown: for a program that ends now.
+    pub async fn marked(&self) {
+        let marking = std::mem::take(&mut *self.marking.lock().unwrap_or_else(PoisonError::into_inner));
+        for mark in marking {
+            mark.await;
+        }
     }
 
     /// Goes offline now, as dropping it does, also while somebody waits for [`Connection::next_event`]: that gives what had
@@ -614,7 +632,8 @@ mod tests {
         assert!(is_due().await);
         assert!(matches!(line.next_event().await, Some(ConnectionEvent::Notice(told)) if told.device == device));
         assert!(matches!(line.next_event().await, Some(ConnectionEvent::Offline { .. })), "it is queued once");
-        soon(|| async { !is_due().await }).await;
+        line.marked().await;
+        assert!(!is_due().await, "it was shown");
     }
 
     #[test]

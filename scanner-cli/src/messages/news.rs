@@ -215,6 +215,7 @@ pub(super) async fn tell_rest(line: &Sync, format: Format, voice: Voice) -> Resu
             tell(event, format, voice)?;
         }
     }
+    line.connection().marked().await;
     Ok(())
 }
 

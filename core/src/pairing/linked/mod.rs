@@ -342,7 +342,9 @@ impl<R: CryptoRng> LinkedMachine<R> {
             // What could not be erased is found, and decided, by the next start.
             self.outputs.push_back(LinkedOutput::Event(LinkedEvent::Failed(reason)));
         } else {
-            self.fail_undecided(EndReason::StorageFailed);
+            // Told of an end before this device could store that it signed: that is the reason.
+            let told = self.told.filter(|_| matches!(self.step, Step::Certified { .. }));
+            self.fail_undecided(told.unwrap_or(EndReason::StorageFailed));
         }
     }
 

@@ -85,7 +85,8 @@ pub(super) enum Difference {
     NeverClaimed,
     /// A program died before anything was worth remembering, and shows no end at all.
     Died,
-    /// Nothing could pass between the two any more when the first of them ended: each says what it saw itself.
+    /// Nothing could pass between the two any more when the first of them ended, or a program was started again and has
+    /// forgotten what passed: each says what it saw itself.
     Apart,
     /// Both ended in one moment, before either could hear of the other.
     Crossed,
@@ -558,6 +559,8 @@ impl World {
         self.linked_down = None;
         match self.disk.linked.clone() {
             Some(account) => {
+                // What it was told before is forgotten.
+                self.told.apart = true;
                 self.linked = LinkedMachine::resume(account, self.linked_now(), ChaCha20Rng::from_seed([18; 32]));
             }
             None => self.linked_gone = true,
@@ -577,6 +580,7 @@ impl World {
         self.primary_down = None;
         match self.disk.pending.clone() {
             Some(pending) => {
+                self.told.apart = true;
                 let rng = ChaCha20Rng::from_seed([20; 32]);
                 self.primary = Some(PrimaryMachine::resume(self.config(), pending, self.primary_now(), rng));
             }
@@ -1094,6 +1098,12 @@ impl World {
             (End::Failed(_), End::Linked) if self.disk.linked.is_some() => Some(Difference::NextStart),
             (End::Linked, End::Failed(EndReason::NotPublished)) if removed() => Some(Difference::Removed),
             (End::Linked, _) | (_, End::Linked) => panic!("one is linked alone: {linked:?}, {primary:?}"),
+            // It was told, past the point where that decides anything.
+            (End::Failed(_), End::Failed(EndReason::StorageFailed))
+                if self.told.primary.is_some() && self.disk.pending.is_some() =>
+            {
+                Some(Difference::NextStart)
+            }
             _ if !claimed => Some(Difference::NeverClaimed),
             (End::Gone, _) | (_, End::Gone) => Some(Difference::Died),
             (End::Failed(_), End::Failed(_)) if self.told.crossed => Some(Difference::Crossed),
