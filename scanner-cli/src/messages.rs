@@ -471,13 +471,16 @@ async fn follow(
                 let titles = line.conversations().await?;
                 // A history brings thousands at once: those are counted by its progress, not printed one by one.
                 if changed.len() <= 64 {
+                    let mut entries = Vec::new();
                     for record in changed.iter().filter(|record| record.collection == messages::MESSAGE) {
                         let logged = line.record(messages::MESSAGE, record.id.clone()).await?;
-                        if let Some(entry) = logged.as_ref().and_then(messages::read::<Message>) {
-                            let title =
-                                titles.iter().find(|talk| talk.id == entry.group).map_or("", |talk| &talk.title);
-                            print(&entry, title, format)?;
-                        }
+                        entries.extend(logged.as_ref().and_then(messages::read::<Message>));
+                    }
+                    // A first screen comes newest first.
+                    entries.sort_by_key(|entry| entry.at);
+                    for entry in &entries {
+                        let title = titles.iter().find(|talk| talk.id == entry.group).map_or("", |talk| &talk.title);
+                        print(entry, title, format)?;
                     }
                 }
             }

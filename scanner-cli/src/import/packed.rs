@@ -17,8 +17,14 @@ pub(super) const AGAIN: &str = "nothing was imported: start it again";
 /// Most files and folders in one archive.
 const ENTRIES: usize = 200_000;
 
+/// Begins the name of the folder into which an archive is unpacked.
+const PREFIX: &str = "pairlight-import-";
+/// A file in it that is locked as long as somebody needs the folder.
+const IN_USE: &str = ".in-use";
+
 /// An archive that lies unpacked as long as this lives.
 pub(super) struct Unpacked {
+    _in_use: File,
     _folder: TempDir,
     /// Where the export begins.
     pub(super) path: PathBuf,
@@ -44,12 +50,15 @@ pub(super) fn unpack_at_most(
     };
     let file = File::open(archive).map_err(|error| cannot("open", archive, &error))?;
     let mut zip = ZipArchive::new(io::BufReader::new(file)).map_err(bad)?;
+    clear_up(&std::env::temp_dir());
     let mut builder = tempfile::Builder::new();
-    builder.prefix("pairlight-import-");
+    builder.prefix(PREFIX);
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
     let folder = builder.tempdir();
     let folder = folder.map_err(|error| cannot("make a folder in", &std::env::temp_dir(), &error))?;
+    let in_use = File::create_new(folder.path().join(IN_USE)).and_then(|file| file.lock().map(|()| file));
+    let in_use = in_use.map_err(|error| cannot("write in", folder.path(), &error))?;
     let root = folder.path().join(archive.file_stem().unwrap_or_default());
     fs::create_dir(&root).map_err(|error| cannot("make", &root, &error))?;
     let too_large = || {
@@ -93,7 +102,19 @@ pub(super) fn unpack_at_most(
         [only] if only.is_dir() && !only.join("data.json").is_file() => only.clone(),
         _ => root,
     };
-    Ok(Unpacked { _folder: folder, path })
+    Ok(Unpacked { _in_use: in_use, _folder: folder, path })
+}
+
+/// Removes what an import that was killed has left: it holds in clear what its archive holds.
+fn clear_up(folder: &Path) {
+    let entries = fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
+    for path in entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(PREFIX)).map(|e| e.path()) {
+        // Somebody else's cannot be opened; one of a running import is locked.
+        let lock = File::options().write(true).open(path.join(IN_USE));
+        if lock.is_ok_and(|lock| lock.try_lock().is_ok()) {
+            let _ = fs::remove_dir_all(&path);
+        }
+    }
 }
 
 fn cannot(what: &str, path: &Path, error: &io::Error) -> Failure {
@@ -173,6 +194,26 @@ mod tests {
         let unpacked = unpack(&archive, &Interrupt::default(), silent()).unwrap();
         assert!(fs::symlink_metadata(unpacked.path.join("secrets")).is_err());
         assert!(unpacked.path.join("_chat.txt").is_file());
+    }
+
+    #[test]
+    fn what_a_killed_import_left_is_removed_by_the_next_one_and_what_is_in_use_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let left = |name: &str| {
+            let path = folder.path().join(name);
+            fs::create_dir(&path).unwrap();
+            fs::write(path.join("_chat.txt"), "chat").unwrap();
+            (File::create_new(path.join(IN_USE)).unwrap(), path)
+        };
+        let (_, killed) = left("pairlight-import-killed");
+        let (lock, running) = left("pairlight-import-running");
+        let (_, other) = left("of-another-program");
+        lock.lock().unwrap();
+        clear_up(folder.path());
+        assert_eq!([killed.exists(), running.exists(), other.exists()], [false, true, true]);
+        drop(lock);
+        clear_up(folder.path());
+        assert!(!running.exists());
     }
 
     fn walk(folder: &Path) -> Vec<PathBuf> {

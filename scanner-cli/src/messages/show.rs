@@ -51,6 +51,11 @@ pub(super) fn say_progress(progress: &HistoryProgress, format: Format) -> Result
                     HistoryStanding::Cancelled => "cancelled",
                     HistoryStanding::Done => "done",
                 },
+                // Null where nothing is held back, or no time is set.
+                "held_until_ms": match progress.standing {
+                    HistoryStanding::Held(until) if until != u64::MAX => Some(until),
+                    _ => None,
+                },
                 "phase": format!("{:?}", progress.phase),
                 "records": progress.records,
                 "total": progress.total,
