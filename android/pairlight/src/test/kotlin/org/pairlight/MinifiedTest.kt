@@ -1,0 +1,74 @@
+package org.pairlight
+
+import java.io.File
+import java.util.concurrent.TimeUnit
+import org.junit.jupiter.api.Assertions.assertEquals
+import org.junit.jupiter.api.Assertions.assertTrue
+import org.junit.jupiter.api.Test
+
+/**
+ * What a release build does to the library: everything is renamed, and what nothing seems to call is gone, but for what the consumer
+ * rules name. ProGuard stands in for R8 and its optimiser is off. Only in such a build would a missing rule be seen.
+ */
+class MinifiedTest {
+    private val jars = (System.getProperty("surefire.test.class.path") ?: System.getProperty("java.class.path"))
+        .split(File.pathSeparator).map(::File)
+
+    private fun jar(name: String) = jars.first { it.name.startsWith(name) }
+
+    private fun java(vararg words: String): Process =
+        ProcessBuilder(System.getProperty("java.home") + "/bin/java", *words).redirectErrorStream(true).start()
+
+    @Test
+    fun `a program that is minified under the consumer rules links a terminal`() = World().use { world ->
+        val android = File(System.getProperty("pairlight.root"), "android")
+        val small = world.path("small.jar")
+        val classes = Scanner::class.java.protectionDomain.codeSource.location.path
+        val rules = File(world.path("rules.pro")).apply {
+            writeText(
+                buildString {
+                    appendLine("-injars $classes(!org/pairlight/sample/**,!META-INF/**)")
+                    for (name in listOf("kotlin-stdlib", "kotlinx-coroutines-core-jvm", "jna-5")) {
+                        appendLine("-injars ${jar(name)}(!META-INF/MANIFEST.MF,!META-INF/versions/**,!META-INF/maven/**)")
+                    }
+                    appendLine("-outjars $small")
+                    appendLine("-libraryjars ${jar("android-all")}(!META-INF/**)")
+                    for (module in listOf("java.base", "java.desktop", "java.logging")) {
+                        appendLine("-libraryjars ${System.getProperty("java.home")}/jmods/$module.jmod(!**.jar;!module-info.class)")
+                    }
+                    appendLine(File(android, "pairlight/consumer-rules.pro").readText())
+                    // As coroutines bring it along for Android; the rest is for a debugger on the JVM.
+                    appendLine("-keepclassmembers class kotlinx.coroutines.** { volatile <fields>; }")
+                    appendLine("-keepclassmembers class kotlin.coroutines.SafeContinuation { volatile <fields>; }")
+                    appendLine("-dontwarn java.lang.instrument.**,sun.misc.**,org.codehaus.mojo.**,org.jetbrains.annotations.**")
+                    appendLine("-keep class org.pairlight.guide.Guide1Kt { public static void main(java.lang.String[]); }")
+                    appendLine("-dontoptimize")
+                    appendLine("-dontnote **")
+                },
+            )
+        }
+        val classPath = jars.joinToString(File.pathSeparator)
+        val minifying = java("-Xmx1g", "-cp", classPath, "proguard.ProGuard", "@$rules")
+        val said = minifying.inputStream.bufferedReader().readText()
+        assertEquals(0, minifying.waitFor(), said)
+
+        val terminal = world.show()
+        val code = terminal.hear("PAIRLIGHT:")
+        val program = java(
+            "-Djna.library.path=" + System.getProperty("jna.library.path"), "-cp", small + File.pathSeparator + jar("android-all"),
+            "org.pairlight.guide.Guide1Kt", world.address.url, world.address.key, world.path("phone.db"), code,
+        )
+        val heard = mutableListOf<String>()
+        program.inputStream.bufferedReader().forEachLine { line ->
+            heard += line
+            val digits = line.substringAfter("type on the other device: ", "")
+            if (digits.isNotEmpty()) {
+                terminal.hear("Type the six digits")
+                terminal.type(digits)
+            }
+        }
+        assertTrue(program.waitFor(60, TimeUnit.SECONDS) && program.exitValue() == 0, "$heard")
+        assertTrue(heard.any { it.startsWith("Linked(") && "Phone" in it }, "$heard")
+        assertEquals(0, terminal.end())
+    }
+}
