@@ -86,7 +86,7 @@ pub struct Approval {
 }
 
 /// What happens while a device is linked.
-#[derive(Debug, Clone, PartialEq, Eq, uniffi::Enum)]
+#[derive(Clone, PartialEq, Eq, uniffi::Enum)]
 pub enum PairingEvent {
     /// Show the approval screen; answer with `approve` or `decline`.
     Review {
@@ -152,6 +152,27 @@ pub enum PairingEvent {
         /// Why.
         reason: EndedReason,
     },
+}
+
+/// The name alone: the digits of the check code and proofs belong in no log.
+impl std::fmt::Debug for PairingEvent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Review { .. } => "Review",
+            Self::ShowCheckCode { .. } => "ShowCheckCode",
+            Self::CheckCodeConfirmed { .. } => "CheckCodeConfirmed",
+            Self::EvidenceChecked { .. } => "EvidenceChecked",
+            Self::AskedForEvidence { .. } => "AskedForEvidence",
+            Self::JudgeAttestation { .. } => "JudgeAttestation",
+            Self::EvidenceMissing { .. } => "EvidenceMissing",
+            Self::ApproveAgain { .. } => "ApproveAgain",
+            Self::Certified => "Certified",
+            Self::Accepted => "Accepted",
+            Self::SecondScanner => "SecondScanner",
+            Self::Linked { .. } => "Linked",
+            Self::Failed { .. } => "Failed",
+        })
+    }
 }
 
 /// The account, on the device that holds it.

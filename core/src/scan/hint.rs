@@ -167,9 +167,9 @@ pub(super) struct Light {
 }
 
 impl Light {
-    /// Measures up to about 15,000 pixels spread evenly over the picture.
+    /// Measures up to about 60,000 pixels spread evenly over the picture.
     pub(super) fn measure(image: &GrayImage) -> Self {
-        let step = (image.pixels.len() / 15_000).max(1) | 1;
+        let step = (image.pixels.len() / 60_000).max(1) | 1;
         let mut levels = [0u32; 256];
         let mut steps = [0u32; 256];
         for pair in image.pixels.windows(2).step_by(step) {

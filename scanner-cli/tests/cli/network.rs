@@ -101,7 +101,7 @@ fn two_machines() -> Option<(Cable, Program, String)> {
         }
     };
     let listen = format!("{SHOWS}:8787");
-    let mut relay = cable.program(&cable.shows, &["relay", "--listen", &listen]);
+    let mut relay = cable.program(&cable.shows, &["relay", "--listen", &listen, "--store", "memory"]);
     relay.hear("attestation key");
     Some((cable, relay, format!("http://{listen}")))
 }
