@@ -202,7 +202,13 @@ fn whatever_holds_a_secret_and_can_be_printed_is_in_the_snapshots() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let snapshots = fs::read_to_string(root.join("core/src/pairing/tests/redaction.rs")).unwrap();
     let words: BTreeSet<&str> = snapshots.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
-    let printed: Vec<_> = all_holders().into_iter().filter(|holder| holder.prints).collect();
+    let printed: Vec<_> = all_holders()
+        .into_iter()
+        .filter(|one| !NO_SECRET.contains(&one.name.as_str()))
+        .collect::<Vec<_>>()
+        .into_iter()
+        .filter(|holder| holder.prints)
+        .collect();
     assert!(printed.len() > 15, "the search works");
     for holder in printed {
         let name = holder.name.rsplit(' ').next().unwrap();
