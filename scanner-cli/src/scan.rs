@@ -145,10 +145,6 @@ impl<W: Write> Session<'_, W> {
                 let looked = match input.and_then(|input| input.open(self.deadline, &self.interrupt)) {
                     Ok(Opened::Picture(bytes)) => self.scan_picture(&source, &bytes)?,
                     Ok(Opened::Recording(reader)) => self.scan_recording(&source, reader, timeline.as_ref())?,
-                    Err(error) if error.is_given_up() => {
-                        self.is_over();
-                        Looked::default()
-                    }
                     Err(error) => error.into(),
                 };
                 self.conclude(&source, &looked);
@@ -208,11 +204,7 @@ impl<W: Write> Session<'_, W> {
     ) -> Result<Looked, Failure> {
         let mut reader = match Y4mReader::new(input) {
             Ok(reader) => reader,
-            Err(error) => {
-                let error = InputError::from(error);
-                self.is_over();
-                return Ok(if error.is_given_up() { Looked::default() } else { error.into() });
-            }
+            Err(error) => return Ok(InputError::from(error).into()),
         };
         let header = *reader.header();
         let mut looked = Looked::default();
@@ -229,10 +221,6 @@ impl<W: Write> Session<'_, W> {
             };
             let (number, view) = match view {
                 Ok(view) => view,
-                Err(error) if error.is_given_up() => {
-                    self.is_over();
-                    break;
-                }
                 Err(error) => {
                     looked.error = Some(error);
                     break;
@@ -387,8 +375,13 @@ impl<W: Write> Session<'_, W> {
 
     /// Says why an input gave nothing, and counts it.
     fn conclude(&mut self, source: &str, looked: &Looked) {
+        let error = looked.error.as_ref().filter(|error| !error.is_given_up());
+        if looked.error.is_some() && error.is_none() {
+            // Nothing is wrong with it: this notes whether the time was over or Ctrl-C was pressed.
+            self.is_over();
+        }
         let cut_short = self.tally.interrupted || (self.args.once && self.tally.found > 0);
-        if let Some(error) = &looked.error {
+        if let Some(error) = error {
             self.tally.failed += 1;
             self.voice.error(format_args!("{source}: {error}"), error.remedy());
         } else if looked.symbols == 0 && !cut_short {
@@ -401,7 +394,7 @@ impl<W: Write> Session<'_, W> {
             frames: looked.frames,
             finders: looked.finders,
             hints: looked.hints.iter().map(|hint| hint.key()).collect(),
-            error: looked.error.as_ref().map(InputError::to_string),
+            error: error.map(InputError::to_string),
         });
     }
 }

@@ -231,6 +231,36 @@ async fn what_the_phones_radio_says_reaches_the_laptop_and_makes_the_link_strong
     assert_eq!(grade, Some(Grade::Strong));
 }
 
+/// A radio that tells what it is ordered to do.
+struct Ordered(Sender<RadioOrder>);
+
+impl Radio for Ordered {
+    fn perform(&self, order: RadioOrder) {
+        self.0.send(order).expect("the test listens");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_that_is_given_up_leaves_no_radio_on() {
+    const PATIENCE: Duration = Duration::from_secs(20);
+    let world = World::start().await;
+    let ((says, said), (listens, listened)) = (channel(), channel());
+    let phone = world.primary("phone", Policy::DEVELOPMENT).await.unwrap().with_radio(Arc::new(Ordered(says)));
+    let laptop = world.linked("laptop").await.unwrap().with_radio(Arc::new(Ordered(listens)));
+    let linking = laptop.link(description("laptop"));
+    let Some(LinkedEvent::ShowCode { text, .. }) = linking.next_event().await else { panic!("no code") };
+    let pairing = phone.link(QrPayload::parse(&text).unwrap(), ScanSource::LiveCamera).await.unwrap();
+    while !matches!(pairing.next_event().await, Some(PrimaryEvent::Review(_))) {}
+    assert!(matches!(said.recv_timeout(PATIENCE), Ok(RadioOrder::Advertise(_))));
+    pairing.approve().await.unwrap();
+    assert_eq!(listened.recv_timeout(PATIENCE), Ok(RadioOrder::Listen));
+    // As an app whose screens were closed.
+    drop(pairing);
+    assert_eq!(said.recv_timeout(PATIENCE), Ok(RadioOrder::Stop));
+    drop(linking);
+    assert_eq!(listened.recv_timeout(PATIENCE), Ok(RadioOrder::Stop));
+}
+
 /// A clock that the test sets ahead of the true one.
 fn clock_ahead(by_ms: &Arc<AtomicU64>) -> Clock {
     let (by_ms, system) = (by_ms.clone(), pairlight_core::net::system_clock());

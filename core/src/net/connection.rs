@@ -62,8 +62,8 @@ pub struct Connection {
     blobs: Blobs,
     events: Mutex<mpsc::Receiver<Queued>>,
     store: SharedStore,
-    /// Notices that were taken and are being marked.
-    marking: std::sync::Mutex<Vec<Task>>,
+    /// Marks the notice that was taken last, after those before it.
+    marking: std::sync::Mutex<Option<Task>>,
     task: Task,
 }
 
@@ -117,22 +117,26 @@ impl Connection {
         let Queued { event, due } = self.events.lock().await.recv().await?;
         if let Some((id, at)) = due {
             let store = self.store.clone();
+            let mut marking = self.marking.lock().unwrap_or_else(PoisonError::into_inner);
+            let before = marking.take();
             // By itself: whoever cancels the next call must not undo it.
-            let mark = spawn(async move {
+            *marking = Some(spawn(async move {
+                if let Some(before) = before {
+                    before.await;
+                }
                 if let Err(error) = mark_shown(&store, id, at).await {
                     tracing::warn!(%error, "a notice that was shown will be shown again");
                 }
-            });
-            self.marking.lock().unwrap_or_else(PoisonError::into_inner).push(mark);
+            }));
         }
         Some(event)
     }
 
     /// Waits until the notices that were taken are marked as shown: for a program that ends now.
     pub async fn marked(&self) {
-        let marking = std::mem::take(&mut *self.marking.lock().unwrap_or_else(PoisonError::into_inner));
-        for mark in marking {
-            mark.await;
+        let marking = self.marking.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(marking) = marking {
+            marking.await;
         }
     }
 
@@ -581,6 +585,7 @@ impl Driver {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::net::primary::tests::phone_with_notices;
 
     /// Waits for what another task does.
     async fn soon<F: Future<Output = bool>>(mut done: impl FnMut() -> F) {
@@ -595,28 +600,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_notice_counts_as_shown_when_it_was_taken_and_not_when_it_was_queued() {
-        use crate::net::{Primary, RelayEndpoint};
-        use crate::store::{Batch, KeyFile, Store};
-        use pairlight_wire::List;
-        use pairlight_wire::standing::{Notice, NoticeKind};
-
-        let folder = tempfile::tempdir().unwrap();
-        let key = KeyFile::open_or_create(&folder.path().join("key"), Box::new(system_rng())).unwrap();
-        let store = Store::open(&folder.path().join("db"), &key, Box::new(system_rng())).unwrap();
-        let store = SharedStore::new(store);
-        // Nobody listens there: what is due here needs no relay.
-        let client = RelayClient::new(RelayEndpoint::new("http://127.0.0.1:9", [7; 32]).unwrap()).unwrap();
-        let phone = Primary::open(store.clone(), client, Policy::BALANCED, "phone").await.unwrap();
-        let (kind, device) = (NoticeKind::Linked, DeviceId([1; 16]));
-        let notice = Notice { kind, device, evidence: 0, removal: None, discrepancy: None, at: 1 };
-        let mut notice = StoredNotice::plan(notice, vec![], &mut system_rng());
-        notice.due = List::new(vec![1, u64::MAX]).unwrap();
-        let put = move |store: &mut Store| {
-            let mut batch = Batch::new();
-            batch.put_notice(&notice);
-            store.commit(&batch)
-        };
-        store.run(put).await.unwrap();
+        let device = DeviceId([1; 16]);
+        let (phone, store, _folder) = phone_with_notices(&[device]).await;
         let is_due = || async {
             let notices = store.run(|store| store.notices()).await.unwrap();
             notices[0].is_due(crate::net::system_time())

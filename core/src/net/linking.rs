@@ -5,6 +5,7 @@ use std::sync::Arc;
 use pairlight_wire::relay::{LinkEvent, RefusalCode};
 use tokio::sync::{Mutex, mpsc, watch};
 
+use super::air::Air;
 use super::client::{Credentials, Received, RelayClient, next_frame, send_frame};
 use super::clock::{Clock, SystemRng, pause};
 use super::error::NetError;
@@ -47,7 +48,18 @@ impl Linking {
         let (commands, inbox) = mpsc::channel(8);
         let (outbox, events) = mpsc::channel(WAITING_EVENTS);
         let (tapped, tap) = watch::channel(None);
-        let driver = Driver { machine, client, store, clock, radio, socket: None, lan: None, tapped, inbox, outbox };
+        let driver = Driver {
+            machine,
+            client,
+            store,
+            clock,
+            air: Air::new(radio),
+            socket: None,
+            lan: None,
+            tapped,
+            inbox,
+            outbox,
+        };
         Self { commands, events: Mutex::new(events), tap, task: spawn(driver.run()) }
     }
 
@@ -124,7 +136,7 @@ struct Driver {
     client: RelayClient,
     store: SharedStore,
     clock: Clock,
-    radio: Option<Arc<dyn Radio>>,
+    air: Air,
     socket: Option<Socket>,
     /// Answers challenges on the local network; gone with the driver.
     lan: Option<LanListener>,
@@ -224,11 +236,7 @@ impl Driver {
                     Err(error) => tracing::debug!(%error, "no socket for the local network"),
                 }
             }
-            LinkedOutput::Radio(order) => {
-                if let Some(radio) = &self.radio {
-                    radio.perform(order);
-                }
-            }
+            LinkedOutput::Radio(order) => self.air.perform(order),
             LinkedOutput::FetchList { account } => {
                 let chain = fetch_chain(&self.client, &account).await;
                 let now = (self.clock)();

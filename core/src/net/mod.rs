@@ -14,6 +14,7 @@
 //! 2. Take events until `None`; a handle whose events are not taken waits.
 //! 3. Everything here runs inside a tokio runtime; calls on the store run where blocking is allowed.
 
+mod air;
 pub(crate) mod blobs;
 mod client;
 mod clock;

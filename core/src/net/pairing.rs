@@ -8,6 +8,7 @@ use pairlight_wire::id::SlotId;
 use pairlight_wire::relay::{RefusalCode, SlotMessage, SlotMessages};
 use tokio::sync::{Mutex, mpsc, oneshot};
 
+use super::air::Air;
 use super::client::{Credentials, RelayClient};
 use super::clock::{Clock, SystemRng, pause};
 use super::error::NetError;
@@ -65,7 +66,7 @@ impl Pairing {
             answers,
             poller: None,
             probe: None,
-            radio,
+            air: Air::new(radio),
             inbox,
             outbox,
         };
@@ -158,7 +159,7 @@ struct Driver {
     answers: mpsc::Receiver<Result<SlotMessages, NetError>>,
     poller: Option<Poller>,
     probe: Option<Probe>,
-    radio: Option<Arc<dyn Radio>>,
+    air: Air,
     inbox: mpsc::Receiver<Command>,
     outbox: mpsc::Sender<PrimaryEvent>,
 }
@@ -268,11 +269,7 @@ impl Driver {
                 }
             }
             PrimaryOutput::ProbeLan(probe) => self.probe = Some(Probe(spawn(run_probe(*probe)))),
-            PrimaryOutput::Radio(order) => {
-                if let Some(radio) = &self.radio {
-                    radio.perform(order);
-                }
-            }
+            PrimaryOutput::Radio(order) => self.air.perform(order),
             PrimaryOutput::Publish(publish) => {
                 let answer = self.client.publish(self.account.id(), &publish).await;
                 let answer = answer.map_err(|error| error.as_refusal().code);

@@ -541,23 +541,23 @@ impl std::fmt::Debug for Primary {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::client::RelayEndpoint;
     use super::*;
     use crate::devices::StoredNotice;
     use crate::store::{KeyFile, Store};
     use pairlight_wire::List;
 
-    #[tokio::test]
-    async fn a_notice_that_could_not_be_shown_is_due_again() {
+    /// A phone whose relay is out of reach, with notices about these devices that are due now and once more much later.
+    pub(in crate::net) async fn phone_with_notices(devices: &[DeviceId]) -> (Primary, SharedStore, tempfile::TempDir) {
         let folder = tempfile::tempdir().unwrap();
         let key = KeyFile::open_or_create(&folder.path().join("key"), Box::new(system_rng())).unwrap();
         let store = Store::open(&folder.path().join("db"), &key, Box::new(system_rng())).unwrap();
         let store = SharedStore::new(store);
         let client = RelayClient::new(RelayEndpoint::new("http://127.0.0.1:9", [7; 32]).unwrap()).unwrap();
         let phone = Primary::open(store.clone(), client, Policy::BALANCED, "phone").await.unwrap();
-        for device in [1, 2] {
-            let (kind, device) = (NoticeKind::Linked, DeviceId([device; 16]));
+        for &device in devices {
+            let kind = NoticeKind::Linked;
             let notice = Notice { kind, device, evidence: 0, removal: None, discrepancy: None, at: 1 };
             let mut notice = StoredNotice::plan(notice, vec![], &mut system_rng());
             notice.due = List::new(vec![1, u64::MAX]).unwrap();
@@ -568,6 +568,12 @@ mod tests {
             };
             store.run(put).await.unwrap();
         }
+        (phone, store, folder)
+    }
+
+    #[tokio::test]
+    async fn a_notice_that_could_not_be_shown_is_due_again() {
+        let (phone, _, _folder) = phone_with_notices(&[1, 2].map(|number| DeviceId([number; 16]))).await;
         let mut seen = Vec::new();
         // The terminal goes away at the second one.
         let failed = phone

@@ -45,6 +45,10 @@ impl<R: CryptoRng> PrimaryMachine<R> {
             account: &self.account,
         });
         self.in_browser = model.in_browser;
+        if self.in_browser {
+            // A page cannot show these: they are neither asked for nor advertised for.
+            (self.setup.lan, self.setup.radio) = (None, false);
+        }
         Ok((reviewed, model))
     }
 

@@ -51,7 +51,7 @@ impl<R: CryptoRng> PrimaryMachine<R> {
     }
 
     pub(super) fn advertise(&mut self, ble_key: &Zeroizing<[u8; 32]>) {
-        if self.setup.radio && !self.in_browser {
+        if self.setup.radio {
             let nonce = random(&mut self.rng);
             self.outputs.push_back(PrimaryOutput::Radio(RadioOrder::Advertise(advertised_uuid(ble_key, &nonce))));
             self.on_air = Some(OnAir { key: ble_key.clone(), nonce, advertising: true });
@@ -271,8 +271,6 @@ impl<R: CryptoRng> PrimaryMachine<R> {
     /// a page, because nothing but a passkey proves that a page is the real one.
     fn wanted(&self, grade: Grade, missing: Evidence, refused: bool) -> Evidence {
         let can = self.setup.verifiable().without(self.evidence.or(self.tried));
-        let can = can.iter().filter(|bit| !(self.in_browser && bit.needs_a_program()));
-        let can = can.fold(Evidence::NONE, Evidence::with);
         let mut wanted = missing.and(can);
         let live = self.source == ScanSource::LiveCamera;
         if live && refused {
