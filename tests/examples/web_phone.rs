@@ -5,10 +5,11 @@
 //! |---|---|
 //! | `seed N` | writes N messages, a minute apart, the newest now |
 //! | `send TEXT` | writes one |
-//! | `link CODE` | links who shows the code: says `digits 123456`, then `linked ID` or `failed REASON` |
+//! | `link CODE` | links who shows the code: says `digits 123456`, what came of evidence, then `linked ID GRADE` or `failed REASON` |
 //! | `decline CODE` | claims, and says no |
 //! | `attach N` | writes a message with a file of N bytes |
 //! | `revoke` | takes every linked device off the list |
+//! | `passkey RP ORIGIN ID KEY` | registers a passkey: its credential id and COSE key in hexadecimal digits |
 
 use std::io::Cursor;
 use std::path::Path;
@@ -18,7 +19,7 @@ use pairlight_core::net::{Primary, RelayClient, Sync, SyncUpdate, SyncUpdates, s
 use pairlight_core::pairing::PrimaryEvent;
 use pairlight_core::sync::Change;
 use pairlight_core::sync::messages::{self, Attachment, Message};
-use pairlight_core::trust::{Policy, ScanSource};
+use pairlight_core::trust::{PasskeyRegistration, Policy, ScanSource};
 use pairlight_tests::world::open_store;
 use pairlight_wire::qr::QrPayload;
 use pairlight_wire::{List, Text};
@@ -58,7 +59,12 @@ async fn link(primary: &Primary, code: &str, approve: bool) {
                 if approve { pairing.approve().await.unwrap() } else { pairing.decline().await.unwrap() }
             }
             PrimaryEvent::ShowCheckCode(code) => println!("digits {}", code.to_display()),
-            PrimaryEvent::Linked(device) => println!("linked {}", device.to_hex()),
+            PrimaryEvent::EvidenceChecked { bit, finding } => println!("evidence {bit:?} {finding:?}"),
+            PrimaryEvent::Linked(device) => {
+                let devices = primary.devices().await.unwrap();
+                let linked = devices.iter().find(|shown| shown.id == device).unwrap();
+                println!("linked {} {:?}", device.to_hex(), linked.grade.unwrap());
+            }
             PrimaryEvent::Failed(reason) => println!("failed {reason:?}"),
             _ => {}
         }
@@ -82,6 +88,11 @@ async fn attach(sync: &Sync, number: u64, length: u64) {
     };
     message.attachments = List::new(vec![file]).unwrap();
     write(sync, number, &message).await;
+}
+
+fn bytes(digits: &str) -> Vec<u8> {
+    let pair = |at: usize| u8::from_str_radix(&digits[at..at + 2], 16).unwrap();
+    (0..digits.len()).step_by(2).map(pair).collect()
 }
 
 /// Says what other devices wrote.
@@ -121,6 +132,13 @@ async fn main() {
             "attach" => attach(&sync, written, rest.parse().unwrap()).await,
             "link" => link(&primary, rest, true).await,
             "decline" => link(&primary, rest, false).await,
+            "passkey" => {
+                let words: Vec<&str> = rest.split(' ').collect();
+                let [party, origin, credential, key] = words[..] else { panic!("passkey RP ORIGIN ID KEY") };
+                let passkey = PasskeyRegistration::new(&bytes(credential), &bytes(key), party, &[origin]).unwrap();
+                primary.register_passkey(passkey).await.unwrap();
+                println!("passkey kept");
+            }
             "revoke" => {
                 primary.revoke_all().await.unwrap();
                 println!("revoked");

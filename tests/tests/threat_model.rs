@@ -40,7 +40,10 @@ fn all_tests() -> BTreeSet<String> {
     for package in ["wire", "core", "relay", "tests", "scanner-cli", "lens", "bindings"] {
         sources(&root().join(package), &mut texts);
     }
-    texts.iter().flat_map(|text| tests_of(text)).map(str::to_owned).collect()
+    let page = fs::read_to_string(root().join("web/tests/tests.mjs")).unwrap();
+    let of_the_page = page.lines().filter_map(|line| line.strip_prefix("  async ")?.split_once('('));
+    let of_the_page = of_the_page.map(|(name, _)| name.to_owned());
+    texts.iter().flat_map(|text| tests_of(text)).map(str::to_owned).chain(of_the_page).collect()
 }
 
 /// What stands between backticks.

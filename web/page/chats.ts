@@ -36,7 +36,7 @@ export class Chats {
   #waiting = 0;
   #left = false;
 
-  constructor(private device: PairlightDevice, private logOut: () => void) {
+  constructor(private device: PairlightDevice, private logOut: () => void, lock: () => void) {
     let typing = 0;
     this.#find.addEventListener("input", () => {
       clearTimeout(typing);
@@ -45,6 +45,7 @@ export class Chats {
     show("chats",
       make("header", { class: "bar" },
         make("h1", { class: "grow" }, "Pairlight"), this.#state,
+        make("button", { class: "plain", onclick: lock }, "Lock"),
         make("button", { class: "plain", onclick: () => this.#askLogOut() }, "Log out"),
         this.#notice, this.#restriction, this.#progress),
       make("nav", { class: "list", "aria-label": "Conversations" }, make("div", { class: "find" }, this.#find), this.#list),

@@ -7,6 +7,11 @@ const OWNER = "owner";
 
 type Row = [Uint8Array, Uint8Array | null];
 
+/** What guards the store's key: 32 bytes, or these sealed under a passphrase. */
+export interface Secret { bytes: Uint8Array<ArrayBuffer>; isLocked: boolean }
+/** The same on the disk, sealed by a key that no script can read. */
+interface Sealed { nonce: Uint8Array<ArrayBuffer>; bytes: ArrayBuffer; isLocked?: boolean }
+
 function done<T>(request: IDBRequest<T>): Promise<T> {
   return new Promise((resolve, reject) => {
     request.onsuccess = () => resolve(request.result);
@@ -57,23 +62,29 @@ export class Database {
     return finished(writing);
   }
 
-  /** 32 bytes that are the same as long as the database is. On the disk they are sealed by a key that no script can read. */
-  async secret(): Promise<Uint8Array> {
+  /** The same as long as the database is; made when there is none. */
+  async secret(): Promise<Secret> {
     const reading = this.#db.transaction(KEYS).objectStore(KEYS);
     const [key, sealed] = await Promise.all([done(reading.get("key")), done(reading.get("secret"))]) as
-      [CryptoKey | undefined, { nonce: Uint8Array<ArrayBuffer>; bytes: ArrayBuffer } | undefined];
+      [CryptoKey | undefined, Sealed | undefined];
     if (key && sealed) {
-      return new Uint8Array(await crypto.subtle.decrypt({ name: "AES-GCM", iv: sealed.nonce }, key, sealed.bytes));
+      const bytes = await crypto.subtle.decrypt({ name: "AES-GCM", iv: sealed.nonce }, key, sealed.bytes);
+      return { bytes: new Uint8Array(bytes), isLocked: sealed.isLocked ?? false };
     }
-    const fresh = await crypto.subtle.generateKey({ name: "AES-GCM", length: 256 }, false, ["encrypt", "decrypt"]);
-    const secret = crypto.getRandomValues(new Uint8Array(32));
-    const nonce = crypto.getRandomValues(new Uint8Array(12));
-    const bytes = await crypto.subtle.encrypt({ name: "AES-GCM", iv: nonce }, fresh, secret);
-    await this.#write((_, keys) => {
-      keys.put(fresh, "key");
-      keys.put({ nonce, bytes }, "secret");
-    });
+    const secret = { bytes: crypto.getRandomValues(new Uint8Array(32)), isLocked: false };
+    await this.guard(secret);
     return secret;
+  }
+
+  /** Keeps a secret in the place of the one before, under a new key. */
+  async guard({ bytes, isLocked }: Secret): Promise<void> {
+    const key = await crypto.subtle.generateKey({ name: "AES-GCM", length: 256 }, false, ["encrypt", "decrypt"]);
+    const nonce = crypto.getRandomValues(new Uint8Array(12));
+    const sealed: Sealed = { nonce, bytes: await crypto.subtle.encrypt({ name: "AES-GCM", iv: nonce }, key, bytes), isLocked };
+    await this.#write((_, keys) => {
+      keys.put(key, "key");
+      keys.put(sealed, "secret");
+    });
   }
 
   /** All rows that are kept. */

@@ -36,13 +36,25 @@ export class PairlightDevice {
     worker.onerror = (event) => this.#refuse(fault("Failed", event.message || "the worker could not be started"));
   }
 
-  /** Opens the device of this browser. Rejects with `InUse` when another tab has it. */
+  /**
+   * Opens the device of this browser. Rejects with `InUse` when another tab has it, with `PassphraseNeeded` or `WrongPassphrase`
+   * when it has a lock that these options do not open.
+   */
   static async open(options: OpenOptions): Promise<PairlightDevice> {
+    return PairlightDevice.#begin("open", options);
+  }
+
+  /** Erases what this browser knows without opening it, for who forgot the passphrase. Rejects with `InUse` as `open` does. */
+  static async erase(options: OpenOptions): Promise<void> {
+    (await PairlightDevice.#begin("erase", options)).close();
+  }
+
+  static async #begin(method: "open" | "erase", options: OpenOptions): Promise<PairlightDevice> {
     const { worker = new URL("./worker.js", import.meta.url), ...rest } = options;
     const started = worker instanceof Worker ? worker : new Worker(worker, { type: "module", name: "pairlight" });
     const device = new PairlightDevice(started);
     try {
-      await device.#call("open", rest);
+      await device.#call(method, rest);
     } catch (error) {
       device.close();
       throw error;
@@ -84,6 +96,13 @@ export class PairlightDevice {
     });
   }
 
+  /** Whether a passphrase is wanted the next time this device is opened. */
+  hasLock(): Promise<boolean> { return this.#call("hasLock"); }
+  /**
+   * Locks this device with a passphrase from the next opening on (`close` it to lock it now), or takes the lock away (null).
+   * `current` is the passphrase before, when there was one; rejects with `PassphraseNeeded` or `WrongPassphrase` without it.
+   */
+  setLock(passphrase: string | null, current?: string): Promise<void> { return this.#call("setLock", passphrase, current); }
   /** How this device stands; null when it is not linked. */
   standing(): Promise<Standing | null> { return this.#call("standing"); }
   /** Shows codes until a phone links this browser; `onLink` tells. */

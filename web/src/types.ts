@@ -113,7 +113,10 @@ export type FaultKind =
   | "Refused"
   | "Unreachable" | "Locked" | "NotLinked" | "Ended" | "Storage" | "NotAllowed" | "WrongRelay" | "Misuse" | "Failed"
   /** Another tab has the device. */
-  | "InUse";
+  | "InUse"
+  /** This browser has a lock: give the passphrase, or erase. */
+  | "PassphraseNeeded"
+  | "WrongPassphrase";
 
 export interface OpenOptions {
   /** Address of the relay: `https://relay.example`. */
@@ -124,6 +127,8 @@ export interface OpenOptions {
   database?: string;
   /** Take the device from another tab that has it. */
   takeOver?: boolean;
+  /** What opens the lock, when there is one. */
+  passphrase?: string;
   /** Where the worker is. Default: beside this module. */
   worker?: string | URL | Worker;
   /** Where the WebAssembly is. Default: beside the worker. */

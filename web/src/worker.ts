@@ -10,7 +10,7 @@ type Options = Omit<OpenOptions, "worker">;
 /** All kinds of error, by name. */
 const KINDS: Record<FaultKind, true> = {
   Refused: true, Unreachable: true, Locked: true, NotLinked: true, Ended: true, Storage: true, NotAllowed: true, WrongRelay: true,
-  Misuse: true, Failed: true, InUse: true,
+  Misuse: true, Failed: true, InUse: true, PassphraseNeeded: true, WrongPassphrase: true,
 };
 
 let device: Promise<Device> | undefined;
@@ -51,22 +51,56 @@ function claim(name: string, takeOver: boolean): Promise<void> {
   });
 }
 
-async function open(given: Options): Promise<void> {
-  options = given;
+/** The database, once no other tab has it. */
+async function claimed(given: Options): Promise<Database> {
   const name = given.database ?? "pairlight";
   await claim(name, given.takeOver ?? false);
+  return Database.open(name);
+}
+
+/** Erases what is kept without reading it: for who forgot the passphrase. */
+async function erase(given: Options): Promise<void> {
+  database = await claimed(given);
+  await database.own();
+  await database.erase();
+}
+
+async function open(given: Options): Promise<void> {
+  options = given;
+  const kept = await claimed(given);
   const url = given.wasm ?? new URL("./pairlight_web_bg.wasm", import.meta.url);
   await init({ module_or_path: fetch(url, given.wasmIntegrity ? { integrity: given.wasmIntegrity } : {}) });
-  database = await Database.open(name);
+  database = kept;
   await database.own();
   await opened(database);
+  delete options.passphrase;
+}
+
+/** The secret as the core takes it. */
+async function unlocked(kept: Database, passphrase: string | undefined): Promise<Uint8Array> {
+  const { bytes, isLocked } = await kept.secret();
+  if (!isLocked) return bytes;
+  if (passphrase === undefined) throw fault("PassphraseNeeded", "this browser is locked with a passphrase");
+  return Device.openSecret(passphrase.normalize("NFKC"), bytes);
+}
+
+/** Puts the secret under a passphrase, or under none. Who does not know the one before changes nothing. */
+async function setLock(kept: Database, next: string | null, current: string | undefined): Promise<void> {
+  const secret = await unlocked(kept, current);
+  try {
+    const isLocked = next !== null;
+    const bytes = isLocked ? Device.sealSecret(next.normalize("NFKC"), secret) : secret;
+    await kept.guard({ bytes: bytes as Uint8Array<ArrayBuffer>, isLocked });
+  } finally {
+    secret.fill(0);
+  }
 }
 
 /** Reads what is kept, and opens the device from it. */
 async function start(kept: Database): Promise<Device> {
   await erased.catch(() => {});
   const after = erased;
-  const [secret, rows] = [await kept.secret(), await kept.rows()];
+  const [secret, rows] = [await unlocked(kept, options.passphrase), await kept.rows()];
   // What a device that was forgotten still wants to keep has no place among the rows of the next one.
   const keep = (changed: [Uint8Array, Uint8Array | null][]) =>
     erased === after ? kept.keep(changed) : Promise.reject(fault("Ended", "this device was forgotten"));
@@ -101,6 +135,7 @@ async function follow(kind: keyof typeof turns, turn: number, next: () => Promis
 
 async function answer({ method, given }: Call): Promise<unknown> {
   if (method === "open") return open(given[0] as Options);
+  if (method === "erase") return erase(given[0] as Options);
   if (!database) throw fault("Ended", "the device is not open");
   // First of all: what an earlier link or line still had to say is told no more, and takes no event of the next one.
   if (["link", "dropLink", "connect", "forget"].includes(method)) turns.link++;
@@ -111,6 +146,8 @@ async function answer({ method, given }: Call): Promise<unknown> {
   const core = await opened(database);
   const [a, b, c, d] = given as [never, never, never, never];
   switch (method) {
+    case "hasLock": return (await database.secret()).isLocked;
+    case "setLock": return setLock(database, a, b);
     case "standing": return JSON.parse((await core.standing()) ?? "null");
     case "link":
       await core.link(a, b, c);

@@ -1,6 +1,6 @@
 // What the page must do, as a person and a phone see it. Names are sentences; each begins with an empty browser.
 
-import { readFileSync } from "node:fs";
+import { cpSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { packageFolder, until } from "./world.mjs";
 
@@ -417,6 +417,187 @@ export const tests = {
     await page.waitForSelector(".attached:has-text('notes.txt')");
     await phone.says(/message/);
     await world.shot(page, "files");
+    quiet(page);
+  },
+
+  async a_lock_shows_nothing_until_the_passphrase_is_typed_and_who_forgot_it_can_erase(world) {
+    const { phone, page } = await talking(world);
+    await talk(page, "Kim");
+    const lock = (words) => page.click(`button:text-is("${words}")`);
+    const locked = () => world.screen(page, "locked");
+    const trouble = (words) => page.waitForSelector(`#lock-trouble:has-text("${words}")`);
+    const unlock = async (passphrase) => {
+      await page.fill("#passphrase", passphrase);
+      await lock("Unlock");
+    };
+    await lock("Lock");
+    await world.shot(page, "lock");
+    await accessible(page, "lock");
+    await page.fill("#next", "a long passphrase");
+    await page.fill("#again", "another passphrase");
+    await page.click("form >> text=Lock");
+    await trouble("not the same");
+    await page.fill("#again", "a long passphrase");
+    await page.keyboard.press("Enter");
+    await locked();
+    await world.shot(page, "locked");
+    await accessible(page, "locked");
+    assert(!(await page.content()).includes("Message 3 of 3"), "a message is in the document of a locked page");
+    await until("the locked browser to be offline", async () => (await world.gauge("devices_connected")) === 1);
+    phone.type("send Written while it was locked");
+    await unlock("A long passphrase");
+    await trouble("not the passphrase");
+    await unlock("a long passphrase");
+    await world.screen(page, "chats");
+    await talk(page, "Kim");
+    await page.waitForSelector("text=Written while it was locked");
+
+    // After a reload, and after a while without anybody, it is wanted again. The clock is the page's alone.
+    await page.clock.install();
+    await page.reload();
+    await locked();
+    await unlock("a long passphrase");
+    await world.screen(page, "chats");
+    await page.clock.fastForward("14:00");
+    await page.mouse.move(100, 100);
+    await page.mouse.move(200, 100);
+    await page.clock.fastForward("14:00");
+    assert((await page.evaluate("document.body.dataset.screen")) === "chats", "it was locked under somebody's hands");
+    await page.clock.fastForward("02:00");
+    await locked();
+    await unlock("a long passphrase");
+    await world.screen(page, "chats");
+
+    await lock("Lock");
+    await page.fill("#current", "no idea");
+    await lock("Take the lock away");
+    await trouble("not the passphrase");
+    await page.fill("#current", "a long passphrase");
+    await page.fill("#next", "a newer passphrase");
+    await page.fill("#again", "a newer passphrase");
+    await lock("Change the passphrase");
+    await page.waitForSelector("dialog", { state: "detached" });
+    await lock("Lock");
+    await lock("Lock now");
+    await locked();
+    await unlock("a long passphrase");
+    await trouble("not the passphrase");
+    await unlock("a newer passphrase");
+    await world.screen(page, "chats");
+    await lock("Lock");
+    await page.fill("#current", "a newer passphrase");
+    await lock("Take the lock away");
+    await page.waitForSelector("dialog", { state: "detached" });
+    await page.reload();
+    await world.screen(page, "chats");
+
+    await lock("Lock");
+    await page.fill("#next", "soon forgotten");
+    await page.fill("#again", "soon forgotten");
+    await page.keyboard.press("Enter");
+    await locked();
+    await lock("I forgot it");
+    await world.shot(page, "lock-forgotten");
+    await accessible(page, "lock forgotten");
+    await lock("Erase and log out");
+    await page.waitForSelector("text=You are logged out");
+    assert((await kept(page)) === 0, `${await kept(page)} rows were left`);
+    await page.click("button:has-text('Link this browser')");
+    await world.join(page, phone);
+    quiet(page);
+  },
+
+  async a_passkey_makes_a_page_strong_and_counts_for_its_own_page_alone(world) {
+    const named = await world.nameRelay();
+    const address = await world.serveElsewhere();
+    await world.startRelay(...named, "--allow-origin", address);
+    const phone = await world.startPhone();
+    const browser = await world.browser();
+    const page = await world.open(browser);
+    const cdp = await browser.newCDPSession(page);
+    await cdp.send("WebAuthn.enable");
+    const options = { protocol: "ctap2", transport: "internal", hasResidentKey: true, hasUserVerification: true, isUserVerified: true };
+    await cdp.send("WebAuthn.addVirtualAuthenticator", { options });
+    // As an app registers the passkey of its account, long before.
+    const [credential, key] = await page.evaluate(async () => {
+      const random = (length) => crypto.getRandomValues(new Uint8Array(length));
+      const made = await navigator.credentials.create({ publicKey: {
+        rp: { id: "localhost", name: "An app" }, user: { id: random(16), name: "kim", displayName: "Kim" }, challenge: random(32),
+        pubKeyCredParams: [{ type: "public-key", alg: -7 }], authenticatorSelection: { userVerification: "required" },
+      } });
+      // WebAuthn section 6.1: 37 bytes, the authenticator's model, the length of the id, the id, the key.
+      const data = new Uint8Array(made.response.getAuthenticatorData());
+      const hex = (bytes) => Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+      return [hex(new Uint8Array(made.rawId)), hex(data.slice(55 + made.rawId.byteLength))];
+    });
+    phone.type(`passkey localhost ${world.url} ${credential} ${key}`);
+    await phone.says(/passkey kept/);
+    const link = async (page, answer) => {
+      phone.type(`link ${await world.text(page)}`);
+      await world.digits(page, phone);
+      await world.screen(page, "passkey");
+      await page.click(`button:has-text("${answer}")`);
+      await world.screen(page, "chats");
+    };
+    phone.type(`link ${await world.text(page)}`);
+    await world.digits(page, phone);
+    await world.screen(page, "passkey");
+    await world.shot(page, "passkey");
+    await accessible(page, "passkey");
+    await page.click("text=Use my passkey");
+    await phone.says(/evidence Passkey Proven/);
+    await phone.says(/linked \w+ Strong/);
+    await world.screen(page, "chats");
+    await page.close();
+
+    // Who has no passkey is linked with less, as the policy lets him.
+    const without = await world.open(await world.browser());
+    await link(without, "Go on without");
+    const [, less] = await phone.says(/linked \w+ (\w+)/);
+    assert(less !== "Strong", `without a passkey the link is ${less}`);
+    await without.close();
+
+    // A page of another origin is not given the passkey by the browser.
+    const other = await world.browser();
+    const foreign = await world.open(other, "/", address);
+    const device = await other.newCDPSession(foreign);
+    await device.send("WebAuthn.enable");
+    await device.send("WebAuthn.addVirtualAuthenticator", { options });
+    await link(foreign, "Use my passkey");
+    const [, grade] = await phone.says(/linked \w+ (\w+)/);
+    assert(grade !== "Strong", `a page of another origin made the link ${grade}`);
+    assert(phone.said.match(/evidence Passkey Proven/g).length === 1, "a passkey was proven twice");
+  },
+
+  async a_copied_profile_is_found_out_and_both_copies_are_erased(world) {
+    await world.startRelay();
+    const phone = await world.startPhone();
+    phone.type("seed 3");
+    const [own, stolen] = [world.folder("own"), world.folder("stolen")];
+    const browser = await world.browser({ profile: own });
+    let page = await world.open(browser);
+    await world.join(page, phone);
+    await whole(page);
+    await browser.close();
+    cpSync(own, stolen, { recursive: true });
+    page = await world.open(await world.browser({ profile: own }));
+    await page.waitForSelector("[data-part=line]:has-text('Online')");
+    // Once may be an accident. The person tries again, and the second time within a day the device is taken off the list.
+    const thief = await world.open(await world.browser({ profile: stolen }));
+    await page.waitForSelector("text=online somewhere else");
+    await world.shot(page, "copied");
+    await accessible(page, "copied");
+    await page.click("text=Go online here");
+    for (const [who, copy] of [["the original", page], ["the copy", thief]]) {
+      await until(`the end of ${who}`, async () => {
+        // At once or not at all: the removal may take the button away at any moment.
+        await copy.evaluate(() => [...document.querySelectorAll("button")].find((button) => button.textContent === "Go online here")?.click());
+        return copy.locator("text=This browser was removed").count();
+      });
+      assert((await copy.textContent("body")).includes("two copies of it reported"), `${who} does not say why`);
+      assert((await kept(copy)) === 0, `${who} kept something`);
+    }
+    quiet(thief);
     quiet(page);
   },
 };

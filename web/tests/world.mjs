@@ -2,7 +2,8 @@
 
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import * as http from "node:http";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
@@ -74,6 +75,7 @@ export class World {
   #running = [];
   #browsers = [];
   #pages = [];
+  #servers = [];
   #metrics;
   relay;
   url;
@@ -92,13 +94,41 @@ export class World {
     return running;
   }
 
+  /** Lets the relay be called `localhost`: a passkey belongs to a name, never to an address. */
+  async nameRelay() {
+    const port = await freePort();
+    this.url = `http://localhost:${port}`;
+    return ["--host", `localhost:${port}`];
+  }
+
+  /** The page as static files on an origin of its own, which names the relay as the guide says. */
+  async serveElsewhere() {
+    const types = { html: "text/html", js: "text/javascript", css: "text/css", wasm: "application/wasm" };
+    const { host } = new URL(this.url);
+    const server = http.createServer((request, response) => {
+      const name = request.url === "/" ? "index.html" : request.url.slice(1);
+      const path = `${pageFolder}/${name}`;
+      if (name.includes("/") || !existsSync(path)) return response.writeHead(404).end();
+      let bytes = readFileSync(path);
+      if (name === "index.html") {
+        bytes = bytes.toString().replace("http://127.0.0.1:* ws://127.0.0.1:*", `http://${host} ws://${host}`)
+          .replace("<title>", `<meta name="pairlight-relay" content="${this.url}"><title>`);
+      }
+      response.writeHead(200, { "content-type": types[name.split(".").at(-1)] }).end(bytes);
+    }).listen(0, "127.0.0.1");
+    await once(server, "listening");
+    this.#servers.push(server);
+    return `http://127.0.0.1:${server.address().port}`;
+  }
+
   /** Starts the relay, or starts it again with the same store at the same address. */
   async startRelay(...more) {
-    const listen = this.url ? new URL(this.url).host : "127.0.0.1:0";
+    const listen = this.url ? new URL(this.url).host.replace("localhost", "127.0.0.1") : "127.0.0.1:0";
     this.#metrics ??= `127.0.0.1:${await freePort()}`;
     this.relay = this.run(["relay", "--listen", listen, "--data-dir", `${this.#folder}/relay`, "--durability", "program-end",
       "--limits", "generous", "--page", pageFolder, "--metrics-listen", this.#metrics, ...more]);
-    this.url = (await this.relay.says(/relay (http:\S+)/))[1];
+    const [, said] = await this.relay.says(/relay (http:\S+)/);
+    this.url ??= said;
     return this.url;
   }
 
@@ -172,8 +202,13 @@ export class World {
     return browser;
   }
 
+  /** A folder for what a test keeps. */
+  folder(name) {
+    return join(this.#folder, name);
+  }
+
   /** Opens the page; what it logs is kept, and anything that it loads from elsewhere fails the test. */
-  async open(browser, path = "/") {
+  async open(browser, path = "/", at = this.url) {
     const page = await browser.newPage();
     this.#pages.push(page);
     page.trouble = [];
@@ -181,9 +216,9 @@ export class World {
     page.on("console", (message) => { if (message.type() === "error") page.trouble.push(`console: ${message.text()}`); });
     page.on("request", (request) => {
       const { protocol, host } = new URL(request.url());
-      if (!["data:", "blob:"].includes(protocol) && host !== new URL(this.url).host) page.trouble.push(`a request to ${host}`);
+      if (!["data:", "blob:"].includes(protocol) && ![at, this.url].some((known) => new URL(known).host === host)) page.trouble.push(`a request to ${host}`);
     });
-    await page.goto(this.url + path);
+    await page.goto(at + path);
     return page;
   }
 
@@ -220,6 +255,7 @@ export class World {
   async end() {
     for (const browser of this.#browsers) await browser.close().catch(() => {});
     for (const each of this.#running) await each.end();
+    for (const server of this.#servers) server.close();
     rmSync(this.#folder, { recursive: true, force: true });
   }
 }

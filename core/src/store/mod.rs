@@ -44,7 +44,6 @@ mod memory;
 #[cfg(not(target_arch = "wasm32"))]
 mod migration;
 mod pack;
-#[cfg(not(target_arch = "wasm32"))]
 mod passphrase;
 #[cfg(not(target_arch = "wasm32"))]
 mod place;
@@ -73,7 +72,6 @@ pub use key_file::KeyFile;
 pub use key_wrap::{KEY_LEN, KeyWrap, unwrap_under, wrap_under};
 pub use lifetime::{Followed, HeardReports, Unreadable};
 pub use memory::KeptRow;
-#[cfg(not(target_arch = "wasm32"))]
 pub use passphrase::{Passphrase, PassphraseCost};
 pub use probe::{Probe, WritePoint};
 pub use records::{Cursor, LoggedRecord, Merged};

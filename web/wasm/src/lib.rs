@@ -10,4 +10,5 @@
 mod device;
 mod fault;
 mod keeper;
+mod lock;
 mod shape;
