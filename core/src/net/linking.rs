@@ -197,9 +197,11 @@ impl Driver {
                 None => std::future::pending().await,
             }
         };
+        // In order: what the app gave before the other side answered counts before that answer.
         tokio::select! {
-            frame = frame => Woken::Frame(frame),
+            biased;
             command = self.inbox.recv() => command.map_or(Woken::Abandoned, Woken::Command),
+            frame = frame => Woken::Frame(frame),
             () = sleep(pause) => Woken::Time,
         }
     }
@@ -260,6 +262,10 @@ impl Driver {
             LinkedOutput::Event(event) => {
                 if matches!(event, LinkedEvent::EnterCheckCode) {
                     self.tapped.send_replace(self.machine.tap_word().cloned());
+                }
+                // Who has heard the last one is told that nothing can be done any more, however long the rest takes.
+                if matches!(event, LinkedEvent::Linked(_) | LinkedEvent::Failed(_)) {
+                    self.inbox.close();
                 }
                 let _ = self.outbox.send(event).await;
             }

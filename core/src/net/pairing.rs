@@ -212,10 +212,12 @@ impl Driver {
                     None => std::future::pending().await,
                 }
             };
+            // In order: what the app gave before the other side answered counts before that answer.
             let woken = tokio::select! {
+                biased;
+                command = self.inbox.recv() => command.map_or(Woken::Abandoned, Woken::Command),
                 verdict = verdict => Woken::Lan(verdict),
                 Some(answer) = self.answers.recv() => Woken::Answer(answer),
-                command = self.inbox.recv() => command.map_or(Woken::Abandoned, Woken::Command),
                 () = sleep(pause) => Woken::Time,
             };
             let now = (self.clock)();
@@ -290,6 +292,10 @@ impl Driver {
                 }
             }
             PrimaryOutput::Event(event) => {
+                // Who has heard the last one is told that nothing can be done any more, however long the rest takes.
+                if matches!(event, PrimaryEvent::Linked(_) | PrimaryEvent::Failed(_)) {
+                    self.inbox.close();
+                }
                 let _ = self.outbox.send(event).await;
             }
         }
