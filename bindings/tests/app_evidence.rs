@@ -2,6 +2,8 @@
 //! of this link does not.
 
 mod common;
+#[path = "common/passkey.rs"]
+mod passkey;
 
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -13,19 +15,14 @@ use common::{SoftKey, start_relay};
 use ed25519_dalek::{Signer, SigningKey};
 use pairlight_bindings::*;
 use pairlight_wire::hash::sha256;
-
-const RP_ID: &str = "example.com";
-const ORIGIN: &str = "https://link.example.com";
+use passkey::{ORIGIN, RP_ID};
 
 fn authenticator() -> SigningKey {
     SigningKey::from_bytes(&[0x44; 32])
 }
 
-/// The key as a platform gives it: COSE, EdDSA with Ed25519.
 fn registration() -> Passkey {
-    let mut public_key = vec![0xa4, 0x01, 0x01, 0x03, 0x27, 0x20, 0x06, 0x21, 0x58, 0x20];
-    public_key.extend(authenticator().verifying_key().as_bytes());
-    Passkey { credential: b"id".to_vec(), public_key, rp_id: RP_ID.into(), origins: vec![ORIGIN.into()] }
+    passkey::registration(authenticator().verifying_key().as_bytes())
 }
 
 /// What a platform on the right page makes of the request.
@@ -106,7 +103,11 @@ async fn link(
         while let Some(event) = linking.next_event().await.unwrap() {
             if let LinkingEvent::EvidenceWanted { passkey, attestation } = event {
                 let passkey = passkey.zip(brought.passkey).map(|(wanted, make)| make(&wanted));
-                // An attestation that says what it is bound to.
+                if attestation.is_some() {
+                    let long = linking.give_evidence(None, Some(vec![0; 4_097])).await;
+                    assert!(matches!(long, Err(PairlightError::Misuse { .. })), "{long:?}");
+                }
+                // An attestation that says what it is bound to. The one that was too long has not answered yet.
                 linking
                     .give_evidence(passkey, attestation.map(|challenge| [b"we vouch".to_vec(), challenge].concat()))
                     .await
@@ -119,9 +120,6 @@ async fn link(
         while let Some(event) = pairing.next_event().await.unwrap() {
             match event {
                 PairingEvent::Review { approval } => {
-                    if let Some(air) = brought.air {
-                        linking.heard(air.recv().unwrap()).await.unwrap();
-                    }
                     tokio::time::sleep(std::time::Duration::from_millis(approval.hold_ms)).await;
                     pairing.approve().await.unwrap();
                 }
@@ -132,6 +130,10 @@ async fn link(
                             None => tokio::time::sleep(std::time::Duration::from_millis(5)).await,
                         }
                     };
+                    // By now the laptop's radio listens.
+                    if let Some(air) = brought.air {
+                        linking.heard(air.recv().unwrap()).await.unwrap();
+                    }
                     if let Some(carry) = brought.tap {
                         pairing.tapped(TapMedium::Nfc, carry(word)).await.unwrap();
                     }

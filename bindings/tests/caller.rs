@@ -6,6 +6,8 @@ mod camera;
 mod common;
 #[path = "common/exported.rs"]
 mod exported;
+#[path = "common/passkey.rs"]
+mod passkey;
 #[path = "common/wait.rs"]
 mod wait;
 
@@ -114,14 +116,6 @@ impl Held {
     }
 }
 
-/// An Ed25519 key of nobody's, as a platform gives it.
-fn passkey() -> Passkey {
-    let mut public_key = vec![0xa4, 0x01, 0x01, 0x03, 0x27, 0x20, 0x06, 0x21, 0x58, 0x20];
-    public_key.extend([7; 32]);
-    let (credential, rp_id) = (b"id".to_vec(), "example.com".to_owned());
-    Passkey { credential, public_key, rp_id, origins: vec!["https://link.example.com".to_owned()] }
-}
-
 async fn story(held: &Held, address: &RelayAddress) {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
@@ -173,7 +167,8 @@ async fn story(held: &Held, address: &RelayAddress) {
     held.now("Scanner.rearm", || scanner.rearm()).unwrap();
     held.now("Scanner.counts", || scanner.counts()).unwrap();
     held.now("Scanner.stop", || scanner.stop()).unwrap();
-    let passkey = passkey();
+    // Nobody's key.
+    let passkey = passkey::registration(&[7; 32]);
     held.call("PrimaryAccount.register_passkey", phone.register_passkey(passkey.clone())).await.unwrap();
     assert_eq!(held.call("PrimaryAccount.passkeys", phone.passkeys()).await.unwrap().len(), 1);
     held.call("PrimaryAccount.forget_passkey", phone.forget_passkey(passkey.credential)).await.unwrap();

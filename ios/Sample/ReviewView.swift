@@ -31,15 +31,16 @@ struct ReviewView: View {
                 Text("review_title").font(.title2).accessibilityAddTraits(.isHeader)
                 Text("review_consequence")
                 Decision(holdMs: holdMs, no: { try await link?.decline() }, yes: { try await link?.approveAgain() })
-            case let .showCheckCode(digits):
+            case let .showCheckCode(code):
                 Text("check_code_title").font(.title2).accessibilityAddTraits(.isHeader)
                 // Digit by digit for VoiceOver, left to right in every language.
-                Text(verbatim: digits).font(.system(size: 48, design: .monospaced)).speechSpellsOutCharacters()
+                Text(verbatim: code.digits).font(.system(size: 48, design: .monospaced)).speechSpellsOutCharacters()
                     .environment(\.layoutDirection, .leftToRight)
             case .linked:
                 Text("linked")
-            case let .failed(reason, help):
+            case let .failed(reason, help, retryAfterMs):
                 Text(words(reason))
+                if let retryAfterMs { Text("again_in \(minutes(retryAfterMs))") }
                 ForEach(help, id: \.self) { Text($0.text) }
                 Text("safe")
             case let .broken(error):
@@ -88,6 +89,11 @@ func words(_ reason: EndedReason) -> LocalizedStringKey {
     case .rateLimited: "ended_rate_limited"
     case .unreachable: "ended_unreachable"
     }
+}
+
+/// A time to wait, as it is told: rounded up.
+func minutes(_ ms: UInt64) -> Int {
+    Int((ms + 59_999) / 60_000)
 }
 
 private struct Fact: View {

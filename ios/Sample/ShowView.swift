@@ -31,7 +31,9 @@ struct ShowView: View {
                     .environment(\.layoutDirection, .leftToRight)
                 Button("send") { Task { try? await show?.enterCheckCode(typed) } }
             case .linked: Text("linked")
-            case let .failed(reason): Text(words(reason))
+            case let .failed(reason, retryAfterMs):
+                Text(words(reason))
+                if let retryAfterMs { Text("again_in \(minutes(retryAfterMs))") }
             case let .broken(error): Text(verbatim: String(describing: error))
             }
             if isWatched { Text("second_scanner") }

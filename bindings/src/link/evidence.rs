@@ -19,6 +19,9 @@ use super::task::run;
 use crate::contain::{contain, contain_async};
 use crate::error::PairlightError;
 
+/// What the record of evidence has room for (`EvidenceItem.proof`).
+const ATTESTATION_BYTES: usize = 4_096;
+
 /// A Bluetooth Low Energy radio of the app's. Called on threads of this library; it must not block. A radio that is off or not
 /// allowed does nothing: then there is no such evidence, and a failure is not told to anybody.
 #[uniffi::export(with_foreign)]
@@ -255,6 +258,9 @@ impl LinkingFlow {
         contain_async("LinkingFlow.give_evidence", async {
             let proof = passkey.map(proof).transpose()?;
             let given = proof.map(|proof| AppEvidence::Passkey(Box::new(proof))).into_iter();
+            if attestation.as_ref().is_some_and(|attestation| attestation.len() > ATTESTATION_BYTES) {
+                return Err(PairlightError::misuse("an attestation has 4,096 bytes at most"));
+            }
             let given = given.chain(attestation.map(AppEvidence::Managed)).collect();
             Ok(self.linking.give_evidence(given).await?)
         })

@@ -81,6 +81,11 @@ pub enum LinkingEvent {
         /// The id of the device that holds the account.
         primary: Option<String>,
     },
+    /// The relay takes no more attempts from here for so long: tell the person when to try again. `Failed` follows.
+    TooManyAttempts {
+        /// Until then, ms.
+        retry_after_ms: u64,
+    },
     /// Ended without a link. The last event.
     Failed {
         /// Why.
@@ -117,7 +122,7 @@ pub struct LinkedAccount(Owned<LinkedDevice>);
 pub struct LinkingFlow {
     pub(crate) linking: Owned<Linking>,
     /// The event that is being converted: drawing a code takes a while. Kept when nobody waits for it any more.
-    converting: Mutex<Option<JoinHandle<Option<LinkingEvent>>>>,
+    converting: Mutex<Option<JoinHandle<LinkingEvent>>>,
     over: Over,
 }
 
@@ -216,20 +221,18 @@ impl LinkingFlow {
     pub async fn next_event(&self) -> Result<Option<LinkingEvent>, PairlightError> {
         contain_async("LinkingFlow.next_event", async {
             let mut converting = self.converting.lock().await;
-            loop {
-                if converting.is_none() {
+            let task = match &mut *converting {
+                Some(task) => task,
+                none => {
                     let Some(raw) = self.linking.next_event().await else { return self.over.end() };
-                    *converting = Some(handle()?.spawn(async move { event(raw) }));
+                    none.insert(handle()?.spawn(async move { event(raw) }))
                 }
-                let Some(task) = converting.as_mut() else { continue };
-                let converted = task.await;
-                *converting = None;
-                let Some(event) = converted.map_err(|_| PairlightError::internal("LinkingFlow.next_event"))? else {
-                    continue;
-                };
-                self.over.told(matches!(event, LinkingEvent::Linked { .. } | LinkingEvent::Failed { .. }));
-                return Ok(Some(event));
-            }
+            };
+            let converted = task.await;
+            *converting = None;
+            let event = converted.map_err(|_| PairlightError::internal("LinkingFlow.next_event"))?;
+            self.over.told(matches!(event, LinkingEvent::Linked { .. } | LinkingEvent::Failed { .. }));
+            Ok(Some(event))
         })
         .await
     }
@@ -250,15 +253,13 @@ impl LinkingFlow {
     }
 }
 
-/// `None` for what needs no word of its own.
-fn event(event: LinkedEvent) -> Option<LinkingEvent> {
-    Some(match event {
+fn event(event: LinkedEvent) -> LinkingEvent {
+    match event {
         LinkedEvent::EvidenceWanted(wanted) => {
             let (passkey, attestation) = PasskeyWanted::both(*wanted);
             LinkingEvent::EvidenceWanted { passkey, attestation }
         }
-        // The reason that follows says so.
-        LinkedEvent::TooManyAttempts { .. } => return None,
+        LinkedEvent::TooManyAttempts { retry_after_ms } => LinkingEvent::TooManyAttempts { retry_after_ms },
         LinkedEvent::ShowCode { text, shown_ms } => {
             // An offer always fits a code; nothing is drawn for what does not.
             let (size, modules) = CodeMatrix::draw(&text).map_or((0, Vec::new()), |code| {
@@ -279,5 +280,5 @@ fn event(event: LinkedEvent) -> Option<LinkingEvent> {
             primary: account.primary().map(|primary| primary.to_hex()),
         },
         LinkedEvent::Failed(reason) => LinkingEvent::Failed { reason: reason.into() },
-    })
+    }
 }

@@ -85,7 +85,7 @@ pub struct Approval {
     pub asks_twice: bool,
 }
 
-/// What happens while a device is linked.
+/// What happens while a device is linked. The digits of the check code and an attestation are redacted in `Debug`.
 #[derive(Clone, PartialEq, Eq, uniffi::Enum)]
 pub enum PairingEvent {
     /// Show the approval screen; answer with `approve` or `decline`.
@@ -120,7 +120,7 @@ pub enum PairingEvent {
         /// What it must be bound to, 32 bytes.
         challenge: Vec<u8>,
         /// Public key of the device that is attested, 32 bytes.
-        device_key: Vec<u8>,
+        device_pk: Vec<u8>,
         /// The attestation, as the other device's app gave it.
         proof: Vec<u8>,
     },
@@ -147,6 +147,11 @@ pub enum PairingEvent {
         /// Id of the new device.
         device: String,
     },
+    /// The relay takes no more attempts from here for so long: tell the person when to try again. `Failed` follows.
+    TooManyAttempts {
+        /// Until then, ms.
+        retry_after_ms: u64,
+    },
     /// Ended without a link. The last event.
     Failed {
         /// Why.
@@ -154,24 +159,34 @@ pub enum PairingEvent {
     },
 }
 
-/// The name alone: the digits of the check code and proofs belong in no log.
 impl std::fmt::Debug for PairingEvent {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Review { .. } => "Review",
-            Self::ShowCheckCode { .. } => "ShowCheckCode",
-            Self::CheckCodeConfirmed { .. } => "CheckCodeConfirmed",
-            Self::EvidenceChecked { .. } => "EvidenceChecked",
-            Self::AskedForEvidence { .. } => "AskedForEvidence",
-            Self::JudgeAttestation { .. } => "JudgeAttestation",
-            Self::EvidenceMissing { .. } => "EvidenceMissing",
-            Self::ApproveAgain { .. } => "ApproveAgain",
-            Self::Certified => "Certified",
-            Self::Accepted => "Accepted",
-            Self::SecondScanner => "SecondScanner",
-            Self::Linked { .. } => "Linked",
-            Self::Failed { .. } => "Failed",
-        })
+        match self {
+            Self::Review { approval } => f.debug_struct("Review").field("approval", approval).finish(),
+            Self::ShowCheckCode { .. } => f.debug_struct("ShowCheckCode").finish_non_exhaustive(),
+            Self::CheckCodeConfirmed { grade } => f.debug_struct("CheckCodeConfirmed").field("grade", grade).finish(),
+            Self::EvidenceChecked { bit, refuted } => {
+                f.debug_struct("EvidenceChecked").field("bit", bit).field("refuted", refuted).finish()
+            }
+            Self::AskedForEvidence { bits } => f.debug_struct("AskedForEvidence").field("bits", bits).finish(),
+            Self::JudgeAttestation { challenge, device_pk, .. } => f
+                .debug_struct("JudgeAttestation")
+                .field("challenge", challenge)
+                .field("device_pk", device_pk)
+                .finish_non_exhaustive(),
+            Self::EvidenceMissing { help_keys, help } => {
+                f.debug_struct("EvidenceMissing").field("help_keys", help_keys).field("help", help).finish()
+            }
+            Self::ApproveAgain { hold_ms } => f.debug_struct("ApproveAgain").field("hold_ms", hold_ms).finish(),
+            Self::Certified => f.write_str("Certified"),
+            Self::Accepted => f.write_str("Accepted"),
+            Self::SecondScanner => f.write_str("SecondScanner"),
+            Self::Linked { device } => f.debug_struct("Linked").field("device", device).finish(),
+            Self::TooManyAttempts { retry_after_ms } => {
+                f.debug_struct("TooManyAttempts").field("retry_after_ms", retry_after_ms).finish()
+            }
+            Self::Failed { reason } => f.debug_struct("Failed").field("reason", reason).finish(),
+        }
     }
 }
 
@@ -278,16 +293,14 @@ impl PairingFlow {
     /// The next event; null after `Linked` or `Failed`.
     pub async fn next_event(&self) -> Result<Option<PairingEvent>, PairlightError> {
         contain_async("PairingFlow.next_event", async {
-            while let Some(raw) = self.pairing.next_event().await {
-                let Some(event) = event(raw) else { continue };
-                if let PairingEvent::Review { approval } = &event {
-                    let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
-                    named.clone_from(&approval.device_name);
-                }
-                self.over.told(matches!(event, PairingEvent::Linked { .. } | PairingEvent::Failed { .. }));
-                return Ok(Some(event));
+            let Some(raw) = self.pairing.next_event().await else { return self.over.end() };
+            let event = event(raw);
+            if let PairingEvent::Review { approval } = &event {
+                let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
+                named.clone_from(&approval.device_name);
             }
-            self.over.end()
+            self.over.told(matches!(event, PairingEvent::Linked { .. } | PairingEvent::Failed { .. }));
+            Ok(Some(event))
         })
         .await
     }
@@ -321,12 +334,11 @@ impl PairingFlow {
     }
 }
 
-/// `None` for what needs no word of its own.
-fn event(event: PrimaryEvent) -> Option<PairingEvent> {
-    Some(match event {
+fn event(event: PrimaryEvent) -> PairingEvent {
+    match event {
         PrimaryEvent::JudgeManaged(request) => PairingEvent::JudgeAttestation {
             challenge: request.challenge.to_vec(),
-            device_key: request.device_pk.to_vec(),
+            device_pk: request.device_pk.to_vec(),
             proof: request.proof,
         },
         PrimaryEvent::EvidenceChecked { bit, finding } => PairingEvent::EvidenceChecked {
@@ -370,9 +382,27 @@ fn event(event: PrimaryEvent) -> Option<PairingEvent> {
         PrimaryEvent::Certified => PairingEvent::Certified,
         PrimaryEvent::Accepted => PairingEvent::Accepted,
         PrimaryEvent::SecondScanner => PairingEvent::SecondScanner,
-        // The reason that follows says so.
-        PrimaryEvent::TooManyAttempts { .. } => return None,
+        PrimaryEvent::TooManyAttempts { retry_after_ms } => PairingEvent::TooManyAttempts { retry_after_ms },
         PrimaryEvent::Linked(device) => PairingEvent::Linked { device: device.to_hex() },
         PrimaryEvent::Failed(reason) => PairingEvent::Failed { reason: reason.into() },
-    })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_printed_of_an_event_has_neither_digits_nor_an_attestation() {
+        let says = |event: PairingEvent| format!("{event:?}");
+        assert_eq!(says(PairingEvent::ShowCheckCode { digits: "123 456".into() }), "ShowCheckCode { .. }");
+        let judge = PairingEvent::JudgeAttestation { challenge: vec![1], device_pk: vec![2], proof: vec![3] };
+        assert_eq!(says(judge), "JudgeAttestation { challenge: [1], device_pk: [2], .. }");
+        let checked = PairingEvent::EvidenceChecked { bit: 4, refuted: Some("too late".into()) };
+        assert_eq!(says(checked), "EvidenceChecked { bit: 4, refuted: Some(\"too late\") }");
+        assert_eq!(says(PairingEvent::CheckCodeConfirmed { grade: 2 }), "CheckCodeConfirmed { grade: 2 }");
+        assert_eq!(says(PairingEvent::TooManyAttempts { retry_after_ms: 5 }), "TooManyAttempts { retry_after_ms: 5 }");
+        assert_eq!(says(PairingEvent::Certified), "Certified");
+        assert_eq!(says(PairingEvent::Failed { reason: EndedReason::Declined }), "Failed { reason: Declined }");
+    }
 }

@@ -10,7 +10,7 @@ public enum LinkState: Sendable, Equatable {
     /// Somebody else tried to scan the code and was refused: a line on the screen that is shown, no screen of its own.
     case secondScanner
     /// Show these six digits; they are typed on the other device.
-    case showCheckCode(String)
+    case showCheckCode(CheckCode)
     /// They were typed right.
     case checkCodeConfirmed(Grade)
     /// Weak evidence: show the warning in full. Answer with `approveAgain` or `decline`.
@@ -19,8 +19,9 @@ public enum LinkState: Sendable, Equatable {
     case finishing
     /// Linked. The last state.
     case linked(device: String)
-    /// Ended without a device, for the same reason on both sides. The last state.
-    case failed(EndedReason, help: [Phrase])
+    /// Ended without a device, for the same reason on both sides. `retryAfterMs` is with `rateLimited`, when the relay said until
+    /// when: disable the button for so long. The last state.
+    case failed(EndedReason, help: [Phrase], retryAfterMs: UInt64? = nil)
     /// It cannot go on here, and the other side ends by itself. The last state.
     case broken(PairlightError)
 
@@ -30,6 +31,16 @@ public enum LinkState: Sendable, Equatable {
         default: false
         }
     }
+}
+
+/// Six digits that are typed on the other device. They belong in no log: what is printed of this has none.
+public struct CheckCode: Sendable, Hashable, CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
+    /// As `123 456`.
+    public let digits: String
+
+    public var description: String { "CheckCode" }
+    public var debugDescription: String { description }
+    public var customMirror: Mirror { Mirror(self, children: []) }
 }
 
 /// A link that is under way, on the device that holds the account. Its states are an asynchronous sequence for one reader:
@@ -84,6 +95,7 @@ public final class LinkFlow: AsyncSequence, Sendable {
         let bridge: PairingFlow
         let judge: Judge?
         var help: [Phrase] = []
+        var retryAfterMs: UInt64?
         var isBegun = false
         var isOver = false
 
@@ -124,18 +136,21 @@ public final class LinkFlow: AsyncSequence, Sendable {
         private mutating func take(_ event: PairingEvent) -> LinkState? {
             switch event {
             case let .review(approval): return .review(approval)
-            case let .showCheckCode(digits): return .showCheckCode(digits)
+            case let .showCheckCode(digits): return .showCheckCode(CheckCode(digits: digits))
             case let .checkCodeConfirmed(grade): return .checkCodeConfirmed(Grade(number: grade))
             case let .approveAgain(holdMs): return .reviewAgain(holdMs: holdMs)
             case .certified, .accepted: return .finishing
             case let .linked(device): return .linked(device: device)
-            case let .failed(reason): return .failed(reason, help: help)
+            case let .failed(reason): return .failed(reason, help: help, retryAfterMs: retryAfterMs)
+            case let .tooManyAttempts(pause):
+                retryAfterMs = pause
+                return nil
             case let .evidenceMissing(keys, texts):
                 help = Phrase.pairs(keys, texts)
                 return nil
             case .secondScanner: return .secondScanner
-            case let .judgeAttestation(challenge, deviceKey, proof):
-                let attestation = Attestation(challenge: challenge, deviceKey: deviceKey, proof: proof)
+            case let .judgeAttestation(challenge, devicePk, proof):
+                let attestation = Attestation(challenge: challenge, deviceKey: devicePk, proof: proof)
                 Task { [bridge, judge] in
                     // The link may have ended meanwhile.
                     try? await bridge.judge(attested: await judge?(attestation) ?? false)

@@ -24,8 +24,8 @@ public enum ShowState: Sendable, Equatable {
     case secondScanner
     /// Linked. The last state. Linked is not synchronised yet: see `Sync.history`.
     case linked(device: String, primary: String?)
-    /// Ended, for the same reason on both sides. The last state.
-    case failed(EndedReason)
+    /// Ended, for the same reason on both sides. `retryAfterMs` as in `LinkState.failed`. The last state.
+    case failed(EndedReason, retryAfterMs: UInt64? = nil)
     /// It cannot go on here. The last state.
     case broken(PairlightError)
 
@@ -84,6 +84,7 @@ public final class ShowFlow: AsyncSequence, Sendable {
 
     public struct Iterator: AsyncIteratorProtocol, Sendable {
         let bridge: LinkingFlow
+        var retryAfterMs: UInt64?
         var isBegun = false
         var isOver = false
 
@@ -104,12 +105,14 @@ public final class ShowFlow: AsyncSequence, Sendable {
             return state
         }
 
-        private func nextState() async -> ShowState {
+        private mutating func nextState() async -> ShowState {
             do {
-                guard let event = try await bridge.nextEventCancelling() else {
-                    return .failed(.cancelled)
+                while let event = try await bridge.nextEventCancelling() {
+                    if let state = take(event) {
+                        return state
+                    }
                 }
-                return Self.state(of: event)
+                return .failed(.cancelled)
             } catch is CancellationError {
                 return .failed(.cancelled)
             } catch {
@@ -117,19 +120,23 @@ public final class ShowFlow: AsyncSequence, Sendable {
             }
         }
 
-        private static func state(of event: LinkingEvent) -> ShowState {
+        /// `nil` for what changes no screen.
+        private mutating func take(_ event: LinkingEvent) -> ShowState? {
             switch event {
-            case let .showCode(code): .showCode(code)
-            case .paused: .paused
-            case let .reconnecting(afterMs): .reconnecting(afterMs: afterMs)
-            case .claimed: .claimed
-            case .enterCheckCode: .enterCheckCode(triesLeft: nil)
-            case let .wrongCheckCode(triesLeft): .enterCheckCode(triesLeft: triesLeft)
-            case .checkCodeAccepted: .deciding
-            case let .evidenceWanted(passkey, attestation): .evidenceWanted(passkey: passkey, attestation: attestation)
-            case let .linked(device, primary): .linked(device: device, primary: primary)
-            case let .failed(reason): .failed(reason)
-            case .secondScanner: .secondScanner
+            case let .showCode(code): return .showCode(code)
+            case .paused: return .paused
+            case let .reconnecting(afterMs): return .reconnecting(afterMs: afterMs)
+            case .claimed: return .claimed
+            case .enterCheckCode: return .enterCheckCode(triesLeft: nil)
+            case let .wrongCheckCode(triesLeft): return .enterCheckCode(triesLeft: triesLeft)
+            case .checkCodeAccepted: return .deciding
+            case let .evidenceWanted(passkey, attestation): return .evidenceWanted(passkey: passkey, attestation: attestation)
+            case let .linked(device, primary): return .linked(device: device, primary: primary)
+            case let .failed(reason): return .failed(reason, retryAfterMs: retryAfterMs)
+            case let .tooManyAttempts(pause):
+                retryAfterMs = pause
+                return nil
+            case .secondScanner: return .secondScanner
             }
         }
     }

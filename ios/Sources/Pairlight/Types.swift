@@ -54,6 +54,13 @@ public typealias Activity = PairlightBridge.Activity
 /// How much is told.
 public typealias LogLevel = PairlightBridge.LogLevel
 
+extension CodePicture: CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
+    /// Without what the code says.
+    public var description: String { "CodePicture(size: \(size))" }
+    public var debugDescription: String { description }
+    public var customMirror: Mirror { Mirror(self, children: ["size": size]) }
+}
+
 /// Something to say: `key` for translations, `text` in English.
 public struct Phrase: Sendable, Hashable {
     public let key: String

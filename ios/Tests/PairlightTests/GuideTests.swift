@@ -61,7 +61,7 @@ struct PresenceApprover: Approving {
 }
 
 /// The new user's way: the programs of the guide, as they stand on its page, link a device and hear from it.
-@Suite(.serialized, .enabled(if: programs != nil)) struct GuideTests {
+@Suite(.serialized, patience, .enabled(if: programs != nil)) struct GuideTests {
     @Test func theProgramsOfTheGuideLinkADeviceAndHearFromIt() async throws {
         let world = try World()
         let (account, tablet) = (try await world.phone(), try await world.tablet())
@@ -76,7 +76,7 @@ struct PresenceApprover: Approving {
         }
         let screens = Typing(show)
         try await firstLink(account, screens)
-        guard case .linked = await screens.ended, case .linked = await showing.value else {
+        guard case .linked = await screens.ended, case .linked = try await showing.outcome() else {
             throw PairlightError.Internal(what: "not linked: \(String(describing: await screens.ended))")
         }
 
@@ -92,7 +92,8 @@ struct PresenceApprover: Approving {
         try await line.send("hello from the tablet", as: "Tablet", to: talk)
         for await heard in words where heard == "hello from the tablet" { break }
         staying.cancel()
-        _ = try await staying.value
+        // It returns when it waited for a change; a call that was under way says that it was cancelled.
+        do { try await staying.outcome() } catch is CancellationError {}
         reading.cancel()
     }
 

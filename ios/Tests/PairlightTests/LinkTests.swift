@@ -5,7 +5,7 @@ import Testing
 @testable import Pairlight
 
 /// Two devices over a real relay. One after the other: they count the tasks of the library.
-@Suite(.serialized, .enabled(if: programs != nil)) struct LinkTests {
+@Suite(.serialized, patience, .enabled(if: programs != nil)) struct LinkTests {
     struct Asked: Approving {
         let refused: Bool
         func confirms(deviceName: String) throws -> Bool { !refused && deviceName == "Tablet" }
@@ -57,13 +57,13 @@ import Testing
             case let .reviewAgain(holdMs):
                 try await Task.sleep(nanoseconds: holdMs * 1_000_000)
                 try await link.approveAgain()
-            case let .showCheckCode(code): told.yield(code)
+            case let .showCheckCode(code): told.yield(code.digits)
             case let .linked(id): device = id
             default: break
             }
         }
         #expect(states.first == "connecting" && states.contains("review") && states.contains("showCheckCode"), "\(states)")
-        guard case let .linked(own, _) = try await showing.value else {
+        guard case let .linked(own, _) = try await showing.outcome() else {
             throw PairlightError.Internal(what: "the tablet was not linked")
         }
         #expect(own == device)
@@ -136,6 +136,56 @@ import Testing
         await #expect(throws: PairlightError.Ended) { try await link.decline() }
     }
 
+    @Test func aDeviceThatTheRelayBidsToWaitHearsForHowLong() async throws {
+        let claims = try World(limits: ["--claims-per-ten-minutes", "1"])
+        let (phone, tablet) = (try await claims.phone(), try await claims.tablet())
+        var ends: [LinkState?] = []
+        for _ in 0..<2 {
+            let show = try await tablet.link(name: "Tablet", os: "Linux", app: "test")
+            var code: CodePicture?
+            for await state in show {
+                if case let .showCode(picture) = state {
+                    code = picture
+                    break
+                }
+            }
+            let link = try await phone.link(Data(try #require(code).text.utf8), source: .liveCamera)
+            var last: LinkState?
+            for await state in link {
+                last = state
+                if case .review = state { try await link.decline() }
+            }
+            ends.append(last)
+            try? await show.cancel()
+        }
+        #expect(ends[0] == .failed(.declined, help: []))
+        guard case let .failed(.rateLimited, help: _, retryAfterMs: pause?) = ends[1] else {
+            throw PairlightError.Internal(what: "\(ends)")
+        }
+        #expect((1...600_000).contains(pause))
+
+        let opens = try World(limits: ["--opens-per-hour", "1"])
+        let other = try await opens.tablet()
+        let shown = try await other.link(name: "Tablet", os: "Linux", app: "test")
+        _ = await shown.first { if case .showCode = $0 { true } else { false } }
+        let refused = try await other.link(name: "Tablet", os: "Linux", app: "test")
+        guard case let .failed(.rateLimited, retryAfterMs: pause?) = await refused.first(where: \.isFinal) else {
+            throw PairlightError.Internal(what: "the relay lets more codes be shown than one an hour")
+        }
+        #expect((1...3_600_000).contains(pause))
+        try await shown.cancel()
+    }
+
+    @Test func whatIsPrintedOfAStateHasNeitherDigitsNorWhatACodeSays() {
+        var printed = ""
+        let code = CodePicture(size: 1, modules: Data([0]), shownMs: 0, text: "the secret")
+        dump(LinkState.showCheckCode(CheckCode(digits: "123 456")), to: &printed)
+        dump(ShowState.showCode(code), to: &printed)
+        printed += "\(LinkState.showCheckCode(CheckCode(digits: "123 456"))) \(ShowState.showCode(code)) \(code)"
+        printed += String(reflecting: LinkState.showCheckCode(CheckCode(digits: "123 456"))) + String(reflecting: code)
+        #expect(!printed.contains("123") && !printed.contains("secret") && printed.contains("showCheckCode"), "\(printed)")
+    }
+
     /// Under a policy that links with nothing weaker: a word over a tap, and an attestation that the app judges.
     @Test func evidenceThatTheAppBringsMakesALinkStrong() async throws {
         let world = try World()
@@ -163,26 +213,28 @@ import Testing
                 }
                 return last
             }
-            guard let code = await codes.first(where: { _ in true }) else { return }
+            let code = try #require(await codes.first { _ in true })
             let link = try await phone.link(Data(code.utf8), source: .liveCamera)
             for await state in link {
                 switch state {
                 case let .review(approval):
                     try await Task.sleep(nanoseconds: approval.holdMs * 1_000_000)
                     try await link.approve()
-                case let .showCheckCode(digits):
+                case let .showCheckCode(code):
                     var word = try show.tapWord()
                     while word == nil {
                         try await Task.sleep(nanoseconds: 5_000_000)
                         word = try show.tapWord()
                     }
                     if taps { try await link.tapped(.nfc, try #require(word)) }
-                    try await show.enterCheckCode(digits)
+                    try await show.enterCheckCode(code.digits)
                 case .failed, .broken: #expect(Bool(false), "\(state)")
                 default: break
                 }
             }
-            guard case let .linked(device, _) = try await showing.value else { return }
+            guard case let .linked(device, _) = try await showing.outcome() else {
+                throw PairlightError.Internal(what: "the tablet was not linked")
+            }
             let grade = try await phone.devices.list().first { $0.id == device }?.grade
             #expect(grade == Grade.strong.rawValue)
             if taps { try await phone.devices.revoke(device) }
@@ -214,7 +266,7 @@ import Testing
             #expect(try PairlightLibrary.activity().tasks > idle)
             reading.cancel()
             worst = max(worst, try await untilIdle(idle))
-            #expect(try await reading.value == .failed(.cancelled))
+            #expect(try await reading.outcome() == .failed(.cancelled))
         }
         print("cancelled task to no work left in the library, worst of 20: ShowFlow \(worst) ms")
         #expect(try await nowhere.standing() == nil)
@@ -227,22 +279,31 @@ import Testing
         let line = try await tablet.sync()
         let idle = try await settledTasks()
         let scanner = try CodeScanner()
+        let (begun, begins) = AsyncStream.makeStream(of: Void.self)
         // A report that never comes, since no frame does.
         let looking = Task {
             var reports = scanner.reports.makeAsyncIterator()
+            begins.yield()
             return try await reports.next()
         }
+        for await _ in begun { break }
         // A line that is read to its end, which does not come.
+        let (online, goesOnline) = AsyncStream.makeStream(of: Void.self)
         let reading = Task {
             var count = 0
-            for await _ in line { count += 1 }
+            for await change in line {
+                count += 1
+                if case .online = change { goesOnline.yield() }
+            }
             return count
         }
-        // A key store that takes its time: the call that waits for it ends, the key store is let finish.
+        for await _ in online { break }
+        // A key store that blocks: the call that waits for it ends, the key store is let finish.
+        let key = BlockingKey()
         let opening = Task {
-            try await LinkedAccount.open(path: world.path("slow.db"), key: SlowKey(), relay: world.address)
+            try await LinkedAccount.open(path: world.path("slow.db"), key: key, relay: world.address)
         }
-        try await Task.sleep(nanoseconds: 50_000_000)
+        for await _ in key.entered { break }
         func ended<T: Sendable, E: Error>(_ task: Task<T, E>) async -> (Double, Result<T, E>) {
             let began = DispatchTime.now().uptimeNanoseconds
             task.cancel()
@@ -254,6 +315,7 @@ import Testing
         let (lineMs, _) = await ended(reading)
         let (openMs, opened) = await ended(opening)
         #expect(throws: CancellationError.self) { try opened.get() }
+        key.free()
         print("cancelled task to its end, ms: CodeScanner \(scannerMs), Sync \(lineMs), LinkedAccount.open \(openMs)")
         let left = try await untilIdle(idle)
         print("and to no work left in the library: \(left) ms")
@@ -264,9 +326,23 @@ import Testing
         #expect(try await tablet.sync().conversations().isEmpty)
     }
 
-    struct SlowKey: KeyWrapping {
+    /// Says that it was entered, and blocks until the test frees it.
+    final class BlockingKey: KeyWrapping, @unchecked Sendable {
+        let entered: AsyncStream<Void>
+        private let enters: AsyncStream<Void>.Continuation
+        private let gate = DispatchSemaphore(value: 0)
+
+        init() {
+            (entered, enters) = AsyncStream.makeStream(of: Void.self)
+        }
+
+        func free() {
+            gate.signal()
+        }
+
         func wrap(_ key: Data) -> Data {
-            Thread.sleep(forTimeInterval: 0.5)
+            enters.yield()
+            _ = gate.wait(timeout: .now() + .seconds(deadline))
             return SoftKey().wrap(key)
         }
 
@@ -281,7 +357,7 @@ import Testing
             let show = try await tablet.link(name: "Tablet", os: "Linux", app: "test")
             let reading = Task { await show.first { $0.isFinal } }
             reading.cancel()
-            #expect(await reading.value == .failed(.cancelled))
+            #expect(try await reading.outcome() == .failed(.cancelled))
         }
         _ = try await untilIdle(idle)
     }

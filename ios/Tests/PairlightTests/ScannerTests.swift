@@ -3,7 +3,7 @@ import Testing
 
 @testable import Pairlight
 
-@Suite struct ScannerTests {
+@Suite(patience) struct ScannerTests {
     @Test func aPlaneThatIsShorterThanItSaysIsRefused() throws {
         let scanner = try CodeScanner()
         let memory = [UInt8](repeating: 0, count: 100)

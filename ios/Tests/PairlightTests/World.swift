@@ -6,36 +6,43 @@ import Foundation
 /// Where the programs of this repository are, as cargo built them; without it what needs a relay is not run.
 let programs = ProcessInfo.processInfo.environment["PAIRLIGHT_PROGRAMS"]
 
-/// A relay of its own process, and a folder that goes with it.
+/// Nothing here takes longer unless it is broken, seconds.
+let deadline = 60
+
+/// A relay of its own process with these limits on top of generous ones, and a folder that goes with it.
 final class World: Sendable {
     private let relay: Process
     private let folder: URL
     let address: RelayAddress
 
-    init() throws {
+    init(limits: [String] = []) throws {
         folder = FileManager.default.temporaryDirectory.appendingPathComponent("pairlight-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         let relay = Process()
         relay.executableURL = URL(fileURLWithPath: programs! + "/pairlight")
-        relay.arguments = ["relay", "--listen", "127.0.0.1:0", "--limits", "generous", "--store", "memory"]
+        relay.arguments = ["relay", "--listen", "127.0.0.1:0", "--limits", "generous", "--store", "memory"] + limits
         let words = Pipe()
         relay.standardOutput = words
         relay.standardError = words
         try relay.run()
         self.relay = relay
+        // One that says nothing is ended: then there is no more to read.
+        let silence = DispatchWorkItem { end(relay) }
+        DispatchQueue.global().asyncAfter(deadline: .now() + .seconds(deadline), execute: silence)
         var heard = ""
         while !heard.contains("attestation key") || !heard.hasSuffix("\n") {
             let more = words.fileHandleForReading.availableData
             guard !more.isEmpty else { throw PairlightError.Offline(what: "no relay: \(heard)") }
             heard += String(decoding: more, as: UTF8.self)
         }
+        silence.cancel()
         let line = heard.split(whereSeparator: \.isWhitespace).map(String.init)
         func word(after name: String) -> String { line[line.firstIndex(of: name)! + 1] }
         address = RelayAddress(url: word(after: "relay"), key: word(after: "key"))
     }
 
     deinit {
-        relay.terminate()
+        end(relay)
         try? FileManager.default.removeItem(at: folder)
     }
 
@@ -52,6 +59,11 @@ final class World: Sendable {
     func tablet(relay: RelayAddress? = nil) async throws -> LinkedAccount {
         try await LinkedAccount.open(path: path("tablet.db"), key: SoftKey(), relay: relay ?? address)
     }
+}
+
+/// Not with `terminate`: the threads of Swift block that signal, and what they start inherits this.
+private func end(_ program: Process) {
+    kill(program.processIdentifier, SIGKILL)
 }
 
 /// Wraps with a key of this process.
@@ -92,8 +104,10 @@ struct Photo: Sendable {
 
 /// The tasks of the library once what earlier tests left has ended: the number holds still for a while.
 func settledTasks() async throws -> UInt32 {
+    let began = DispatchTime.now().uptimeNanoseconds
     var (tasks, still) = (try PairlightLibrary.activity().tasks, 0)
     while still < 60 {
+        try inTime(began, "the number of tasks never holds still")
         try await Task.sleep(nanoseconds: 5_000_000)
         let now = try PairlightLibrary.activity().tasks
         (tasks, still) = now == tasks ? (tasks, still + 1) : (now, 0)
@@ -101,10 +115,17 @@ func settledTasks() async throws -> UInt32 {
     return tasks
 }
 
+private func inTime(_ began: UInt64, _ trouble: String) throws {
+    if DispatchTime.now().uptimeNanoseconds - began > UInt64(deadline) * 1_000_000_000 {
+        throw PairlightError.Internal(what: trouble)
+    }
+}
+
 /// Milliseconds until the library does no more than `idle` tasks.
 func untilIdle(_ idle: UInt32) async throws -> Double {
     let began = DispatchTime.now().uptimeNanoseconds
     while try PairlightLibrary.activity().tasks > idle {
+        try inTime(began, "work goes on, and no more than \(idle) tasks should")
         try await Task.sleep(nanoseconds: 200_000)
     }
     return Double(DispatchTime.now().uptimeNanoseconds - began) / 1_000_000

@@ -23,7 +23,10 @@ public sealed interface LinkState {
     public data object Approved : LinkState
 
     /** Show these six digits; they are typed on the other device. */
-    public data class ShowCheckCode(val digits: String) : LinkState
+    public data class ShowCheckCode(val digits: String) : LinkState {
+        /** Without the digits: they belong in no log. */
+        override fun toString(): String = "ShowCheckCode"
+    }
 
     /** They were typed right. */
     public data class CheckCodeConfirmed(val grade: Grade) : LinkState
@@ -37,8 +40,11 @@ public sealed interface LinkState {
     /** Linked. The last state. */
     public data class Linked(val device: String) : LinkState
 
-    /** Ended without a device, for the same reason on both sides. The last state. */
-    public data class Failed(val reason: EndedReason, val help: List<Phrase>) : LinkState
+    /**
+     * Ended without a device, for the same reason on both sides. [retryAfterMs] is with [EndedReason.RATE_LIMITED], when the relay
+     * said until when: disable the button for so long. The last state.
+     */
+    public data class Failed(val reason: EndedReason, val help: List<Phrase>, val retryAfterMs: Long? = null) : LinkState
 
     /** It cannot go on here, and the other side ends by itself. The last state. */
     public data class Broken(val cause: PairlightException) : LinkState
@@ -63,6 +69,7 @@ public class LinkFlow internal constructor(
     private val intruder = MutableStateFlow(false)
     private val checks = MutableStateFlow<List<EvidenceCheck>>(emptyList())
     private var help: List<Phrase> = emptyList()
+    private var retryAfterMs: Long? = null
 
     /** Where it stands. */
     public val state: StateFlow<LinkState> = states.asStateFlow()
@@ -88,7 +95,11 @@ public class LinkFlow internal constructor(
             is PairingEvent.ApproveAgain -> LinkState.ReviewAgain(event.holdMs.toLong())
             PairingEvent.Certified, PairingEvent.Accepted -> LinkState.Finishing
             is PairingEvent.Linked -> LinkState.Linked(event.device)
-            is PairingEvent.Failed -> LinkState.Failed(event.reason.own(), help)
+            is PairingEvent.Failed -> LinkState.Failed(event.reason.own(), help, retryAfterMs)
+            is PairingEvent.TooManyAttempts -> {
+                retryAfterMs = event.retryAfterMs.toLong()
+                return
+            }
             is PairingEvent.EvidenceMissing -> {
                 help = phrases(event.helpKeys, event.help)
                 return
@@ -101,7 +112,7 @@ public class LinkFlow internal constructor(
                 checks.update { it + EvidenceCheck(event.bit.toInt(), event.refuted) }
                 return
             }
-            is PairingEvent.JudgeAttestation -> return judge(Attestation(event.challenge, event.deviceKey, event.proof))
+            is PairingEvent.JudgeAttestation -> return judge(Attestation(event.challenge, event.devicePk, event.proof))
             // The other device was told which evidence would help; what came of it is in the checks.
             is PairingEvent.AskedForEvidence -> return
         }

@@ -42,8 +42,8 @@ public sealed interface ShowState {
     /** Linked. The last state. Linked is not synchronised yet: see [Sync.history]. */
     public data class Linked(val device: String, val primary: String?) : ShowState
 
-    /** Ended, for the same reason on both sides. The last state. */
-    public data class Failed(val reason: EndedReason) : ShowState
+    /** Ended, for the same reason on both sides. [retryAfterMs] as in [LinkState.Failed]. The last state. */
+    public data class Failed(val reason: EndedReason, val retryAfterMs: Long? = null) : ShowState
 
     /** It cannot go on here. The last state. */
     public data class Broken(val cause: PairlightException) : ShowState
@@ -56,6 +56,7 @@ public sealed interface ShowState {
 public class ShowFlow internal constructor(private val bridge: LinkingFlow, scope: CoroutineScope) : AutoCloseable {
     private val states = MutableStateFlow<ShowState>(ShowState.Preparing)
     private val intruder = MutableStateFlow(false)
+    private var retryAfterMs: Long? = null
 
     /** Where it stands. */
     public val state: StateFlow<ShowState> = states.asStateFlow()
@@ -81,7 +82,11 @@ public class ShowFlow internal constructor(private val bridge: LinkingFlow, scop
             LinkingEvent.CheckCodeAccepted -> ShowState.Deciding
             is LinkingEvent.EvidenceWanted -> ShowState.EvidenceWanted(event.passkey?.own(), event.attestation)
             is LinkingEvent.Linked -> ShowState.Linked(event.device, event.primary)
-            is LinkingEvent.Failed -> ShowState.Failed(event.reason.own())
+            is LinkingEvent.Failed -> ShowState.Failed(event.reason.own(), retryAfterMs)
+            is LinkingEvent.TooManyAttempts -> {
+                retryAfterMs = event.retryAfterMs.toLong()
+                return
+            }
             LinkingEvent.SecondScanner -> {
                 intruder.value = true
                 return

@@ -14,7 +14,8 @@ import org.junit.jupiter.api.Assertions.assertTrue
 import org.junit.jupiter.api.Test
 
 /**
- * What a screen that is left leaves behind: no work. Prints how long that took, from the cancelling of the coroutine; `bindings/tests/panics.rs` goes through each exported function, this through what waits by its nature.
+ * What a screen that is left leaves behind: no work. Prints how long that took, from the cancelling of the coroutine;
+ * `bindings/tests/panics.rs` goes through each exported function, this through what waits by its nature.
  */
 class CancelTest {
     private val rounds = 5
@@ -24,6 +25,7 @@ class CancelTest {
      * Others may stay: connections that are kept for the next call.
      */
     private suspend fun leave(what: String, own: Int, before: suspend () -> AutoCloseable? = { null }, begin: suspend CoroutineScope.() -> Unit) {
+        require(own > 0) { "$what: nothing would be measured" }
         val worst = (1..rounds).maxOf {
             before().use {
                 val screen = CoroutineScope(Dispatchers.Default)
@@ -37,6 +39,21 @@ class CancelTest {
             }
         }
         println("cancelled coroutine to the end of its work in the library, worst of $rounds: $what $worst us")
+    }
+
+    /** What waits without a task of its own in the library: cancels it, and prints how soon the coroutine has ended. */
+    private suspend fun stopWaiting(what: String, begin: suspend CoroutineScope.() -> Unit) {
+        val worst = (1..rounds).maxOf {
+            val screen = CoroutineScope(Dispatchers.Default)
+            screen.begin()
+            val underWay = settledTasks()
+            val began = System.nanoTime()
+            screen.coroutineContext.job.cancelAndJoin()
+            val took = (System.nanoTime() - began) / 1_000
+            assertTrue(settledTasks() <= underWay, "$what: it left work behind")
+            took
+        }
+        println("cancelled coroutine to its own end, which waits without work in the library, worst of $rounds: $what $worst us")
     }
 
     @Test
@@ -69,11 +86,18 @@ class CancelTest {
                 val line = tablet.sync(this)
                 // Nobody is there who has it.
                 val file = Attachment("00".repeat(32), "a.txt", "text/plain", 10)
-                leave("Files.fetch", own = 0) {
+                stopWaiting("Files.fetch") {
                     launch { line.files.fetch(file) }
                     line.files.state(file).first { it?.isWanted == true }
                 }
-                Scanner().use { scanner -> leave("Scanner.reports", own = 0) { launch { scanner.reports.first() } } }
+                assertTrue(line.files.state(file).first()!!.isWanted, "the transfer goes on")
+                Scanner().use { scanner ->
+                    stopWaiting("Scanner.reports") { launch { scanner.reports.first() } }
+                    // Who gave up took nothing from who comes next.
+                    val dark = Photo(64, 64, ByteArray(64 * 64))
+                    SyntheticImage(dark).use { scanner.offer(it, 0) }
+                    assertTrue(scanner.reports.first().codes.isEmpty())
+                }
                 assertEquals(0, line.conversations.first().size)
                 line.close()
                 phone.close()

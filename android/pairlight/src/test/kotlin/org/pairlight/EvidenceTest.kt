@@ -61,11 +61,10 @@ class EvidenceTest {
     private suspend fun World.tablet(radio: Radio? = null, passkey: Boolean = false, attestation: Boolean = false) =
         LinkedAccount.open(path("tablet.db"), SoftKey(), address, radio, passkey, attestation, localNetwork = false)
 
-    /** Links, and lets [reviewed] and [asked] bring what they have. Gives the end and what was checked. */
+    /** Links, and lets [digits] and [asked] bring what they have. Gives the end and what was checked. */
     private suspend fun link(
         phone: PrimaryAccount,
         tablet: LinkedAccount,
-        reviewed: suspend (LinkFlow, ShowFlow) -> Unit = { _, _ -> },
         digits: suspend (LinkFlow, ShowFlow) -> Unit = { _, _ -> },
         asked: suspend (ShowFlow, ShowState.EvidenceWanted) -> Unit = { show, _ -> show.give() },
     ): Pair<LinkState, List<EvidenceCheck>> = coroutineScope {
@@ -79,7 +78,6 @@ class EvidenceTest {
         link.state.takeWhile { !it.isFinal }.collect { state ->
             when (state) {
                 is LinkState.Review -> {
-                    reviewed(link, show)
                     delay(state.approval.holdMs)
                     link.approve()
                 }
@@ -137,7 +135,7 @@ class EvidenceTest {
         World().use { world ->
             val air = LinkedBlockingQueue<UUID>()
             val (phone, tablet) = world.phone(Simulated(air)) to world.tablet(Simulated(LinkedBlockingQueue()))
-            val (heard, byRadio) = link(phone, tablet, reviewed = { _, show -> show.heard(air.take()) })
+            val (heard, byRadio) = link(phone, tablet, digits = { _, show -> show.heard(air.take()) })
             assertInstanceOf(LinkState.Linked::class.java, heard)
             assertEquals(listOf(EvidenceCheck(3, null)), byRadio)
             phone.devices.revokeAll()

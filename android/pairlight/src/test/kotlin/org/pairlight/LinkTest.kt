@@ -161,6 +161,46 @@ class LinkTest {
     }
 
     @Test
+    fun `a device that the relay bids to wait hears for how long`() = awaiting {
+        World("--claims-per-ten-minutes", "1").use { world ->
+            val phone = world.phone()
+            val tablet = LinkedAccount.open(world.path("tablet.db"), SoftKey(), world.address)
+            suspend fun claim(): Pair<ShowFlow, LinkFlow> {
+                val show = tablet.link("Tablet", "Android", "test", this)
+                val code = (show.state.first { it is ShowState.ShowCode } as ShowState.ShowCode).code
+                return show to phone.link(code.text.toByteArray(), CodeSource.LIVE_CAMERA, this)
+            }
+            val (_, first) = claim()
+            first.state.first { it is LinkState.Review }
+            first.decline()
+            assertEquals(LinkState.Failed(EndedReason.DECLINED, emptyList(), null), first.await())
+            val (show, second) = claim()
+            val failed = second.await() as LinkState.Failed
+            assertEquals(EndedReason.RATE_LIMITED, failed.reason)
+            assertTrue(failed.retryAfterMs!! in 1L..600_000L, "$failed")
+            show.close()
+            phone.close()
+            tablet.close()
+        }
+        World("--opens-per-hour", "1").use { world ->
+            val tablet = LinkedAccount.open(world.path("tablet.db"), SoftKey(), world.address)
+            val shown = tablet.link("Tablet", "Android", "test", this)
+            shown.state.first { it is ShowState.ShowCode }
+            val failed = tablet.link("Tablet", "Android", "test", this).await() as ShowState.Failed
+            assertEquals(EndedReason.RATE_LIMITED, failed.reason)
+            assertTrue(failed.retryAfterMs!! in 1L..3_600_000L, "$failed")
+            shown.close()
+            tablet.close()
+        }
+    }
+
+    @Test
+    fun `the digits are not in what is printed of a state`() {
+        val state: LinkState = LinkState.ShowCheckCode("123 456")
+        assertEquals("ShowCheckCode", "$state")
+    }
+
+    @Test
     fun `a phone shows a code and another links it`() = awaiting {
         World().use { world ->
             val tablet = LinkedAccount.open(world.path("tablet.db"), SoftKey(), world.address)

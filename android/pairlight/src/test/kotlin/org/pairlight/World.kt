@@ -14,9 +14,12 @@ import kotlin.concurrent.thread
 /** Programs of this repository, as the build made them. */
 private fun program(name: String): String = System.getProperty("pairlight.programs") + "/" + name
 
-/** A running program whose words are read as they come. */
-class Program(vararg line: String) : AutoCloseable {
-    private val process: Process = ProcessBuilder(program(line[0]), *line.drop(1).toTypedArray()).apply {
+/** A running program whose words are read as they come: a file and its arguments. */
+class Program(line: List<String>) : AutoCloseable {
+    /** One of this repository. */
+    constructor(vararg line: String) : this(listOf(program(line[0])) + line.drop(1))
+
+    private val process: Process = ProcessBuilder(line).apply {
         environment().keys.removeIf { it.startsWith("PAIRLIGHT_") }
         redirectErrorStream(true)
     }.start()
@@ -44,10 +47,14 @@ class Program(vararg line: String) : AutoCloseable {
         flush()
     }
 
-    fun end(): Int {
-        check(process.waitFor(PATIENCE_S, TimeUnit.SECONDS)) { "does not end; heard $heard" }
+    /** Waits for its end; gives its exit code. */
+    fun end(patienceS: Long = PATIENCE_S): Int {
+        check(process.waitFor(patienceS, TimeUnit.SECONDS)) { "does not end; heard ${said()}" }
         return process.exitValue()
     }
+
+    /** What it has said so far. */
+    fun said(): List<String> = heard + words
 
     override fun close() {
         process.destroyForcibly().waitFor()
@@ -58,7 +65,7 @@ class Program(vararg line: String) : AutoCloseable {
 
         fun run(vararg line: String) = Program(*line).use {
             val code = it.end()
-            check(code == 0) { "${line.toList()} ended with $code: ${it.words.toList()}" }
+            check(code == 0) { "${line.toList()} ended with $code: ${it.said()}" }
         }
     }
 }
@@ -89,10 +96,12 @@ fun settledTasks(): Int {
     return tasks
 }
 
-/** A relay of its own process, and a folder that goes with it. */
-class World : AutoCloseable {
+/** A relay of its own process with these limits on top of generous ones, and a folder that goes with it. */
+class World(vararg limits: String) : AutoCloseable {
     private val folder: Path = Files.createTempDirectory("pairlight-jvm")
-    private val relay = Program("pairlight", "relay", "--listen", "127.0.0.1:0", "--limits", "generous", "--data-dir", path("relay"))
+    private val started = mutableListOf<Program>()
+    private val relay =
+        Program("pairlight", "relay", "--listen", "127.0.0.1:0", "--limits", "generous", "--data-dir", path("relay"), *limits)
 
     val address: RelayAddress = relay.hear("attestation key").split(Regex("\\s+")).let { words ->
         RelayAddress(url = words[words.indexOf("relay") + 1], key = words[words.indexOf("key") + 1])
@@ -101,10 +110,13 @@ class World : AutoCloseable {
     fun path(name: String): String = folder.resolve(name).toString()
 
     /** A terminal that wants to be linked: the real program. */
-    fun show() = Program("pairlight", "link", "show", "--profile", path("laptop"), "--relay", address.url, "--text")
+    fun show() = own("link", "show", "--profile", path("laptop"), "--relay", address.url, "--text")
 
     fun laptop(vararg line: String) =
-        Program("pairlight", line[0], "--profile", path("laptop"), "--relay", address.url, *line.drop(1).toTypedArray())
+        own(line[0], "--profile", path("laptop"), "--relay", address.url, *line.drop(1).toTypedArray())
+
+    /** Ends with this world, if not before. */
+    private fun own(vararg line: String) = Program("pairlight", *line).also(started::add)
 
     /** What the simulated camera sees of a code on a screen: brightness without gaps. */
     fun photograph(text: String, seed: Int = 1): Photo {
@@ -122,6 +134,7 @@ class World : AutoCloseable {
     }
 
     override fun close() {
+        started.forEach(Program::close)
         relay.close()
         folder.toFile().deleteRecursively()
     }

@@ -57,7 +57,10 @@ class ReviewScreen(activity: MainActivity, private val code: ByteArray) : Screen
                 activity.scope.launch { activity.account().devices.refresh() }
                 button(R.string.devices) { activity.go(DevicesScreen(activity)) }
             }
-            is LinkState.Failed -> end((listOf(activity.words(state.reason)) + state.help.map { it.text }).joinToString("\n"))
+            is LinkState.Failed -> {
+                val words = listOf(activity.words(state.reason, state.retryAfterMs)) + state.help.map { it.text }
+                end(words.joinToString("\n"), state.retryAfterMs)
+            }
             is LinkState.Broken -> end(state.cause.message.orEmpty())
         }
     }
@@ -130,9 +133,9 @@ class ReviewScreen(activity: MainActivity, private val code: ByteArray) : Screen
         }
     }
 
-    private fun end(words: String) {
+    private fun end(words: String, retryAfterMs: Long? = null) {
         column.removeAllViews()
         spoken().text = words
-        button(R.string.again) { activity.go(ScanScreen(activity)) }
+        again(retryAfterMs) { activity.go(ScanScreen(activity)) }
     }
 }

@@ -12,6 +12,8 @@ import kotlinx.coroutines.CoroutineScope
 import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.SupervisorJob
 import kotlinx.coroutines.cancel
+import kotlinx.coroutines.delay
+import kotlinx.coroutines.launch
 import org.pairlight.EndedReason
 
 /** A column of views that lives while it is in front. What runs in [scope] ends with it. */
@@ -42,6 +44,16 @@ abstract class Screen(protected val activity: MainActivity) {
     /** A line that a screen reader says whenever it changes. */
     protected fun spoken() = text("").apply { accessibilityLiveRegion = View.ACCESSIBILITY_LIVE_REGION_POLITE }
 
+    /** The button to begin anew, once there is use in it. */
+    protected fun again(retryAfterMs: Long? = null, onClick: () -> Unit) {
+        val button = button(R.string.again, onClick)
+        button.isEnabled = retryAfterMs == null
+        scope.launch {
+            delay(retryAfterMs ?: 0)
+            button.isEnabled = true
+        }
+    }
+
     protected fun button(words: Int, onClick: () -> Unit) = Button(activity).apply {
         setText(words)
         setOnClickListener { onClick() }
@@ -49,8 +61,8 @@ abstract class Screen(protected val activity: MainActivity) {
     }
 }
 
-/** What a person reads about an end; the same on both devices. */
-fun Activity.words(reason: EndedReason): String = getString(
+/** What a person reads about an end; the same on both devices. [retryAfterMs]: until when there is no use in trying, if known. */
+fun Activity.words(reason: EndedReason, retryAfterMs: Long?): String = getString(
     when (reason) {
         EndedReason.CANCELLED -> R.string.ended_cancelled
         EndedReason.DECLINED -> R.string.ended_declined
@@ -67,4 +79,4 @@ fun Activity.words(reason: EndedReason): String = getString(
         EndedReason.RATE_LIMITED -> R.string.ended_rate_limited
         EndedReason.UNREACHABLE -> R.string.ended_unreachable
     },
-) + "\n" + getString(R.string.safe)
+) + (retryAfterMs?.let { "\n" + getString(R.string.again_in, (it + 59_999) / 60_000) } ?: "") + "\n" + getString(R.string.safe)

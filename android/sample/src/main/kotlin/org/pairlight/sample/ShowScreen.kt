@@ -63,8 +63,8 @@ class ShowScreen(activity: MainActivity) : Screen(activity) {
             ShowState.Deciding, is ShowState.EvidenceWanted -> spoken().setText(R.string.show_claimed)
             is ShowState.Linked -> spoken().setText(R.string.linked)
             is ShowState.Failed -> {
-                spoken().text = activity.words(state.reason)
-                button(R.string.again) { activity.go(ShowScreen(activity)) }
+                spoken().text = activity.words(state.reason, state.retryAfterMs)
+                again(state.retryAfterMs) { activity.go(ShowScreen(activity)) }
             }
             is ShowState.Broken -> spoken().text = state.cause.message
         }
