@@ -1,40 +1,72 @@
 #!/usr/bin/env bash
 # Usage: scripts/swift.sh ARGUMENTS...
 #
-# Runs `swift` with these arguments: the one on the PATH, or of Debian's package swiftlang (13 and newer). Debian 12 has none in
-# its archive: there `PAIRLIGHT_SWIFT=fetch`, or CI, unpacks that of Debian 13 into target/swift (550 MB of packages, 2 GB on disk)
-# and runs it there, with this repository bound in. Nothing is installed. Exit code 3: there is no Swift, and a line says why.
+# Runs `swift` with these arguments: the one on the PATH, or of Debian's package swiftlang (13 and newer), from version 6 on. Debian 12
+# has none in its archive: there `PAIRLIGHT_SWIFT=fetch`, or CI, unpacks that of Debian 13 into target/swift (550 MB of packages, 2 GB
+# on disk) and runs it there, with this repository bound in. Nothing is installed. Exit code 3: there is no Swift, and a line says why.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# Another program has that name too.
-for swift in swift /usr/libexec/swift/bin/swift; do
-    if command -v "$swift" > /dev/null && "$swift" --version 2>&1 | grep -q 'Swift version'; then
-        exec "$swift" "$@"
-    fi
-done
+target=${CARGO_TARGET_DIR:-target}
+case $target in /*) ;; *) target=$PWD/$target ;; esac
+older=
 
 none() {
-    echo "there is no swift here: $1"
+    echo "there is no swift here: $older$1"
     exit 3
 }
 
-target=${CARGO_TARGET_DIR:-target}
-case $target in /*) ;; *) target=$PWD/$target ;; esac
+# What was compiled knows the folder where that was: one that was moved is not gone on with.
+settle() {
+    if [ "$(cat "$target/swift/where" 2> /dev/null)" != "$target" ]; then
+        rm -rf "$target/swift/.cache" "$target/swift/build"
+        mkdir -p "$target/swift"
+        printf '%s\n' "$target" > "$target/swift/where"
+    fi
+}
+
+# Another program has that name too.
+for swift in swift /usr/libexec/swift/bin/swift; do
+    command -v "$swift" > /dev/null || continue
+    version=$("$swift" --version 2>&1 | sed -nE 's/.*Swift version ([0-9]+)(\.[0-9.]+)?.*/\1\2/p' | head -1) || continue
+    if [ "${version%%.*}" -ge 6 ] 2> /dev/null; then
+        settle
+        exec "$swift" "$@"
+    fi
+    [ -z "$version" ] || older="$swift is $version, and Swift 6 is needed; "
+done
+
 root=$target/swift/root
 if [ ! -e "$target/swift/complete" ]; then
     grep -qs '^VERSION_CODENAME=bookworm' /etc/os-release || none 'swift.org has it, and Debian 13 as swiftlang'
     [ -n "${CI:-}" ] || [ "${PAIRLIGHT_SWIFT:-}" = fetch ] ||
         none "PAIRLIGHT_SWIFT=fetch takes that of Debian 13 into target/swift (some 550 MB of packages)"
-    echo 'Fetching the Swift of Debian 13 into target/swift, to compile and test the Swift package. Nothing is installed.'
+fi
+# A root of its own, seen by this process and its children alone.
+own=(unshare --mount)
+[ "$(id -u)" -eq 0 ] || own+=(--map-root-user)
+"${own[@]}" mount --rbind /tmp /tmp 2> /dev/null || none 'this system lets nobody mount for themselves'
+
+if [ ! -e "$target/swift/complete" ]; then
+    echo 'Fetching the Swift of Debian 13 into target/swift, to compile and test the Swift package. Nothing is installed.' >&2
     rm -rf "$target/swift"
     mkdir -p "$target/swift/lists/partial" "$target/swift/archives/partial" "$root"/usr/{bin,lib,lib64,sbin} "$root/tmp"
-    # The archive that this system uses itself, one release on.
-    cat /etc/apt/sources.list.d/*.sources 2> /dev/null |
-        sed 's/bookworm-updates//; s/bookworm/trixie/g' > "$target/swift/trixie.sources"
-    sed 's/bookworm/trixie/g' /etc/apt/sources.list > "$target/swift/trixie.list" 2> /dev/null || true
+    # The archive that this system uses itself, one release on: nobody else's, and neither updates nor security, which are others.
+    shopt -s nullglob
+    stanzas=(/etc/apt/sources.list.d/*.sources) lines=(/etc/apt/sources.list /etc/apt/sources.list.d/*.list)
+    shopt -u nullglob
     sources=$target/swift/trixie.sources
-    [ -s "$sources" ] || sources=$target/swift/trixie.list
+    awk 'BEGIN { RS = ""; ORS = "\n\n" }
+        /(^|\n)URIs:[^\n]*:\/\/[^\/ \n]+\/debian\/?( |\n|$)/ && /(^|\n)Suites:([^\n]* )?bookworm( |\n|$)/ && !/(^|\n)Enabled: *no/ {
+            gsub(/(^|\n)Suites:[^\n]*/, "\nSuites: trixie")
+            sub(/^\n/, "")
+            print
+        }' "${stanzas[@]}" /dev/null > "$sources"
+    if [ ! -s "$sources" ]; then
+        sources=$target/swift/trixie.list
+        sed -nE 's%^(deb +(\[[^]]*\] +)?[a-z+]+://[^/ ]+/debian/? +)bookworm +%\1trixie %p' "${lines[@]}" 2> /dev/null > "$sources" || true
+    fi
+    [ -s "$sources" ] || none "apt has no source with Debian's archive"
     : > "$target/swift/status"
     apt=(apt-get -qq -o "Dir::State::lists=$target/swift/lists" -o "Dir::Cache::archives=$target/swift/archives"
         -o "Dir::Etc::sourcelist=$sources" -o Dir::Etc::sourceparts=- -o "Dir::State::status=$target/swift/status"
@@ -52,11 +84,8 @@ if [ ! -e "$target/swift/complete" ]; then
     rm -rf "$target/swift/archives" "$target/swift/lists"
     : > "$target/swift/complete"
 fi
+settle
 
-# A root of its own, seen by this process and its children alone.
-own=(unshare --mount)
-[ "$(id -u)" -eq 0 ] || own+=(--map-root-user)
-"${own[@]}" true 2> /dev/null || none 'this system lets nobody mount for themselves'
 export PAIRLIGHT_SWIFT_ROOT=$root PAIRLIGHT_SWIFT_TARGET=$target
 exec "${own[@]}" bash -c '
     set -e

@@ -17,10 +17,8 @@ command -v mvn > /dev/null || skip 'there is no mvn'
 target=${CARGO_TARGET_DIR:-target}
 case $target in /*) ;; *) target=$PWD/$target ;; esac
 out=$target/android
-# The programs, the library and its Kotlin, as `cargo test --workspace` makes them: after it this is a matter of seconds. Without
-# it only these are built, by way of the tests that use them.
-cargo test --locked --workspace --no-run --quiet --test generate --test program --test cli
-cargo test --locked --workspace --quiet --test generate > "$target/generate.log" || { cat "$target/generate.log"; exit 1; }
+# With the program that photographs codes.
+scripts/make-bindings.sh program
 
 # Beside the folder that Gradle reads (scripts/make-android.sh), not in it.
 generated=$out/jvm-kotlin
@@ -33,9 +31,7 @@ cp "$target/tmp/bindings/kotlin/org/pairlight/bridge/pairlight_bindings.kt" "$ou
     sed -nE 's/.*<string name="([a-z_]+)".*/    const val \1 = 0/p' android/sample/src/main/res/values/strings.xml
     echo '} }'
 } > "$out/fresh/R.kt"
-# The programs of the guide, as a new user would copy them.
-awk -v folder="$out/fresh" '/^```kotlin$/ { file = folder "/Guide" ++n ".kt"; printf "" > file; next }
-    /^```$/ { file = "" } file { print > file }' docs/guides/embed-android.md
+scripts/cut-guide.sh docs/guides/embed-android.md kotlin kt "$out/fresh"
 # A file that did not change keeps its age: Kotlin compiles what changed.
 for file in $(cd "$out/fresh" && ls); do
     cmp -s "$out/fresh/$file" "$generated/$file" || cp "$out/fresh/$file" "$generated/$file"
