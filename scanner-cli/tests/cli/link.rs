@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use pairlight_relay::{Limits, Quota, Relay, RelayConfig, RelayHandle};
 use pairlight_wire::qr::QrPayload;
 
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A running program whose words are read as they come.
 pub(crate) struct Program {
