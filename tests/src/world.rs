@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use pairlight_core::net::{Clock, LinkedDevice, NetError, Primary, RelayClient, SharedStore, system_clock};
+use pairlight_core::net::{Clock, LinkedDevice, Linking, NetError, Primary, RelayClient, SharedStore, system_clock};
 use pairlight_core::pairing::{DeviceDescription, LinkedAccount, LinkedEvent, PrimaryEvent};
 use pairlight_core::store::{KeyFile, Store};
 use pairlight_core::trust::{Policy, ScanSource};
@@ -150,7 +150,26 @@ pub async fn play_scanned(
     source: ScanSource,
     look: impl FnOnce(&str) -> QrPayload,
 ) -> Outcome {
-    let linking = linked.link(description(name));
+    play_linking(primary, &linked.link(description(name)), person, source, look).await
+}
+
+/// Plays one attempt of a device that was linked before, and comes back as itself.
+///
+/// # Panics
+/// When the device was never linked, or a side ends without an end.
+pub async fn play_relink(primary: &Primary, linked: &LinkedDevice, name: &str) -> Outcome {
+    let linking = linked.relink(description(name)).await.expect("it was linked");
+    let parse = |text: &str| QrPayload::parse(text).expect("our own code");
+    play_linking(primary, &linking, Person::Agrees, ScanSource::LiveCamera, parse).await
+}
+
+async fn play_linking(
+    primary: &Primary,
+    linking: &Linking,
+    person: Person,
+    source: ScanSource,
+    look: impl FnOnce(&str) -> QrPayload,
+) -> Outcome {
     let text = loop {
         match linking.next_event().await.expect("a code or an end") {
             LinkedEvent::ShowCode { text, .. } => break text,

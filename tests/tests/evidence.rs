@@ -1,15 +1,15 @@
 //! Evidence over a real relay, real sockets and sealed stores: what the facades add to the machines.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use ed25519_dalek::{Signer, SigningKey};
-use pairlight_core::Timestamp;
-use pairlight_core::net::{Clock, LinkedDevice, Linking, Primary, SharedStore};
+use pairlight_core::net::{ConnectionEvent, LinkedDevice, Linking, Primary, Sync, SyncUpdates};
 use pairlight_core::pairing::{AppEvidence, EvidenceWanted, LinkedAccount, LinkedEvent, PrimaryEvent, ReviewModel};
-use pairlight_core::store::Table;
+use pairlight_core::store::Cursor;
+use pairlight_core::sync::Change;
+use pairlight_core::sync::messages::{self, Message};
 use pairlight_core::trust::{
     Evidence, EvidenceBit, EvidenceSetup, Finding, Grade, LinkedAbilities, PasskeyRegistration, Policy, Radio,
     RadioOrder, ScanSource, TapMedium,
@@ -20,6 +20,7 @@ use pairlight_wire::evidence::PasskeyProof;
 use pairlight_wire::hash::sha256;
 use pairlight_wire::pairing::EndReason;
 use pairlight_wire::qr::QrPayload;
+use pairlight_wire::standing::NoticeKind;
 
 /// Far more than a busy machine needs between two of its own sockets; the product's limit is 15 ms.
 const LAN_LIMIT: Duration = Duration::from_millis(800);
@@ -89,7 +90,8 @@ async fn play(primary: &Primary, linking: &Linking, attempt: Attempt) -> Outcome
             linking.enter_check_code(digits).await.unwrap();
         }
     }
-    Outcome { linked: linked.unwrap(), review: review.expect("a review"), findings }
+    let review = review.unwrap_or_else(|| panic!("no review: {linked:?}"));
+    Outcome { linked: linked.unwrap(), review, findings }
 }
 
 fn evidence(account: &LinkedAccount) -> (Evidence, Option<Grade>) {
@@ -261,41 +263,85 @@ async fn a_link_that_is_given_up_leaves_no_radio_on() {
     assert_eq!(listened.recv_timeout(PATIENCE), Ok(RadioOrder::Stop));
 }
 
-/// A clock that the test sets ahead of the true one.
-fn clock_ahead(by_ms: &Arc<AtomicU64>) -> Clock {
-    let (by_ms, system) = (by_ms.clone(), pairlight_core::net::system_clock());
-    Arc::new(move || system().plus_ms(by_ms.load(Ordering::SeqCst)))
+const DAY_MS: u64 = 24 * 3_600_000;
+const TALK: &[u8; 16] = b"the conversation";
+
+fn say(number: u64) -> Change {
+    let mut id = [7; 16];
+    id[..8].copy_from_slice(&number.to_be_bytes());
+    let message = Message::text("Kim", &format!("message {number}"));
+    messages::put_message(TALK, &id, 1_000 + number, &message).unwrap()
 }
 
-async fn checkpoint(store: &SharedStore, id: &'static [u8]) -> Option<Vec<u8>> {
-    store.run(move |store| Ok(store.get(Table::Checkpoint, id)?.map(|row| row.to_vec()))).await.unwrap()
+async fn has(line: &Sync, count: usize) -> bool {
+    line.messages(TALK.to_vec(), Cursor::NEWEST, 100_000).await.unwrap().len() == count
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_device_whose_lease_lapsed_comes_back_as_itself_with_what_it_had_read() {
-    const DAY_MS: u64 = 24 * 3_600_000;
+/// Takes what happens on both lines until `done`, and gives what the two lines said of themselves.
+async fn serve(lines: [&Sync; 2], what: &str, mut done: impl AsyncFnMut() -> bool) -> Vec<ConnectionEvent> {
+    let mut heard = Vec::new();
+    let wait = async {
+        while !done().await {
+            let event = tokio::select! {
+                event = lines[0].next_event() => event,
+                event = lines[1].next_event() => event,
+                () = tokio::time::sleep(Duration::from_millis(50)) => continue,
+            };
+            match event {
+                Some(SyncUpdates::Line(event)) => heard.push(event),
+                Some(SyncUpdates::Update(_)) => {}
+                None => panic!("a line ended while waiting for {what}: {heard:#?}"),
+            }
+        }
+    };
+    let waited = tokio::time::timeout(Duration::from_secs(60), wait).await;
+    waited.unwrap_or_else(|_| panic!("never: {what}; heard: {heard:#?}"));
+    heard
+}
+
+/// The story of a relink, with the phone online while the device comes back, or not.
+async fn comes_back(phone_is_there: bool) {
     let world = World::start().await;
-    let ahead = Arc::new(AtomicU64::new(0));
-    let (phone_store, laptop_store) =
-        (open_store(world.folder.path(), "phone"), open_store(world.folder.path(), "laptop"));
-    let clock = clock_ahead(&ahead);
+    let phone_store = open_store(world.folder.path(), "phone");
+    let clock = world.time.clock();
     let phone = Primary::open_at(phone_store.clone(), world.client.clone(), Policy::BALANCED, "phone", clock.clone());
     let phone = phone.await.unwrap().with_evidence(near());
-    let laptop = LinkedDevice::open_at(laptop_store.clone(), world.client.clone(), clock).await.unwrap();
-    let first = play(&phone, &laptop.link(description("laptop")), Attempt::default()).await;
-    let first = first.linked.unwrap();
-    for store in [&phone_store, &laptop_store] {
-        let mark = |store: &mut pairlight_core::store::Store| store.put(Table::Checkpoint, b"history", b"up to 17");
-        store.run(mark).await.unwrap();
+    let laptop = open_store(world.folder.path(), "laptop");
+    let laptop = LinkedDevice::open_at(laptop, world.client.clone(), clock).await.unwrap();
+    let first = play(&phone, &laptop.link(description("laptop")), Attempt::default()).await.linked.unwrap();
+
+    // In step, with more than one exchange and both ways.
+    let mut line = phone.sync().await.unwrap();
+    let away = laptop.sync().await.unwrap();
+    line.write(vec![messages::put_conversation(TALK, "Talk", 1).unwrap()]).await.unwrap();
+    for number in 0..60 {
+        line.write(vec![say(number)]).await.unwrap();
+    }
+    away.write(vec![say(1_000)]).await.unwrap();
+    let in_step = async || has(&away, 61).await && line.is_in_step().await.unwrap() && away.is_in_step().await.unwrap();
+    serve([&line, &away], "both in step", in_step).await;
+
+    // What the phone writes now is sealed by a session that the laptop will not have any more; so is what the laptop says
+    // last, and what the laptop writes where there is no relay.
+    drop(away);
+    for number in 60..90 {
+        line.write(vec![say(number)]).await.unwrap();
     }
 
     // Still within its lease it is no known device: somebody may have copied it.
-    ahead.store(29 * DAY_MS, Ordering::SeqCst);
+    world.time.pass(29 * DAY_MS);
     let early = play(&phone, &laptop.relink(description("laptop")).await.unwrap(), Attempt::default()).await;
     assert!(early.review.warnings.contains(&pairlight_core::pairing::Warning::AlreadyLinked));
     assert!(!evidence(&early.linked.unwrap()).0.has(EvidenceBit::KnownDevice));
-
-    ahead.store(61 * DAY_MS, Ordering::SeqCst);
+    // Late enough that the relay still has it when the lease has lapsed.
+    world.time.pass(16 * DAY_MS);
+    for number in 90..120 {
+        line.write(vec![say(number)]).await.unwrap();
+    }
+    world.time.pass(16 * DAY_MS);
+    if !phone_is_there {
+        line.end();
+    }
     let back = play(&phone, &laptop.relink(description("laptop")).await.unwrap(), Attempt::default()).await;
     assert_eq!(back.review.returning.as_deref(), Some("laptop"));
     let back = back.linked.unwrap();
@@ -304,9 +350,38 @@ async fn a_device_whose_lease_lapsed_comes_back_as_itself_with_what_it_had_read(
     assert!(bits.has(EvidenceBit::KnownDevice));
     assert_eq!(grade, Some(Grade::Strong));
     assert_eq!(phone.devices().await.unwrap().len(), 2);
-    for store in [&phone_store, &laptop_store] {
-        assert_eq!(checkpoint(store, b"history").await.as_deref(), Some(b"up to 17".as_slice()));
-    }
     let entry = back.list().entry(&back.device_id()).unwrap();
-    assert!(Timestamp::from_unix_ms(entry.created) > Timestamp::from_unix_ms(61 * DAY_MS));
+    assert!(entry.created > first.list().entry(&first.device_id()).unwrap().created + 60 * DAY_MS);
+
+    let came = laptop.sync().await.unwrap();
+    assert!(has(&came, 61).await, "what it had read is still there");
+    let history = came.history().await.unwrap();
+    if !phone_is_there {
+        line = phone.sync().await.unwrap();
+    }
+    // Nobody writes: who came back gets what it missed, and nothing looks like a broken session.
+    let heard = serve([&line, &came], "all messages", async || has(&came, 121).await).await;
+    let strange = |event: &&ConnectionEvent| {
+        matches!(event, ConnectionEvent::SessionReset { .. } | ConnectionEvent::Discrepancy { .. })
+    };
+    assert_eq!(heard.iter().filter(strange).count(), 0, "{heard:#?}");
+    let notices = phone_store.run(|store| store.notices()).await.unwrap();
+    assert!(notices.iter().all(|stored| stored.notice.kind != NoticeKind::Discrepancy), "{notices:#?}");
+    // The history goes on where it was: it is not the one of another device, that begins anew.
+    let now = came.history().await.unwrap();
+    assert_eq!((now[0].device, now[0].total), (history[0].device, history[0].total));
+    came.write(vec![say(1_001)]).await.unwrap();
+    let in_step =
+        async || has(&line, 122).await && line.is_in_step().await.unwrap() && came.is_in_step().await.unwrap();
+    serve([&line, &came], "both in step again", in_step).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_whose_lease_lapsed_comes_back_as_itself_and_gets_only_what_it_missed() {
+    comes_back(true).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_that_came_back_while_the_phone_was_offline_gets_what_it_missed() {
+    comes_back(false).await;
 }

@@ -69,7 +69,9 @@ async fn a_linked_device_talks_is_revoked_and_erases_itself() {
         _ => None,
     });
     assert_eq!(reason.await, RemovalReason::Revoked);
-    println!("revocation effective after {:?}", revoked_at.elapsed());
+    let took = revoked_at.elapsed();
+    println!("revocation effective after {took:?}");
+    assert!(took < std::time::Duration::from_secs(5), "{took:?}");
     assert!(laptop.account().await.unwrap().is_none(), "a removed device keeps nothing");
     assert_eq!(primary.devices().await.unwrap().len(), 1);
     world.relay.shutdown().await;

@@ -10,8 +10,9 @@ use super::client::{Credentials, Received, RelayClient, next_frame, send_frame};
 use super::clock::{Clock, SystemRng, pause};
 use super::error::NetError;
 use super::host::{LanListener, Socket, Task, sleep, spawn};
+use super::records::save_link;
 use super::shared::SharedStore;
-use crate::pairing::{AppEvidence, LinkedAccount, LinkedEvent, LinkedMachine, LinkedOutput, LinkedState};
+use crate::pairing::{AppEvidence, LinkedAccount, LinkedEvent, LinkedMachine, LinkedOutput, LinkedSave, LinkedState};
 use crate::trust::{Radio, TapWord};
 
 /// Events that may wait for the app.
@@ -253,8 +254,12 @@ impl Driver {
                 }
             }
             LinkedOutput::Save(save) => {
-                let saved = self.store.run(move |store| store.save_linked(&save)).await;
-                if let Err(error) = saved {
+                let with = match &save {
+                    LinkedSave::Committed(account) => account.primary(),
+                    LinkedSave::Pending(_) | LinkedSave::Discard => None,
+                };
+                let saved = self.store.run(move |store| save_link(store, with, |store| store.save_linked(&save)));
+                if let Err(error) = saved.await {
                     tracing::warn!(%error, "the link cannot be stored");
                     self.machine.handle_storage_failed((self.clock)());
                 }

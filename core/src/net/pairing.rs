@@ -13,9 +13,10 @@ use super::client::{Credentials, RelayClient};
 use super::clock::{Clock, SystemRng, pause};
 use super::error::NetError;
 use super::host::{Task, run_probe, sleep, spawn};
+use super::records::save_link;
 use super::shared::SharedStore;
 use crate::devices::Account;
-use crate::pairing::{PrimaryEvent, PrimaryMachine, PrimaryOutput, PrimaryState, TooEarly};
+use crate::pairing::{PrimaryEvent, PrimaryMachine, PrimaryOutput, PrimarySave, PrimaryState, TooEarly};
 use crate::trust::{LanVerdict, ManagedVerdict, Radio, TapMedium};
 
 /// Events that may wait for the app.
@@ -285,8 +286,12 @@ impl Driver {
                 }
             }
             PrimaryOutput::Save(save) => {
-                let saved = self.store.run(move |store| store.save_primary(&save)).await;
-                if let Err(error) = saved {
+                let with = match &save {
+                    PrimarySave::Linked { device, .. } => Some(*device),
+                    PrimarySave::Pending(_) | PrimarySave::Discard { .. } => None,
+                };
+                let saved = self.store.run(move |store| save_link(store, with, |store| store.save_primary(&save)));
+                if let Err(error) = saved.await {
                     tracing::warn!(%error, "the link cannot be stored");
                     self.machine.handle_storage_failed((self.clock)());
                 }

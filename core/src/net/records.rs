@@ -7,6 +7,7 @@ use pairlight_wire::device::{SCOPE_RECEIVE, SCOPE_SEND};
 use pairlight_wire::envelope::{Envelope, EnvelopeKind};
 use pairlight_wire::id::DeviceId;
 
+use super::clock::system_rng;
 use super::connection::{ConnectionEvent, Driver, Over};
 use super::error::NetError;
 use super::host::Sleep;
@@ -14,7 +15,7 @@ use super::syncing::{Delivered, Syncing};
 use super::turn::{Receipt, scope_here};
 use crate::Timestamp;
 use crate::store::{Store, StoreError};
-use crate::sync::SyncError;
+use crate::sync::{SyncError, go_on};
 use crate::trust::Policy;
 
 /// Ends when the synchronisation has sealed something.
@@ -57,6 +58,28 @@ pub(super) fn receive_records(
     }
 }
 
+/// Stores a step of a link by `save`. If the device `with` was linked before, and this one to it, its records go on under the
+/// new session.
+pub(super) fn save_link(
+    store: &mut Store,
+    with: Option<DeviceId>,
+    save: impl FnOnce(&mut Store) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    // As another device it begins anew.
+    let ours = |store: &Store| with.and_then(|with| store.session(&with).ok()?).map(|session| session.own());
+    let before = ours(store);
+    save(store)?;
+    if let Some(with) = with
+        && before.is_some()
+        && before == ours(store)
+        && let Err(error) = go_on(store, &with, &mut system_rng())
+    {
+        // The link stands; what is missing is found at the next login.
+        tracing::warn!(%error, "the records do not go on with a device that was linked anew");
+    }
+    Ok(())
+}
+
 impl Driver {
     /// Runs a part of the synchronisation on the store, if there is one on this connection.
     async fn syncing<T, W>(&self, work: W) -> Result<T, Over>
@@ -80,6 +103,11 @@ impl Driver {
         self.syncing(move |sync, store| sync.follow(store, &listed)).await
     }
 
+    /// The session with a device is another one: asks for what the one before may have lost.
+    pub(super) async fn sync_anew(&self, with: DeviceId) -> Result<(), Over> {
+        self.syncing(move |sync, store| sync.go_on(store, &with)).await
+    }
+
     /// Says where this device stands, and sends what is new.
     pub(super) async fn sync_speak(&self) -> Result<(), Over> {
         self.syncing(|sync, store| sync.pump(store, true)).await
@@ -88,5 +116,38 @@ impl Driver {
     /// Acknowledges what came; when to look again, if something waits.
     pub(super) async fn sync_confirm(&self) -> Result<Option<Duration>, Over> {
         self.syncing(Syncing::confirm).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::olm::RatchetAccount;
+    use crate::session::Session;
+    use crate::store::KeyFile;
+    use crate::sync::{Listed, Replica, SyncRole};
+
+    fn session(own: DeviceId, peer: DeviceId) -> Session {
+        let (a, b) = (RatchetAccount::generate().unwrap(), RatchetAccount::generate().unwrap());
+        Session::new(own, peer, a.start(&b.keys()).unwrap())
+    }
+
+    #[test]
+    fn records_go_on_with_the_same_device_and_begin_anew_with_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let key = KeyFile::open_or_create(&folder.path().join("key"), Box::new(system_rng())).unwrap();
+        let mut store = Store::open(&folder.path().join("db"), &key, Box::new(system_rng())).unwrap();
+        let (first, second, phone) = (DeviceId([1; 16]), DeviceId([2; 16]), DeviceId([3; 16]));
+        let replica = Replica::new(first, SyncRole::Linked);
+        let preset = pairlight_wire::device::Preset::Custom;
+        let listed = Listed { device: phone, primary: true, grade: None, preset, linked: 0 };
+        replica.follow(&mut store, &[listed], &mut system_rng()).unwrap();
+        let mut save = |own: DeviceId| {
+            save_link(&mut store, Some(phone), |store| store.put_session(&session(own, phone))).unwrap();
+            replica.owes(&store).unwrap()
+        };
+        assert!(!save(first), "a first link: nothing was lost");
+        assert!(!save(second), "linked as another device");
+        assert!(save(second), "the same one again: it asks for what the session before may have lost");
     }
 }

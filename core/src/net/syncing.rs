@@ -20,7 +20,7 @@ use super::host::{sleep, timeout};
 use super::shared::SharedStore;
 use crate::Timestamp;
 use crate::store::Store;
-use crate::sync::{ChangedRecord, Listed, Post, Replica, SyncError, SyncEvent, SyncRole, Turn, TurnDone};
+use crate::sync::{ChangedRecord, Listed, Post, Replica, SyncError, SyncEvent, SyncRole, Turn, TurnDone, go_on};
 
 /// Updates that may wait for a slow reader; one that is slower hears [`SyncUpdate::Missed`].
 const UPDATES: usize = 1024;
@@ -244,6 +244,12 @@ impl Syncing {
         self.pump(store, true)?;
         self.history.notify_one();
         Ok(())
+    }
+
+    /// The session with a device is another one.
+    pub(super) fn go_on(&self, store: &mut Store, with: &DeviceId) -> Result<(), SyncError> {
+        go_on(store, with, &mut system_rng())?;
+        self.pump(store, true)
     }
 
     /// Takes what the relay delivered, with everything that follows from it, in one turn. Without `hears` no records of the

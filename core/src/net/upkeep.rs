@@ -461,14 +461,15 @@ impl Driver {
                                 put_told(&mut batch, store, &account, from, &findings, now);
                             }
                         }
-                        store.put_session_with(&session, batch)?;
-                        store.forget_unreadable(&from)?;
+                        store.put_new_session(&session, batch)?;
                         Ok(findings)
                     })
                     .await?;
                 if let Some(last) = last {
                     self.post_reset(socket, from, &last).await?;
                 }
+                // What the session before carried may be lost: both say where they stand.
+                self.sync_anew(from).await?;
                 self.tell(ConnectionEvent::SessionReset { peer: from }).await?;
                 if primary && !findings.is_empty() {
                     let noted =

@@ -98,6 +98,12 @@ impl Session {
         Self { own, peer, next_seq: 0, received: 0, ratchet }
     }
 
+    /// This device.
+    #[must_use]
+    pub fn own(&self) -> DeviceId {
+        self.own
+    }
+
     /// The other device.
     #[must_use]
     pub fn peer(&self) -> DeviceId {

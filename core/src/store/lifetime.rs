@@ -24,9 +24,10 @@ record! {
     /// Messages of a device that did not open.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     pub struct Unreadable [1] {
-        /// In a row.
+        /// In a row. Stays 0 while nothing has opened of a session that took the place of another: what does not open then may
+        /// be mail of the one before.
         pub count: u64,
-        /// When the first of them came, ms since 1970.
+        /// When the first of them came, ms since 1970; 0 for none.
         pub since: u64,
     }
 }
@@ -160,6 +161,16 @@ impl Batch {
             .delete(Table::DeviceList, &unreadable_row(device))
     }
 
+    /// Adds: nothing of a device has failed to open.
+    pub(super) fn forget_unreadable(&mut self, from: &DeviceId) -> &mut Self {
+        self.delete(Table::DeviceList, &unreadable_row(from))
+    }
+
+    /// Adds: a session with a device took the place of another, of which mail may still wait at the relay.
+    pub(super) fn put_fresh_session(&mut self, with: &DeviceId) -> &mut Self {
+        self.put(Table::DeviceList, &unreadable_row(with), &Unreadable { count: 0, since: 0 }.encode())
+    }
+
     /// Adds: forget how this device stood, because it was linked anew.
     pub(super) fn delete_tenancy(&mut self) -> &mut Self {
         self.delete(Table::DeviceList, TENANCY).delete(Table::DeviceList, FORK)
@@ -264,8 +275,13 @@ impl Store {
             return Ok(Unreadable { count: 0, since: now.unix_ms() });
         }
         let known: Option<Unreadable> = self.row(&unreadable_row(from))?;
-        let known = known.unwrap_or(Unreadable { count: 0, since: now.unix_ms() });
-        let counted = Unreadable { count: known.count.saturating_add(1), ..known };
+        let counted = match known {
+            None => Unreadable { count: 1, since: now.unix_ms() },
+            // Of a fresh session: only how long it lasts.
+            Some(Unreadable { count: 0, since: 0 }) => Unreadable { count: 0, since: now.unix_ms() },
+            Some(Unreadable { count: 0, since }) => Unreadable { count: 0, since },
+            Some(known) => Unreadable { count: known.count.saturating_add(1), ..known },
+        };
         self.put(Table::DeviceList, &unreadable_row(from), &counted.encode())?;
         Ok(counted)
     }

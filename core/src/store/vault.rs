@@ -112,8 +112,8 @@ impl Store {
                 put_identity(&mut batch, account)
                     .put_notice(&notice)
                     .delete_book(device)
-                    .put(Table::Link, device.as_bytes(), session)
                     .delete(Table::PendingLink, device.as_bytes());
+                self.replace_session(&mut batch, device, session)?;
             }
             PrimarySave::Discard { device, account } => {
                 put_identity(&mut batch, account).delete(Table::PendingLink, device.as_bytes());
@@ -145,11 +145,8 @@ impl Store {
                 let bytes = account.encode().map_err(damaged(Table::DeviceKey))?;
                 let peer = account.primary().ok_or(StoreError::Corrupt { table: Table::DeviceKey })?;
                 let mut batch = Batch::new();
-                batch
-                    .put(Table::DeviceKey, ONLY, &bytes)
-                    .put(Table::Link, peer.as_bytes(), account.first_session())
-                    .remember_list(account.list())
-                    .delete_tenancy();
+                batch.put(Table::DeviceKey, ONLY, &bytes).remember_list(account.list()).delete_tenancy();
+                self.replace_session(&mut batch, &peer, account.first_session())?;
                 self.commit(&batch)
             }
             LinkedSave::Discard => {
@@ -193,6 +190,34 @@ impl Store {
     pub fn put_session(&mut self, session: &Session) -> Result<(), StoreError> {
         let bytes = session.encode().map_err(damaged(Table::Link))?;
         self.put(Table::Link, session.peer().as_bytes(), &bytes)
+    }
+
+    /// Stores the session that was made anew with a device (docs/protocol.md 13.1), together with what else must be true then.
+    ///
+    /// # Errors
+    /// [`StoreError`]; nothing changes then.
+    pub fn put_new_session(&mut self, session: &Session, mut batch: Batch) -> Result<(), StoreError> {
+        let bytes = session.encode().map_err(damaged(Table::Link))?;
+        self.replace_session(&mut batch, &session.peer(), &bytes)?;
+        self.commit(&batch)
+    }
+
+    /// Adds: the session with a device is this one. What the one before sealed and the relay has not taken opens nowhere any
+    /// more; what it sealed and the relay still has says nothing against this one.
+    fn replace_session(&self, batch: &mut Batch, peer: &DeviceId, session: &[u8]) -> Result<(), StoreError> {
+        // Also one that is damaged.
+        if matches!(self.get(Table::Link, peer.as_bytes()), Ok(None)) {
+            batch.forget_unreadable(peer);
+        } else {
+            batch.put_fresh_session(peer);
+        }
+        for row in self.list(Table::Outgoing)?.into_iter().flatten() {
+            if row.id.ends_with(peer.as_bytes()) {
+                batch.delete(Table::Outgoing, &row.id);
+            }
+        }
+        batch.put(Table::Link, peer.as_bytes(), session);
+        Ok(())
     }
 
     /// Stores a session together with what else must be true then.

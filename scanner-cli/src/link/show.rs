@@ -8,6 +8,7 @@ use clap::Args;
 use pairlight_core::net::{LinkedDevice, Linking};
 use pairlight_core::pairing::{CodeMatrix, DeviceDescription, LinkedAccount, LinkedEvent, QUIET_ZONE};
 use pairlight_wire::offer::ClientKind;
+use pairlight_wire::standing::Standing;
 
 use super::draw::{columns, draw, write_png};
 use super::prompt::Lines;
@@ -41,7 +42,8 @@ pub(crate) struct ShowArgs {
     /// Overwrite the file of --qr-out if it exists
     #[arg(long, requires = "qr_out")]
     force: bool,
-    /// Link this profile anew although it is linked: the new link takes the place of the old one
+    /// Link this profile anew although it is linked. One that is locked or quarantined comes back as the device that it was;
+    /// any other becomes another device, in the place of the old one
     #[arg(long)]
     replace: bool,
     /// Also print the text of each code on standard output. It is a secret: whoever has it can answer the code
@@ -90,7 +92,11 @@ pub(super) async fn run(args: &ShowArgs, voice: Voice) -> Result<Exit, Failure> 
         app: "pairlight terminal".into(),
         kind: ClientKind::Native,
     };
-    let mut linking = device.link(description);
+    let mut linking = match device.standing().await? {
+        // As the device that it was: with its name, its place in the list and its records.
+        Some(known) if known.locked || known.standing == Standing::Quarantined => device.relink(description).await?,
+        _ => device.link(description),
+    };
     let account = screen.follow(&mut linking, &mut lines, &interrupt).await?;
     screen.linked(&account)
 }

@@ -63,7 +63,8 @@ fn remedy(reason: EndReason) -> &'static str {
         }
         EndReason::Expired | EndReason::Superseded => "ask the other device for a new code",
         EndReason::Refused => {
-            "scan with the camera, close to the other device and in the same network; if it stays so, ask who runs the relay"
+            "scan with the camera, close to the other device and in the same network; a device that was removed from the \
+             account links again only from another folder (--profile); if it stays so, ask who runs the relay"
         }
         EndReason::StorageFailed => "make room on the disk, or check the folder's permissions, then start again",
         EndReason::Outdated => "update both programs",

@@ -6,10 +6,13 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
+use pairlight_core::devices::Tenancy;
+use pairlight_core::store::Batch;
 use pairlight_relay::{Limits, Quota, Relay, RelayConfig, RelayHandle};
 use pairlight_wire::qr::QrPayload;
+use pairlight_wire::standing::Standing;
 
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A running program whose words are read as they come.
 pub(crate) struct Program {
@@ -523,6 +526,50 @@ fn a_code_of_another_relay_and_a_used_one_are_told_apart() {
     let (exit, said) = scan(&text);
     assert_eq!(exit, 7, "{said}");
     assert!(said.contains("used before"), "no alarm about a second scanner: {said}");
+    world.stop();
+}
+
+/// The linked devices of the account: id and name.
+fn listed(world: &World) -> Vec<(String, String)> {
+    let (exit, said) = world.devices(&["list", "--json"]);
+    assert_eq!(exit, 0, "{said}");
+    let json: serde_json::Value =
+        serde_json::from_str(said.lines().find(|line| line.starts_with('{')).unwrap()).unwrap();
+    let devices = json["devices"].as_array().unwrap().iter().filter(|device| device["role"] == "linked");
+    let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+    devices.map(|device| (text(&device["id"]), text(&device["name"]))).collect()
+}
+
+#[test]
+fn a_locked_or_quarantined_profile_is_linked_anew_as_the_device_that_it_was() {
+    let world = World::new();
+    world.link();
+    let before = listed(&world);
+    assert_eq!(before.len(), 1);
+    for locked in [true, false] {
+        let mut store = super::news::open(&world, "laptop");
+        let linked = store.linked_account().unwrap().unwrap().created();
+        let mut tenancy = store.tenancy().unwrap().unwrap_or_else(|| Tenancy::new(linked));
+        tenancy.locked = locked;
+        tenancy.standing = if locked { Standing::Active } else { Standing::Quarantined };
+        store.commit(Batch::new().put_tenancy(&tenancy)).unwrap();
+        drop(store);
+        let mut show = world.show_with(&["--replace"]);
+        let mut scan = world.scan(&["--policy", "development", "--yes"]);
+        let code = digits(&mut scan);
+        show.hear("six digits");
+        show.type_line(&code);
+        assert_eq!((scan.end().0, show.end().0), (0, 0));
+        assert_eq!(listed(&world), before, "the same device, and no second one");
+    }
+    // One that is neither becomes another device, as before.
+    let mut show = world.show_with(&["--replace"]);
+    let mut scan = world.scan(&["--policy", "development", "--yes"]);
+    let code = digits(&mut scan);
+    show.hear("six digits");
+    show.type_line(&code);
+    assert_eq!((scan.end().0, show.end().0), (0, 0));
+    assert_eq!(listed(&world).len(), 2);
     world.stop();
 }
 

@@ -20,7 +20,7 @@ use super::link::{Program, World};
 const DAY_MS: u64 = 86_400_000;
 
 /// The store of a profile that no program uses now.
-fn open(world: &World, profile: &str) -> Store {
+pub(crate) fn open(world: &World, profile: &str) -> Store {
     open_in(&world.path(profile))
 }
 
