@@ -7,7 +7,7 @@ export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
 PROFILE ?= release
 pairlight = cargo run --locked --profile $(PROFILE) -p pairlight-cli --
 
-.PHONY: help demo demo-web web test android jvm ios bench bench-link bench-scan bench-sync build fmt lint docs clean
+.PHONY: help demo demo-web web test android jvm ios bench bench-link bench-scan bench-sync bench-web build fmt lint docs clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -48,6 +48,10 @@ bench-link: ## one link: time of each step, bytes and round trips, p50 and p95 o
 bench-sync: ## history and live updates between two sealed stores: COUNT=100000 messages, beside SQLite and Yjs
 	@scripts/install-packages.sh bench
 	@cargo run --locked --profile $(PROFILE) -p pairlight-tests --features bench --example bench_sync -- $(or $(COUNT),100000)
+
+bench-web: ## the page in Chromium: bytes, time to a code, MESSAGES=100000 scrolled
+	@scripts/install-packages.sh test
+	@scripts/bench-web.sh $(or $(MESSAGES),100000)
 
 bench-scan: ## beside other readers (builds them, C++ among them): MANIFEST=path/to/manifest.jsonl
 	@test -n "$(MANIFEST)" || { echo 'usage: make bench-scan MANIFEST=path/to/manifest.jsonl [BENCH_ARGS=...]'; exit 2; }

@@ -1,0 +1,110 @@
+// What the page costs: bytes, the time to a code that can be scanned, 100,000 messages.
+// Usage: node bench/bench.mjs [MESSAGES]; scripts/bench-web.sh builds what it needs. Prints one line for each figure.
+
+import { readFileSync, readdirSync } from "node:fs";
+import { brotliCompressSync, gzipSync } from "node:zlib";
+import { build } from "esbuild";
+import { World, pageFolder, root, until } from "../tests/world.mjs";
+
+const COUNT = Number(process.argv[2] ?? 100_000);
+const RUNS = 9;
+/** A frame that took longer than two of a screen of 60 Hz was seen to be late, ms. */
+const LATE = 34;
+
+const quantile = (values, part) => [...values].sort((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * part))];
+const of = (values) => `p50 ${quantile(values, 0.5).toFixed(0)}, p95 ${quantile(values, 0.95).toFixed(0)}, worst ${Math.max(...values).toFixed(0)} ms`;
+const say = (what, words) => console.log(`${what.padEnd(44)}${words}`);
+const size = (files) => {
+  const sum = (each) => files.reduce((total, bytes) => total + each(bytes), 0);
+  const kb = (bytes) => `${(bytes / 1000).toFixed(0)} KB`;
+  return `${kb(sum((bytes) => bytes.length))}, gzip ${kb(sum((bytes) => gzipSync(bytes, { level: 9 }).length))}, brotli ${kb(sum((bytes) => brotliCompressSync(bytes).length))}`;
+};
+
+/** The other library as an app ships it: its WebAssembly, and its JavaScript as one file. */
+async function matrix() {
+  const folder = `${root}/web/bench/node_modules/@matrix-org/matrix-sdk-crypto-wasm`;
+  const { version } = JSON.parse(readFileSync(`${folder}/package.json`, "utf8"));
+  const { outputFiles } = await build({
+    entryPoints: [`${folder}/index.mjs`], bundle: true, format: "esm", target: "es2022", minify: true, legalComments: "none", write: false,
+    logLevel: "error", conditions: ["browser", "import"],
+  });
+  const wasm = readdirSync(`${folder}/pkg`).filter((name) => name.endsWith(".wasm")).map((name) => readFileSync(`${folder}/pkg/${name}`));
+  say(`matrix-sdk-crypto-wasm ${version}, no page`, size([...outputFiles.map(({ contents }) => contents), ...wasm]));
+}
+
+/** From the first byte that is asked for to a code on the screen, nothing cached. */
+async function cold(world, slower) {
+  const times = [];
+  for (let run = 0; run < RUNS; run++) {
+    const browser = await world.browser();
+    const page = await browser.newPage();
+    const cdp = await browser.newCDPSession(page);
+    await cdp.send("Emulation.setCPUThrottlingRate", { rate: slower });
+    await page.goto(world.url, { waitUntil: "commit" });
+    const drawn = await page.evaluate(() => new Promise((done) => {
+      const look = () => document.querySelector(".code:not(.gone) canvas")
+        ? requestAnimationFrame(() => done(performance.now())) : setTimeout(look, 5);
+      look();
+    }));
+    times.push(drawn);
+    await browser.close();
+  }
+  return times;
+}
+
+/** Scrolls by hand's speed until `until` says so; gives the time between frames, ms. */
+const scroll = (page, step, frames) => page.evaluate(([step, frames]) => new Promise((done) => {
+  const list = document.querySelector(".messages");
+  const times = [];
+  let before = performance.now();
+  const frame = (now) => {
+    times.push(now - before);
+    before = now;
+    list.scrollTop += step;
+    if (times.length < frames) requestAnimationFrame(frame);
+    else done(times);
+  };
+  requestAnimationFrame(frame);
+}), [step, frames]);
+
+const world = new World(`${root}/target/web/shots`);
+try {
+  const files = readdirSync(pageFolder).map((name) => readFileSync(`${pageFolder}/${name}`));
+  say("the page, all that it loads", size(files));
+  await matrix();
+
+  await world.startRelay();
+  for (const slower of [1, 4]) {
+    say(`cold load to a code, ${slower}x CPU slowdown`, of(await cold(world, slower)));
+  }
+
+  const phone = await world.startPhone();
+  phone.type(`seed ${COUNT}`);
+  await phone.says(/seeded/, 600_000);
+  const page = await world.open(await world.browser());
+  let began = Date.now();
+  await world.join(page, phone);
+  await page.waitForSelector(".list li button");
+  say("linked to the first conversation on the screen", `${Date.now() - began} ms, the digits typed in between`);
+  await until("the whole history", async () => (await page.textContent("[data-part=history]")) === "", 1_200_000);
+  say(`history of ${COUNT.toLocaleString("en")} messages into the browser`, `${((Date.now() - began) / 1000).toFixed(1)} s`);
+  await page.locator(".list li button").first().click();
+  await page.waitForSelector(".message");
+  const frames = await scroll(page, -600, 600);
+  say("frames while 600 pixels a frame are scrolled", `${of(frames)}; ${frames.filter((time) => time > LATE).length} of ${frames.length} late`);
+  began = Date.now();
+  await until("the first message", async () => {
+    for (let at = 0; at < 10; at++) await page.evaluate("new Promise((done) => { document.querySelector('.messages').scrollTop = 0; setTimeout(done, 5); })");
+    return page.locator(`text=Message 1 of ${COUNT}.`).count();
+  }, 1_200_000);
+  say("to the very first message, page by page", `${((Date.now() - began) / 1000).toFixed(1)} s`);
+  const back = await scroll(page, 900, 600);
+  say("frames with all of them in the list", `${of(back)}; ${back.filter((time) => time > LATE).length} of ${back.length} late`);
+  say("elements in the document", String(await page.evaluate("document.querySelectorAll('*').length")));
+  began = Date.now();
+  await page.reload();
+  await page.waitForSelector(".list li button", { timeout: 600_000 });
+  say("reload to the first conversation", `${Date.now() - began} ms`);
+} finally {
+  await world.end();
+}
