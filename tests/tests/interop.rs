@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use pairlight_core::net::{ConnectionEvent, Primary, system_time};
+use pairlight_core::net::{Connection, ConnectionEvent, Primary, system_time};
 use pairlight_core::pairing::PrimaryEvent;
-use pairlight_core::trust::{Policy, ScanSource};
-use pairlight_tests::world::World;
+use pairlight_core::trust::{EvidenceBit, Finding, Policy, ScanSource};
+use pairlight_tests::world::{Person, World, play};
 use pairlight_wire::device::SCOPE_ALL;
 use pairlight_wire::envelope::EnvelopeKind;
 use pairlight_wire::id::DeviceId;
+use pairlight_wire::list::RemovalReason;
 use pairlight_wire::pairing::EndReason;
 use pairlight_wire::qr::QrPayload;
 use pairlight_wire::standing::{Discrepancy, Standing};
@@ -20,6 +21,8 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 const PATIENCE: Duration = Duration::from_secs(60);
+const HOUR_MS: u64 = 3_600_000;
+const DAY_MS: u64 = 24 * HOUR_MS;
 
 fn tests_folder() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -92,6 +95,63 @@ impl Linked {
     async fn hears(&mut self, line: Value) {
         self.input.write_all(format!("{line}\n").as_bytes()).await.unwrap();
     }
+
+    /// Where it holds a secret, as it finds by walking everything that it has.
+    async fn keys(&mut self) -> Vec<String> {
+        self.hears(json!({ "keys": true })).await;
+        serde_json::from_value(self.until("keys").await["held"].take()).unwrap()
+    }
+}
+
+/// A linked device that is online, with the phone and the phone's line.
+struct Pair {
+    world: World,
+    phone: Primary,
+    line: Connection,
+    linked: Linked,
+    device: DeviceId,
+}
+
+impl Pair {
+    async fn online() -> Option<Self> {
+        let world = World::start().await;
+        let mut linked = Linked::start(&["link", &world.relay.url()])?;
+        let phone = world.primary("phone", Policy::DEVELOPMENT).await.unwrap();
+        let device = link(&mut linked, &phone).await;
+        linked.until("welcome").await;
+        let line = phone.connect().await.unwrap();
+        Some(Self { world, phone, line, linked, device })
+    }
+
+    /// The first event of the phone's line that is wanted.
+    async fn phone_hears<T>(&self, what: &str, mut wanted: impl FnMut(&ConnectionEvent) -> Option<T>) -> T {
+        let heard = tokio::time::timeout(PATIENCE, async {
+            loop {
+                let event = self.line.next_event().await.expect("the line ended");
+                if let Some(found) = wanted(&event) {
+                    return found;
+                }
+            }
+        });
+        heard.await.unwrap_or_else(|_| panic!("the phone does not hear of {what}"))
+    }
+
+    /// A message each way, which the other side opens.
+    async fn talk(&mut self, there: &str, back: &str) {
+        self.line.send(self.device, EnvelopeKind::Application, there.as_bytes()).await.unwrap();
+        assert_eq!(self.linked.until("message").await["body"], there);
+        self.answer(back).await;
+    }
+
+    async fn answer(&mut self, back: &str) {
+        self.linked.hears(json!({ "send": back })).await;
+        let body = self.phone_hears(back, |event| match event {
+            ConnectionEvent::Message { body, .. } => Some(body.clone()),
+            ConnectionEvent::Unreadable { .. } => panic!("a message that cannot be opened"),
+            _ => None,
+        });
+        assert_eq!(body.await, back.as_bytes());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -151,14 +211,23 @@ async fn the_typescript_device_links_and_talks_with_the_rust_phone() {
 
 /// Links without a slip.
 async fn link(linked: &mut Linked, primary: &Primary) -> DeviceId {
+    link_seeing(linked, primary).await.0
+}
+
+/// Links, and says whether the device proved that it is one which lapsed.
+async fn link_seeing(linked: &mut Linked, primary: &Primary) -> (DeviceId, bool) {
     let code = linked.until("code").await;
     let payload = QrPayload::parse(code["text"].as_str().unwrap()).unwrap();
     let pairing = primary.link(payload, ScanSource::LiveCamera).await.unwrap();
+    let mut known = false;
     loop {
         match pairing.next_event().await.unwrap() {
             PrimaryEvent::Review(_) => pairing.approve().await.unwrap(),
             PrimaryEvent::ShowCheckCode(code) => linked.hears(json!({ "type": code.to_display() })).await,
-            PrimaryEvent::Linked(device) => return device,
+            PrimaryEvent::EvidenceChecked { bit: EvidenceBit::KnownDevice, finding } => {
+                known = finding == Finding::Proven
+            }
+            PrimaryEvent::Linked(device) => return (device, known),
             PrimaryEvent::Failed(reason) => panic!("failed: {reason:?}"),
             _ => {}
         }
@@ -272,4 +341,141 @@ async fn a_pairing_of_the_typescript_device_becomes_a_vector() {
     let vector: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
     assert!(vector["qr"].as_str().is_some_and(|text| QrPayload::parse(text).is_ok()));
     assert_eq!(vector["messages"].as_object().unwrap().len(), 6);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_typescript_device_answers_a_phone_that_asks_for_a_new_session() {
+    let Some(mut pair) = Pair::online().await else { return };
+    pair.talk("before", "before too").await;
+    pair.linked.hears(json!({ "spoil": true })).await;
+    // D8: six in a row, and the phone asks. It notes the reset in the list, which the device follows.
+    for sent in 0..6 {
+        pair.linked.hears(json!({ "send": format!("lost {sent}") })).await;
+        pair.phone_hears("what it cannot open", |event| {
+            matches!(event, ConnectionEvent::Unreadable { .. }).then_some(())
+        })
+        .await;
+    }
+    assert_eq!(pair.linked.until("session_reset").await["asked"], false);
+    let device = pair.device;
+    let reset = |event: &ConnectionEvent| matches!(event, ConnectionEvent::SessionReset { peer } if *peer == device);
+    pair.phone_hears("the new session", |event| reset(event).then_some(())).await;
+    assert_eq!(pair.linked.until("list").await["epoch"], 3);
+    pair.talk("there", "and back").await;
+    pair.talk("again", "and again").await;
+    // A report names the new session, and its counts, which begin anew, are believed.
+    pair.linked.hears(json!({ "report": true })).await;
+    assert_eq!(pair.linked.until("leased").await["standing"], 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_typescript_device_asks_for_a_new_session_when_it_opens_nothing_any_more() {
+    let Some(mut pair) = Pair::online().await else { return };
+    pair.talk("before", "before too").await;
+    pair.linked.hears(json!({ "spoil": true })).await;
+    for sent in 1..=6 {
+        pair.line.send(pair.device, EnvelopeKind::Application, b"lost").await.unwrap();
+        assert_eq!(pair.linked.until("unreadable").await["count"], sent);
+    }
+    assert_eq!(pair.linked.until("session_reset").await["asked"], true);
+    let device = pair.device;
+    let reset = |event: &ConnectionEvent| matches!(event, ConnectionEvent::SessionReset { peer } if *peer == device);
+    pair.phone_hears("the new session", |event| reset(event).then_some(())).await;
+    // It began this session: until it has heard from the phone, each of its messages is a pre-key message.
+    pair.answer("first").await;
+    pair.answer("second").await;
+    pair.talk("there", "and back").await;
+    pair.linked.hears(json!({ "report": true })).await;
+    assert_eq!(pair.linked.until("leased").await["standing"], 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_typescript_device_follows_the_signed_list_as_it_changes() {
+    let Some(mut pair) = Pair::online().await else { return };
+    let tablet = pair.world.linked("tablet").await.unwrap();
+    let other = play(&pair.phone, &tablet, "tablet", Person::Agrees).await.primary.unwrap();
+    let devices = |said: &Value| -> Vec<String> { serde_json::from_value(said["devices"].clone()).unwrap() };
+    let said = pair.linked.until("list").await;
+    assert_eq!((said["epoch"].as_u64(), devices(&said).len()), (Some(3), 3), "{said}");
+    assert!(devices(&said).contains(&hex::encode(other.as_bytes())));
+    // The ops key may take a device off; the root key may take the place of the one before.
+    pair.phone.revoke(other, RemovalReason::Revoked).await.unwrap();
+    let said = pair.linked.until("list").await;
+    assert_eq!((said["epoch"].as_u64(), devices(&said).len()), (Some(4), 2), "{said}");
+    pair.phone.rotate_root().await.unwrap();
+    assert_eq!(pair.linked.until("list").await["epoch"], 5);
+    pair.talk("there", "and back").await;
+    pair.linked.hears(json!({ "report": true })).await;
+    assert_eq!(pair.linked.until("leased").await["epoch"], 5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_typescript_device_takes_notices_as_notices_and_no_messages() {
+    let Some(mut pair) = Pair::online().await else { return };
+    let tablet = pair.world.linked("tablet").await.unwrap();
+    let other = play(&pair.phone, &tablet, "tablet", Person::Agrees).await.primary.unwrap();
+    let mut notice = async |what: &str| loop {
+        let said = pair.linked.says().await;
+        assert!(said["event"] != "message" && said["event"] != "failed", "{said}");
+        if said["event"] == "notice" && said["what"] == what {
+            assert_eq!(said["device"], hex::encode(other.as_bytes()));
+            return said;
+        }
+    };
+    assert_eq!(notice("linked").await["removal"], Value::Null);
+    pair.phone.revoke(other, RemovalReason::Revoked).await.unwrap();
+    assert_eq!(notice("removed").await["removal"], 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_typescript_device_that_is_removed_says_why_and_holds_no_key_any_more() {
+    let Some(mut pair) = Pair::online().await else { return };
+    pair.talk("there", "and back").await;
+    let held = pair.linked.keys().await;
+    for secret in ["secrets.seed", "secrets.device.key", "account.labelKey", "secrets.conversation.ratchet.root"] {
+        assert!(held.iter().any(|path| path == secret), "{secret} is not among {held:?}");
+    }
+    pair.phone.revoke(pair.device, RemovalReason::Revoked).await.unwrap();
+    let said = pair.linked.until("removed").await;
+    assert_eq!((&said["reason"], &said["words"]), (&json!(0), &json!("revoked by the person")));
+    assert_eq!(pair.linked.keys().await, Vec::<String>::new());
+    for line in [json!({ "send": "still there?" }), json!({ "report": true }), json!({ "link": true })] {
+        pair.linked.hears(line).await;
+        assert_eq!(pair.linked.until("not_done").await["why"], "removed");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_typescript_device_locks_after_its_lease_and_comes_back_by_a_new_link_alone() {
+    let Some(mut pair) = Pair::online().await else { return };
+    pair.talk("there", "and back").await;
+    // 30 days of the lease are over; it locks a day later.
+    pair.linked.hears(json!({ "pass": 30 * DAY_MS + HOUR_MS })).await;
+    pair.linked.until("silent").await;
+    pair.linked.hears(json!({ "pass": 22 * HOUR_MS })).await;
+    pair.linked.hears(json!({ "keys": true })).await;
+    let said = pair.linked.until("keys").await;
+    assert!(said["held"].as_array().unwrap().len() > 2, "a day is not over: {said}");
+    pair.linked.hears(json!({ "pass": HOUR_MS + 60_000 })).await;
+    pair.linked.until("locked").await;
+    assert_eq!(pair.linked.keys().await, ["secrets.device.key", "secrets.seed"], "what a new link takes, and no more");
+    for line in [json!({ "send": "still there?" }), json!({ "report": true })] {
+        pair.linked.hears(line).await;
+        assert_eq!(pair.linked.until("not_done").await["why"], "locked");
+    }
+    pair.world.time.pass(32 * DAY_MS);
+
+    // The same device, known by its key.
+    pair.linked.hears(json!({ "link": true })).await;
+    let (same, known) = link_seeing(&mut pair.linked, &pair.phone).await;
+    assert_eq!(same, pair.device);
+    assert!(known, "it proved that it is the one that lapsed");
+    assert_eq!(pair.phone.devices().await.unwrap().len(), 2);
+    pair.linked.until("welcome").await;
+    pair.talk("welcome back", "here again").await;
+
+    // Nobody comes within 90 days: erased.
+    pair.linked.hears(json!({ "pass": 90 * DAY_MS })).await;
+    assert_eq!(pair.linked.until("removed").await["words"], "it did not report for too long");
+    assert_eq!(pair.linked.keys().await, Vec::<String>::new());
 }

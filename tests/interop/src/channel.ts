@@ -1,6 +1,6 @@
 // Section 6: what is derived from the code, the transcript, and the two directions of the pairing channel.
 
-import { Aes256Gcm, CipherSuite, HkdfSha256, type RecipientContext } from "@hpke/core";
+import { Aes256Gcm, CipherSuite, HkdfSha256 } from "@hpke/core";
 import { XWing } from "@hpke/hybridkem-x-wing";
 
 import { ascii, concat, u64, type Bytes } from "./bytes.js";
@@ -50,18 +50,37 @@ export const transcript = {
     sha256(ascii("pairlight/v1/evidence\0"), await sha256(m2b), await sha256(need), await sha256(second)),
 };
 
-/** 6.3, the recipient's end. */
-export class FromPrimary {
-  private constructor(private readonly context: RecipientContext) {}
+/** One end of an HPKE channel in `mode_psk`. */
+export interface Psk {
+  key: Bytes;
+  id: Bytes;
+}
 
-  static async accept(secret: Bytes, enc: Bytes, keys: CodeKeys, th0: Bytes): Promise<FromPrimary> {
-    const context = await suite.createRecipientContext({
-      recipientKey: await suite.kem.deserializePrivateKey(secret.buffer),
-      enc: enc.buffer,
-      info: concat(ascii("pairlight/v1/hpke\0"), th0).buffer,
-      psk: { key: keys.psk.buffer, id: keys.slot.buffer },
-    });
-    return new FromPrimary(context);
+interface Context {
+  seal(plaintext: ArrayBuffer, aad: ArrayBuffer): Promise<ArrayBuffer>;
+  open(ciphertext: ArrayBuffer, aad: ArrayBuffer): Promise<ArrayBuffer>;
+  export(context: ArrayBuffer, length: number): Promise<ArrayBuffer>;
+}
+
+/** What both ends do. */
+export class Channel {
+  private constructor(private readonly context: Context) {}
+
+  static async accept(secret: Bytes, enc: Bytes, psk: Psk, info: Bytes): Promise<Channel> {
+    const recipientKey = await suite.kem.deserializePrivateKey(secret.buffer);
+    const keys = { key: psk.key.buffer, id: psk.id.buffer };
+    return new Channel(await suite.createRecipientContext({ recipientKey, enc: enc.buffer, info: info.buffer, psk: keys }));
+  }
+
+  static async initiate(publicKey: Bytes, psk: Psk, info: Bytes): Promise<{ channel: Channel; enc: Bytes }> {
+    const recipientPublicKey = await suite.kem.deserializePublicKey(publicKey.buffer);
+    const keys = { key: psk.key.buffer, id: psk.id.buffer };
+    const context = await suite.createSenderContext({ recipientPublicKey, info: info.buffer, psk: keys });
+    return { channel: new Channel(context), enc: new Uint8Array(context.enc) };
+  }
+
+  async seal(aad: Bytes, plaintext: Bytes): Promise<Bytes> {
+    return new Uint8Array(await this.context.seal(plaintext.buffer, aad.buffer));
   }
 
   async open(aad: Bytes, ciphertext: Bytes): Promise<Bytes> {
@@ -72,6 +91,13 @@ export class FromPrimary {
     return new Uint8Array(await this.context.export(ascii(context).buffer, 32));
   }
 }
+
+/** 6.3, the recipient's end. */
+export type FromPrimary = Channel;
+export const FromPrimary = {
+  accept: (secret: Bytes, enc: Bytes, keys: CodeKeys, th0: Bytes): Promise<Channel> =>
+    Channel.accept(secret, enc, { key: keys.psk, id: keys.slot }, concat(ascii("pairlight/v1/hpke\0"), th0)),
+};
 
 /** 6.4 */
 export class ToPrimary {

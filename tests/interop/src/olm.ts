@@ -1,5 +1,5 @@
-// Olm, session version 1, from the public specification of the Matrix project: 3DH, then a double ratchet. Only the side
-// that is spoken to first, which is what a linked device is.
+// Olm, session version 1, from the public specification of the Matrix project: 3DH, then a double ratchet. In a pairing a
+// linked device is the side that is spoken to first; in a new session it can be either.
 
 import { ascii, concat, equal, must, type Bytes } from "./bytes.js";
 import { AgreementKey, cbcDecrypt, cbcEncrypt, hkdf, hmac, sha256 } from "./primitives.js";
@@ -8,6 +8,8 @@ const VERSION = 3;
 const MAC_BYTES = 8;
 const MOST_SKIPPED = 2000;
 const ZERO = new Uint8Array(32);
+/** Of a session that was begun here, until the other side answers with a ratchet key of its own. */
+const NOTHING_RECEIVED = { key: new Uint8Array(32), index: 0 };
 
 /** Fields of Olm's own format: a tag byte, then a length and bytes, or a number. */
 function fields(bytes: Bytes): Map<number, Bytes | number> {
@@ -96,12 +98,39 @@ export class RatchetAccount {
     );
     const keys = await hkdf(ZERO, secret, ascii("OLM_ROOT"), 64);
     const inner = bytesOf(found, 0x22);
-    // Section 12.1.
-    const id = await sha256(peerIdentity, baseKey, this.oneTime.publicKey);
-    const text = Buffer.from(id).toString("base64").replace(/=+$/, "");
-    const session = new Session(keys.slice(0, 32), { key: keys.slice(32), index: 0 }, ratchetKeyOf(inner), text);
+    const id = await sessionId(peerIdentity, baseKey, this.oneTime.publicKey);
+    const session = new Session(keys.slice(0, 32), { key: keys.slice(32), index: 0 }, ratchetKeyOf(inner), id);
     return { session, plaintext: await session.open(1, inner) };
   }
+
+  /** Starts a session with the keys of another account. The one-time key here is the base key of the session. */
+  async start(peerIdentity: Bytes, peerOneTime: Bytes): Promise<Session> {
+    const base = this.oneTime;
+    const secret = concat(
+      await this.identity.agree(peerOneTime),
+      await base.agree(peerIdentity),
+      await base.agree(peerOneTime),
+    );
+    const keys = await hkdf(ZERO, secret, ascii("OLM_ROOT"), 64);
+    const id = await sessionId(this.identity.publicKey, base.publicKey, peerOneTime);
+    const head = concat(
+      Uint8Array.of(VERSION, 0x0a, 32),
+      peerOneTime,
+      Uint8Array.of(0x12, 32),
+      base.publicKey,
+      Uint8Array.of(0x1a, 32),
+      this.identity.publicKey,
+    );
+    const chain = { key: keys.slice(32), index: 0 };
+    const sending = { own: await AgreementKey.generate(), chain };
+    return new Session(keys.slice(0, 32), NOTHING_RECEIVED, new Uint8Array(0), id, sending, head);
+  }
+}
+
+/** Section 12.1: identity and base key of the side that began, one-time key of the other. */
+async function sessionId(identity: Bytes, base: Bytes, oneTime: Bytes): Promise<string> {
+  const id = await sha256(identity, base, oneTime);
+  return Buffer.from(id).toString("base64").replace(/=+$/, "");
 }
 
 function ratchetKeyOf(message: Bytes): Bytes {
@@ -111,7 +140,6 @@ function ratchetKeyOf(message: Bytes): Bytes {
 
 /** One end of a double ratchet. */
 export class Session {
-  private sending: { own: AgreementKey; chain: Chain } | null = null;
   private readonly skipped = new Map<string, Bytes>();
 
   constructor(
@@ -120,10 +148,33 @@ export class Session {
     private peerKey: Bytes,
     /** Its id, the same on both sides. */
     readonly id: string,
+    private sending: { own: AgreementKey; chain: Chain } | null = null,
+    /** What a pre-key message has around each message, until one of the other side was opened. */
+    private preKeyHead: Bytes | null = null,
   ) {}
 
-  /** A message of type 1: this side has received before it sends. */
-  async seal(plaintext: Bytes): Promise<Bytes> {
+  /** A message and its type: 0, a pre-key message, from who began the session and has not heard from the other yet. */
+  async seal(plaintext: Bytes): Promise<{ type: 0 | 1; bytes: Bytes }> {
+    const bytes = await this.message(plaintext);
+    if (this.preKeyHead === null) return { type: 1, bytes };
+    return { type: 0, bytes: concat(this.preKeyHead, Uint8Array.of(0x22), varint(bytes.length), bytes) };
+  }
+
+  /** Forgets its keys. */
+  erase(): void {
+    for (const key of [this.root, this.receiving.key, this.sending?.chain.key, ...this.skipped.values()]) key?.fill(0);
+    this.sending = null;
+    this.skipped.clear();
+  }
+
+  /** Breaks it, as a store that was put back would: nothing that either side seals opens on the other any more. */
+  async spoil(): Promise<void> {
+    this.root = await sha256(ascii("spoilt"), this.root);
+    this.receiving = { key: await sha256(this.receiving.key), index: this.receiving.index };
+    if (this.sending !== null) this.sending.chain.key = await sha256(this.sending.chain.key);
+  }
+
+  private async message(plaintext: Bytes): Promise<Bytes> {
     if (this.sending === null) {
       const own = await AgreementKey.generate();
       const next = await advance(this.root, await own.agree(this.peerKey));
@@ -182,6 +233,7 @@ export class Session {
 
     for (const [key, value] of passed) this.skipped.set(key, value);
     this.receiving = chain;
+    this.preKeyHead = null;
     if (turned) {
       this.root = root;
       this.peerKey = ratchetKey;

@@ -10,6 +10,9 @@ import { M1, M1Body, M2, M2Body, M2b, M2bBody, M3, M3Body, M4, M4Body, M5, M5Bod
 
 const { transcript } = channel;
 
+const RELINK = 1;
+const KNOWN_DEVICE = 6;
+
 /** Everything that was drawn at random, so that a vector can repeat a pairing. */
 export interface Drawn {
   deviceSeed: Bytes;
@@ -31,10 +34,11 @@ export class Displayed {
     readonly qr: Bytes,
   ) {}
 
-  static async make(name: string): Promise<Displayed> {
+  /** `deviceSeed`: the key of a device that was linked before and comes back as itself. */
+  static async make(name: string, deviceSeed: Bytes | null): Promise<Displayed> {
     const kem = await channel.generateKemKey();
     const drawn = {
-      deviceSeed: random(32),
+      deviceSeed: deviceSeed ?? random(32),
       kemSecret: kem.secret,
       qrSecret: random(32),
       nonceO: random(32),
@@ -84,7 +88,9 @@ export class Displayed {
     });
     const th2 = await transcript.th2(th0, m1, m2);
     const checkCode = await channel.checkCode(th2, await fromPrimary.export("pairlight/v1/sas"));
-    return { keyed: new Keyed(this.device, fromPrimary, toPrimary, th2, checkCode), m2 };
+    // 10.4: whom P knows, with a lease that has lapsed, says so with its key.
+    const proofs = body.purpose === RELINK ? [{ bit: KNOWN_DEVICE, proof: await this.device.sign("pairlight/v1/known-device", th2) }] : [];
+    return { keyed: new Keyed(this.device, fromPrimary, toPrimary, th2, checkCode, proofs), m2 };
   }
 }
 
@@ -96,6 +102,7 @@ export class Keyed {
     private readonly toPrimary: channel.ToPrimary,
     readonly th2: Bytes,
     readonly checkCode: string,
+    private readonly proofs: { bit: number; proof: Bytes }[],
   ) {}
 
   /** `null` for anything but six digits: no try. */
@@ -114,7 +121,7 @@ export class Keyed {
     const m2b = await this.m2b(
       M2bBody.encode({
         checkCodeOk: true,
-        evidence: [],
+        evidence: this.proofs,
         olmIk: ratchet.identity.publicKey,
         olmOtk: ratchet.oneTime.publicKey,
       }),
@@ -166,7 +173,7 @@ export class Confirmed {
     const said = this.said ?? (await transcript.said(this.m2b));
     const th3 = await transcript.th3(this.th2, said, m3);
     const acceptSig = await this.device.sign("pairlight/v1/device-accept", await digestOf(account.cert));
-    const m4 = M4Body.encode({ acceptSig, olmMsg: await session.seal(this.th2) });
+    const m4 = M4Body.encode({ acceptSig, olmMsg: (await session.seal(this.th2)).bytes });
     const sealed = M4.encode({ ct: await this.toPrimary.seal(concat(ascii("m4"), th3), m4) });
     return { certified: new Certified(this.fromPrimary, th3, account, session), m4: sealed };
   }

@@ -257,6 +257,15 @@ export const DeviceList = layout(1, {
 });
 export type DeviceList = ReturnType<typeof DeviceList.field>;
 
+export const Notice = layout(1, {
+  kind: below(6),
+  device: b16,
+  evidence: uint,
+  removal: nullable(below(8)),
+  discrepancy: nullable(number),
+  at: uint,
+});
+
 // ---- 5.5
 
 export const Envelope = layout(1, {
@@ -269,6 +278,12 @@ export const Envelope = layout(1, {
   bodyCt: bstr(0, 61440),
 });
 export const EnvelopeHeader = layout(1, { kind: below(9), from: b16, to: b16, seq: number });
+
+export const ResetOffer = layout(1, { from: b16, to: b16, nonce: b16, kemPk: bstr(1216, 1216), at: number });
+export const ResetAnswer = layout(2, { from: b16, to: b16, offer: b32, enc: bstr(1120, 1120), ct: bstr(0, 256) });
+export const ResetFinish = layout(3, { from: b16, to: b16, answer: b32, ct: bstr(0, 2048) });
+export const ResetKeys = layout(1, { olmIk: b32, olmOtk: b32 });
+export const ResetStart = layout(1, { olmIk: b32, olmPrekey: bstr(0, 1024) });
 
 // ---- 5.6
 

@@ -20,13 +20,22 @@ export class Conversation {
     return { id: this.ratchet.id, received: this.received, sent: this.nextSeq };
   }
 
+  erase(): void {
+    this.ratchet.erase();
+  }
+
+  /** For a test: see {@link Session.spoil}. */
+  async spoil(): Promise<void> {
+    await this.ratchet.spoil();
+  }
+
   async seal(kind: number, body: Bytes): Promise<Bytes> {
     const header = { kind, from: this.own, to: this.peer, seq: this.nextSeq };
     const hdr = EnvelopeHeader.encode(header);
     const ck = random(32);
-    const olmCt = await this.ratchet.seal(concat(ck, await sha256(hdr)));
+    const { type, bytes } = await this.ratchet.seal(concat(ck, await sha256(hdr)));
     this.nextSeq += 1;
-    return Envelope.encode({ ...header, olmType: 1, olmCt, bodyCt: await sealOnce(ck, hdr, body) });
+    return Envelope.encode({ ...header, olmType: type, olmCt: bytes, bodyCt: await sealOnce(ck, hdr, body) });
   }
 
   async open(bytes: Bytes): Promise<{ kind: number; seq: number; body: Bytes }> {

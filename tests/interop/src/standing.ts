@@ -3,7 +3,8 @@
 import { ascii, concat, equal, must, random, type Bytes } from "./bytes.js";
 import { checkLease, digestOf, keyIdOf, verifySuccessor, type Account } from "./account.js";
 import { gcmSeal, hkdf, sha256, type SigningKey } from "./primitives.js";
-import { CheckIn, Envelope, EnvelopeHeader, LeaseGrant, Report, type Lease, type Signed } from "./records.js";
+import { CheckIn, Envelope, EnvelopeHeader, Lease, LeaseGrant, Report, type Signed } from "./records.js";
+import { now } from "./time.js";
 
 const CHECK_IN = 2;
 
@@ -28,10 +29,8 @@ export class Reporter {
   private ctr = 0;
   private prev: Bytes = new Uint8Array(32);
 
-  constructor(private readonly device: SigningKey) {}
-
   /** 12.1: the envelope of the next check-in. It is stored before it leaves; this program stores nothing and has one life. */
-  async report(account: Account, counts: SessionCounts): Promise<Bytes> {
+  async report(device: SigningKey, account: Account, counts: SessionCounts): Promise<Bytes> {
     const platform = (await sha256(ascii("pairlight/v1/platform\0"), ascii("interop"), new Uint8Array(1), ascii("node"))).slice(0, 8);
     const payload = CheckIn.encode({
       device: account.device,
@@ -42,13 +41,13 @@ export class Reporter {
       rxHw: counts.received,
       txHw: counts.sent,
       platform,
-      time: Date.now(),
+      time: now(),
       nonce: random(16),
     });
     const signed: Signed = {
-      kid: await keyIdOf(this.device.publicKey),
+      kid: await keyIdOf(device.publicKey),
       payload,
-      sig: await this.device.sign("pairlight/v1/checkin", payload),
+      sig: await device.sign("pairlight/v1/checkin", payload),
     };
     this.ctr += 1;
     this.prev = await digestOf(signed);
@@ -69,7 +68,7 @@ export class Reporter {
     let list = account.list;
     for (const next of grant.lists) list = await verifySuccessor(list, next, grant.ops);
     const lease = await checkLease(grant.lease, grant.ops, list.list, account.device);
-    const known = (await checkLease(account.lease, account.ops, account.list.list, account.device)).ctr;
+    const known = Lease.decode(account.lease.payload).ctr;
     const between = lease.ctr >= known && lease.ctr <= BigInt(this.ctr);
     must(equal(lease.checkin, this.prev) || between, "a lease that answers no check-in of this device");
     must(lease.epoch !== list.list.epoch || equal(lease.listHash, list.hash), "a fork");
