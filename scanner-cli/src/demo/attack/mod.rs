@@ -2,9 +2,11 @@
 //! parts: a relay on a loopback port, sealed stores, both roles. Each play says what the person sees and where it stops,
 //! and ends with an error when it does not stop there.
 //!
-//! All parts run on one machine, so the relay sees attacker and victim in one network: the plays show the case that is
-//! best for the attacker.
+//! All parts run on one machine, so the relay sees attacker and victim in one network, the case that is best for the
+//! attacker, unless a play puts a proxy between that says otherwise.
 
+mod afterwards;
+mod line;
 mod plays;
 mod stage;
 #[cfg(test)]
@@ -35,8 +37,8 @@ pub(crate) struct Attack {
 }
 
 macro_rules! attack {
-    ($name:literal, $play:ident, $story:literal, $sees:literal, $stops:literal $(,)?) => {
-        Attack { name: $name, story: $story, sees: $sees, stops: $stops, play: |stage| Box::pin(plays::$play(stage)) }
+    ($name:literal, $plays:ident::$play:ident, $story:literal, $sees:literal, $stops:literal $(,)?) => {
+        Attack { name: $name, story: $story, sees: $sees, stops: $stops, play: |stage| Box::pin($plays::$play(stage)) }
     };
 }
 
@@ -44,7 +46,7 @@ macro_rules! attack {
 pub(crate) const ATTACKS: [Attack; 12] = [
     attack!(
         "unc5792-group-invite",
-        unc5792_group_invite,
+        plays::unc5792_group_invite,
         "An invitation to a group holds a linking code of another messenger, or a picture of one of ours.",
         "The scanner names the service and warns. Ours: the approval screen with an unknown laptop, and \"the code came \
          from a picture or a message\".",
@@ -52,80 +54,88 @@ pub(crate) const ATTACKS: [Attack; 12] = [
     ),
     attack!(
         "ghostpairing",
-        ghostpairing,
+        plays::ghostpairing,
         "A page asks for the phone number and shows an eight-letter code to type on the phone.",
         "The code of the page is text without a meaning, and no screen takes it. A linking code of ours: the \
          approval screen with an unknown device.",
-        "At the approval screen, or with StrongOnly: a changed program needs no digits from anybody. Who approves \
-         has linked it, never strong, hears of it within three hours, and can end it.",
+        "At the approval screen, or with StrongOnly. Who approves and passes the digits on has linked it, never \
+         strong, hears of it within three hours, and can end it.",
     ),
     attack!(
         "star-blizzard",
-        star_blizzard,
+        plays::star_blizzard,
         "A mail holds a broken code; who answers gets a page with a messenger's linking code.",
         "The scanner says whose sign-in code it is, and that scanning it gives the account away.",
         "At the scanner. The token in the code is not shown.",
     ),
     attack!(
         "qrljacking-relay-page",
-        qrljacking_relay_page,
+        plays::qrljacking_relay_page,
         "A page passes on the live code of the attacker's laptop, and the digits back.",
-        "Name, place and origin of a device that is not theirs; \"nothing proves that it is near\" when it is elsewhere.",
-        "With StrongOnly it is refused. The default takes it from a person who approves and reads the digits out; \
-         then a notice within three hours, and the removal.",
+        "Name and place of a device that is not theirs; that it is in a different place; that nothing proves that it \
+         is near.",
+        "A page gets no code of its own. Of a laptop elsewhere: with StrongOnly it is refused. The default takes it, as \
+         weak, from a person who holds for ten seconds, twice, and passes the digits on; then a notice within three \
+         hours, and the removal.",
     ),
     attack!(
         "forwarded-screenshot",
-        forwarded_screenshot,
+        plays::forwarded_screenshot,
         "A friend's account sends a screenshot of a code: \"scan this, please\".",
         "\"The code came from a picture or a message\", and a second, red question after the digits.",
         "Weak whatever else there is: ten seconds to hold, asked twice; StrongOnly refuses it.",
     ),
     attack!(
         "shoulder-surfing",
-        shoulder_surfing,
+        plays::shoulder_surfing,
         "Somebody behind the person scans the code on the laptop first, or second.",
-        "On both, the approval screen goes away: two devices scanned the same code.",
-        "One claim wins. Before the first sealed message both sides end; nobody is linked.",
+        "On both phones and on the laptop: two devices scanned the same code. Who had the approval screen loses it.",
+        "One claim wins. Before an approval both sides end. After one the digits decide, which stand on the stranger's \
+         phone alone: three wrong ones end it. Nobody is linked.",
     ),
     attack!(
         "printed-sticker",
-        printed_sticker,
+        plays::printed_sticker,
         "A printed code is glued over the real one.",
         "The code is too old, or was used before; and to ask the other device for a new one.",
         "At the relay: a code lives for 60 seconds, also while its laptop still waits.",
     ),
     attack!(
         "cloned-profile",
-        cloned_profile,
+        afterwards::cloned_profile,
         "The files of a linked laptop are copied to another machine.",
-        "The laptop goes offline when the copy logs in; the phone: the device was connected twice at once.",
-        "At the reports and logins of the two: the second time within a day both are removed, by themselves.",
+        "The laptop goes offline when the copy logs in. On the phone, a notice: it was connected from two places at \
+         once, or reported an old state again.",
+        "At the logins: the second time within a day both are removed, by themselves. A copy that logs in only while \
+         the laptop is off: at its first report the device may do nothing more, at its second both are removed.",
     ),
     attack!(
         "evil-relay",
-        evil_relay,
-        "The relay is not the one that the app trusts, or its statements are made up.",
-        "Something was altered on the way, or the two devices disagree about what was said; no approval screen.",
-        "Before the approval screen: statements are signed by a key that is pinned in the app.",
+        plays::evil_relay,
+        "The relay is not the one that the app trusts, or what it says of the devices is changed on the way.",
+        "Something was altered on the way, or the two devices disagree about what was said.",
+        "Before the approval screen: statements are signed by a key that is pinned in the app. What only the laptop was \
+         told otherwise ends it at the first sealed message.",
     ),
     attack!(
         "stolen-unlocked-phone",
-        stolen_unlocked_phone,
+        afterwards::stolen_unlocked_phone,
         "Somebody takes the unlocked phone and links a laptop of their own.",
-        "A notice of the new device within one to three hours, at once on other devices; it stays in the list.",
+        "A notice of the new device at once on the other devices, and on the phone within one to three hours; it is in \
+         the list.",
         "The link is made. The owner removes the device, and it is out within seconds and erases itself.",
     ),
     attack!(
         "recorded-traffic",
-        recorded_traffic,
+        afterwards::recorded_traffic,
         "All traffic of a link and of the first messages is recorded, to be broken by a quantum computer later.",
         "Nothing.",
-        "The recording holds no name, no key of the ratchet, no message. To open it takes the code as well as X-Wing.",
+        "The recording holds no name, no key of the ratchet, no message. Who is given the private key of X-Wing opens \
+         nothing without the code.",
     ),
     attack!(
         "look-alike-app",
-        look_alike_app,
+        plays::look_alike_app,
         "A program or a page shows codes that look like ours, and names itself to deceive.",
         "A code that is not ours is named as what it is; a name without its hidden characters; whose page it is not.",
         "At the scanner, and a page at the person's passkey. A true copy of the program can only be kept out of the store.",

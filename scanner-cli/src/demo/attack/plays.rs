@@ -1,29 +1,23 @@
-//! The plays. Each returns an error when its attack does not end as the table says.
+//! The plays that end with the pairing. Each returns an error when its attack does not end as the table says.
 
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use pairlight_core::crypto::sign::SigningKey;
-use pairlight_core::devices::Action;
-use pairlight_core::net::{Connection, ConnectionEvent, LinkedDevice, Primary, RelayClient, RelayEndpoint};
+use pairlight_core::net::{LinkedDevice, Pairing, Primary, RelayClient, RelayEndpoint};
 use pairlight_core::pairing::{AppEvidence, Choice, LinkedEvent, PrimaryEvent, Warning};
 use pairlight_core::payload::{Payload, Severity};
 use pairlight_core::trust::{
     EvidenceBit, Finding, Grade, LinkedAbilities, PasskeyError, PasskeyRegistration, Policy, Refutation, ScanSource,
 };
-use pairlight_relay::{Limits, Relay, RelayConfig, RelayHandle};
+use pairlight_relay::{Limits, Relay, RelayConfig};
 use pairlight_wire::Bytes;
-use pairlight_wire::envelope::EnvelopeKind;
 use pairlight_wire::evidence::PasskeyProof;
-use pairlight_wire::list::RemovalReason;
 use pairlight_wire::pairing::EndReason;
 use pairlight_wire::qr::QrPayload;
-use pairlight_wire::relay::RefusalCode;
-use pairlight_wire::standing::{Discrepancy, NoticeKind};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
 
-use super::stage::{Person, Stage, expect, open_store, soon, surprise};
+use super::afterwards::comes_out;
+use super::line::{Between, RelayPage, ask_for_codes};
+use super::stage::{Outcome, Person, Stage, expect, open_store, soon, surprise};
 use crate::demo::timeline::{LAPTOP, PHONE, THIEF};
 use crate::exit::Failure;
 use crate::link::words;
@@ -50,9 +44,8 @@ pub(super) async fn ghostpairing(stage: &Stage) -> Result<(), Failure> {
     let payload = Payload::classify(b"ABCD-1234");
     stage.tell(PHONE, format!("the page's code: {}", payload.explain()))?;
     expect(matches!(payload, Payload::Text { .. }), "the code means nothing here")?;
-    // The page that knows better shows the code of the attacker's laptop. Its program is changed: it computes the digits
-    // as every linked device does, and says that they were typed. So they stop nobody here.
-    stage.tell(THIEF, "the page shows a linking code; the changed program behind it will ask nobody for the digits")?;
+    // The page that knows better shows the code of the attacker's laptop, and asks for the digits as well.
+    stage.tell(THIEF, "the page that knows better shows a linking code, and asks for the digits")?;
     let (_, _, outcome) =
         stage.lured_pair("careful", Policy::BALANCED, ScanSource::LiveCamera, Person::Declines).await?;
     let review = outcome.review.ok_or_else(|| surprise("there was no approval screen"))?;
@@ -65,42 +58,13 @@ pub(super) async fn ghostpairing(stage: &Stage) -> Result<(), Failure> {
     let (phone, laptop, linked) =
         stage.lured_pair("trusting", Policy::BALANCED, ScanSource::LiveCamera, Person::BelievesEverything).await?;
     let device = linked.primary.map_err(|reason| surprise(format!("who approves links it, but: {reason:?}")))?;
-    stage.tell(PHONE, "who approves has linked it: medium at best, for digits and place; strong it never is")?;
+    stage.tell(PHONE, "who approves and passes the digits on has linked it: medium, for digits and place")?;
     let listed = phone.devices().await?.into_iter().find(|info| info.id == device);
-    expect(listed.is_some_and(|info| info.grade < Some(Grade::Strong)), "the certificate says so for ever")?;
+    expect(
+        listed.is_some_and(|info| info.grade < Some(Grade::Strong)),
+        "the certificate says for ever that it is not strong",
+    )?;
     comes_out(stage, &phone, &laptop, device).await
-}
-
-/// A link that should not be comes out within three hours, and ends when the owner removes it.
-async fn comes_out(
-    stage: &Stage,
-    phone: &Primary,
-    laptop: &LinkedDevice,
-    device: pairlight_wire::id::DeviceId,
-) -> Result<(), Failure> {
-    let watch = phone.connect().await?;
-    stage.pass(3 * 3_600_000);
-    loop {
-        if let ConnectionEvent::Notice(notice) = soon(watch.next_event()).await? {
-            stage.tell(PHONE, format!("within three hours, when the owner has the phone alone: {}", notice.text()))?;
-            expect(notice.kind == NoticeKind::Linked && notice.device == device, "it names the device")?;
-            break;
-        }
-    }
-    drop(watch);
-    let line = laptop.connect().await?;
-    while !matches!(soon(line.next_event()).await?, ConnectionEvent::Online) {}
-    phone.revoke(device, RemovalReason::Revoked).await?;
-    stage.tell(PHONE, "the owner removes it")?;
-    loop {
-        match soon(line.next_event()).await? {
-            ConnectionEvent::Removed(_) => break,
-            ConnectionEvent::Refused(code) => return Err(surprise(format!("refused with {code:?}"))),
-            _ => {}
-        }
-    }
-    stage.tell(THIEF, "the laptop is out, and erased itself")?;
-    expect(laptop.account().await?.is_none(), "nothing of the account is left on it")
 }
 
 pub(super) async fn star_blizzard(stage: &Stage) -> Result<(), Failure> {
@@ -112,20 +76,46 @@ pub(super) async fn star_blizzard(stage: &Stage) -> Result<(), Failure> {
 }
 
 pub(super) async fn qrljacking_relay_page(stage: &Stage) -> Result<(), Failure> {
-    // The worst case: the person believes everything and reads the digits to the page.
-    let (_, _, refused) =
-        stage.lured_pair("strict", Policy::STRONG_ONLY, ScanSource::LiveCamera, Person::BelievesEverything).await?;
+    // A page cannot make a code itself: its browser names its origin, and the relay looks at it first.
+    let status = ask_for_codes(&stage.relay.url(), Some("https://family-group.example")).await?;
+    stage.tell(THIEF, format!("a page asks the relay for a code of its own: {status}"))?;
+    expect(status == "403", "the relay gives no code to a page of an origin that it does not know")?;
+    expect(ask_for_codes(&stage.relay.url(), None).await? == "101", "a program has no origin, and is let in")?;
+    // So it passes on the code of a laptop, which is elsewhere. The person believes everything and types the digits
+    // into the page.
+    let (far, _) = stage.with(Between::Elsewhere).await?;
+    let (_, _, refused) = passed_on(&far, "strict", Policy::STRONG_ONLY).await?;
+    let review = refused.review.ok_or_else(|| surprise("there was no approval screen"))?;
+    expect(review.warnings.contains(&Warning::MoreEvidenceNeeded), "the screen says that it will be refused")?;
     stage.tell(PHONE, "StrongOnly: refused, because nothing proves that the laptop is the person's own")?;
     expect(refused.primary == Err(EndReason::Refused), "StrongOnly refuses")?;
     expect(refused.linked.err() == Some(EndReason::Refused), "and the laptop hears it")?;
-    // The default takes it: here it is medium, because attacker and victim share a network.
-    let (phone, laptop, taken) =
-        stage.lured_pair("default", Policy::BALANCED, ScanSource::LiveCamera, Person::BelievesEverything).await?;
+    let (phone, laptop, taken) = passed_on(&far, "default", Policy::BALANCED).await?;
     let review = taken.review.ok_or_else(|| surprise("there was no approval screen"))?;
+    stage.tell(PHONE, format!("the screen names a place: {}", review.place.as_deref().unwrap_or("none")))?;
+    expect(review.place.as_deref().is_some_and(|place| place.contains("Auckland")), "it is the attacker's place")?;
+    for warning in [Warning::OtherPlace, Warning::NothingProvesNearby] {
+        expect(review.warnings.contains(&warning), warning.text())?;
+    }
     expect(review.default_choice == Choice::Decline, "the screen's default is no")?;
+    expect(review.hold_ms == 10_000 && taken.asked_twice, "it is weak: held for ten seconds, and asked twice")?;
     let device = taken.primary.map_err(|reason| surprise(format!("the default takes it, but: {reason:?}")))?;
-    stage.tell(PHONE, "the default takes what the person approved and read the digits of")?;
-    comes_out(stage, &phone, &laptop, device).await
+    stage.tell(PHONE, "the default takes what the person approved twice and typed the digits of")?;
+    comes_out(&far, &phone, &laptop, device).await
+}
+
+/// A page shows the code of an attacker's laptop, and passes the digits back.
+async fn passed_on(far: &Stage, victim: &str, policy: Policy) -> Result<(Primary, LinkedDevice, Outcome), Failure> {
+    let phone = far.phone(&format!("{victim}-victim"), policy).await?;
+    // From elsewhere nothing answers on the victim's network.
+    let laptop = far.laptop(&format!("{victim}-attacker")).await?.with_abilities(LinkedAbilities::default());
+    let (linking, code) = far.showing(&laptop, "Family group").await?;
+    let mut page = RelayPage::serve(code.to_text()).await?;
+    far.tell(THIEF, "a page shows the code of a laptop far away")?;
+    let shown = QrPayload::parse(&page.code().await?).map_err(|error| surprise(error.to_string()))?;
+    let pairing = phone.link(shown, ScanSource::LiveCamera).await?;
+    let outcome = far.attempt_by(pairing, linking, Person::BelievesEverything, Some(&mut page)).await?;
+    Ok((phone, laptop, outcome))
 }
 
 pub(super) async fn forwarded_screenshot(stage: &Stage) -> Result<(), Failure> {
@@ -135,49 +125,100 @@ pub(super) async fn forwarded_screenshot(stage: &Stage) -> Result<(), Failure> {
     expect(review.hold_ms == 10_000, "approval must be held for ten seconds")?;
     expect(outcome.asked_twice, "the person is asked twice")?;
     expect(outcome.primary == Err(EndReason::Declined), "and may still say no")?;
-    expect(outcome.linked.err() == Some(EndReason::Declined), "the laptop hears the same reason")
+    expect(outcome.linked.err() == Some(EndReason::Declined), "the laptop hears the same reason")?;
+    let (_, _, refused) =
+        stage.lured_pair("strict", Policy::STRONG_ONLY, ScanSource::Picture, Person::BelievesEverything).await?;
+    stage.tell(PHONE, "StrongOnly: refused, whatever the person says")?;
+    expect(refused.primary == Err(EndReason::Refused), "StrongOnly refuses what came from a picture")?;
+    expect(refused.linked.err() == Some(EndReason::Refused), "and the laptop hears it")
 }
 
 pub(super) async fn shoulder_surfing(stage: &Stage) -> Result<(), Failure> {
-    let own = stage.phone("owner", Policy::BALANCED).await?;
-    let other = stage.phone("stranger", Policy::BALANCED).await?;
-    let laptop = stage.laptop("laptop").await?;
+    stage.tell(THIEF, "scans the same code over the person's shoulder, second")?;
+    two_scan(stage, "second", [PHONE, THIEF]).await?;
+    stage.tell(THIEF, "the next time first")?;
+    two_scan(stage, "first", [THIEF, PHONE]).await?;
+    stage.tell(THIEF, "the next time first, and approves before the person scans")?;
+    let own = stage.phone("owner-late", Policy::BALANCED).await?;
+    let other = stage.phone("stranger-fast", Policy::BALANCED).await?;
+    let laptop = stage.laptop("laptop-late").await?;
     let (linking, code) = stage.showing(&laptop, "Kim's laptop").await?;
-    let first = own.link(code.clone(), ScanSource::LiveCamera).await?;
+    let first = other.link(code.clone(), ScanSource::LiveCamera).await?;
+    let digits = loop {
+        match soon(first.next_event()).await? {
+            PrimaryEvent::Review(review) => stage.approve(&first, review.hold_ms).await?,
+            PrimaryEvent::ShowCheckCode(digits) => break digits.to_display(),
+            PrimaryEvent::Failed(reason) => return Err(surprise(format!("the stranger's scan failed: {reason:?}"))),
+            _ => {}
+        }
+    };
+    let second = own.link(code, ScanSource::LiveCamera).await?;
+    let refused = ended(&second).await?;
+    stage.tell(PHONE, format!("ended: {}", words(refused)))?;
+    expect(refused == EndReason::Conflict, "the person's phone says that two devices scanned it")?;
+    // The person has no digits. Whoever tries some has three tries.
+    let guess = if digits == "000 000" { "000 001" } else { "000 000" };
+    let (mut told, mut guesses) = (false, 0);
+    let reason = loop {
+        match soon(linking.next_event()).await? {
+            LinkedEvent::SecondScanner => told = true,
+            LinkedEvent::EnterCheckCode | LinkedEvent::WrongCheckCode { tries_left: 1.. } => {
+                guesses += 1;
+                linking.enter_check_code(guess).await?;
+            }
+            LinkedEvent::Linked(_) => return Err(surprise("it was linked")),
+            LinkedEvent::Failed(reason) => break reason,
+            _ => {}
+        }
+    };
+    stage.tell(
+        LAPTOP,
+        format!("asks for digits that stand on the stranger's phone; {guesses} guesses: {}", words(reason)),
+    )?;
+    expect(told, "the laptop says that a second device scanned the code")?;
+    expect(reason == EndReason::WrongCheckCode && guesses == 3, "three wrong tries end it")?;
+    expect(ended(&first).await? == reason, "the stranger's phone hears the same")
+}
+
+/// Two phones scan one code, one after the other, before either of them approved.
+async fn two_scan(stage: &Stage, round: &str, who: [&'static str; 2]) -> Result<(), Failure> {
+    let early = stage.phone(&format!("{round}-early"), Policy::BALANCED).await?;
+    let late = stage.phone(&format!("{round}-late"), Policy::BALANCED).await?;
+    let laptop = stage.laptop(&format!("{round}-laptop")).await?;
+    let (linking, code) = stage.showing(&laptop, "Kim's laptop").await?;
+    let first = early.link(code.clone(), ScanSource::LiveCamera).await?;
     loop {
         match soon(first.next_event()).await? {
             PrimaryEvent::Review(_) => break,
-            PrimaryEvent::Failed(reason) => return Err(surprise(format!("the owner's scan failed: {reason:?}"))),
+            PrimaryEvent::Failed(reason) => return Err(surprise(format!("the first scan failed: {reason:?}"))),
             _ => {}
         }
     }
-    stage.tell(THIEF, "scans the same code over the person's shoulder")?;
-    let second = other.link(code, ScanSource::LiveCamera).await?;
-    let refused = loop {
-        match soon(second.next_event()).await? {
-            PrimaryEvent::Failed(reason) => break reason,
-            PrimaryEvent::Review(_) => return Err(surprise("the stranger got the code as well")),
-            _ => {}
-        }
-    };
-    stage.tell(THIEF, format!("ended: {}", words(refused)))?;
-    expect(refused == EndReason::Conflict, "the second scan is a conflict")?;
-    let shown = loop {
-        match soon(first.next_event()).await? {
-            PrimaryEvent::Failed(reason) => break reason,
-            PrimaryEvent::Linked(_) => return Err(surprise("it was linked")),
-            _ => {}
-        }
-    };
-    stage.tell(PHONE, format!("the approval screen goes away: {}", words(shown)))?;
-    expect(shown == EndReason::Conflict, "the owner's phone says that two devices scanned it")?;
+    let second = late.link(code, ScanSource::LiveCamera).await?;
+    for (actor, pairing) in who.into_iter().zip([first, second]).rev() {
+        let reason = ended(&pairing).await?;
+        stage.tell(actor, format!("ended: {}", words(reason)))?;
+        expect(reason == EndReason::Conflict, "each phone says that two devices scanned the code")?;
+    }
     loop {
         match soon(linking.next_event()).await? {
             LinkedEvent::Failed(reason) => {
                 stage.tell(LAPTOP, format!("ended: {}", words(reason)))?;
-                return expect(reason == shown, "the laptop says the same");
+                return expect(reason == EndReason::Conflict, "the laptop says the same");
             }
             LinkedEvent::Linked(_) => return Err(surprise("it was linked")),
+            _ => {}
+        }
+    }
+}
+
+/// How a pairing ends on a phone that shows no approval screen any more.
+async fn ended(pairing: &Pairing) -> Result<EndReason, Failure> {
+    loop {
+        match soon(pairing.next_event()).await? {
+            PrimaryEvent::Failed(reason) => return Ok(reason),
+            PrimaryEvent::Review(_) => return Err(surprise("there was an approval screen")),
+            PrimaryEvent::Linked(_) => return Err(surprise("it was linked")),
             _ => {}
         }
     }
@@ -207,93 +248,6 @@ pub(super) async fn printed_sticker(stage: &Stage) -> Result<(), Failure> {
     Ok(())
 }
 
-pub(super) async fn cloned_profile(stage: &Stage) -> Result<(), Failure> {
-    let (phone, _) = linked_pair(stage, "laptop").await?;
-    let watch = phone.connect().await?;
-    reports(&stage.laptop("laptop").await?).await?;
-    stage.tell(LAPTOP, "online; its report is answered with a lease")?;
-    // The store is closed a moment after its last handle.
-    tokio::time::sleep(Duration::from_millis(200)).await;
-    // The journal first, and only if it is still there: what it holds goes into the file when the store is closed.
-    for ending in ["db-wal", "db", "key"] {
-        let path = |name: &str| stage.folder.path().join(format!("{name}.{ending}"));
-        match std::fs::copy(path("laptop"), path("copy")) {
-            Err(error) if ending != "db-wal" => return Err(surprise(error.to_string())),
-            _ => {}
-        }
-    }
-    let own = stage.laptop("laptop").await?;
-    let line = reports(&own).await?;
-    let other = stage.laptop("copy").await?.connect().await?;
-    stage.tell(THIEF, "a copy of the laptop's files goes online")?;
-    loop {
-        match soon(line.next_event()).await? {
-            ConnectionEvent::Refused(RefusalCode::Duplicate) => break,
-            ConnectionEvent::Refused(code) => return Err(surprise(format!("refused with {code:?}"))),
-            _ => {}
-        }
-    }
-    stage.tell(LAPTOP, "offline: the same device is online elsewhere")?;
-    let (row, follows) = found(&watch, |row, _| row == Discrepancy::TwoSockets).await?;
-    stage.tell(PHONE, format!("a notice: {}", row.text()))?;
-    expect(follows == Action::Notice, "once may be an accident")?;
-    drop((line, own));
-    stage.tell(LAPTOP, "the person starts the program again")?;
-    let own = stage.laptop("laptop").await?;
-    let line = own.connect().await?;
-    let (row, _) = found(&watch, |_, follows| follows == Action::Revoke(RemovalReason::Cloned)).await?;
-    stage.tell(PHONE, format!("the second time within a day the device is removed, by itself: {}", row.text()))?;
-    drop(other);
-    for (who, line) in [(LAPTOP, line), (THIEF, stage.laptop("copy").await?.connect().await?)] {
-        loop {
-            match soon(line.next_event()).await? {
-                ConnectionEvent::Removed(reason) => {
-                    stage.tell(who, "out, and erased itself")?;
-                    expect(reason == RemovalReason::Cloned, "it says why")?;
-                    break;
-                }
-                ConnectionEvent::Refused(RefusalCode::Duplicate) | ConnectionEvent::Online => {}
-                ConnectionEvent::Refused(code) => return Err(surprise(format!("refused with {code:?}"))),
-                _ => {}
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Goes online until the phone has answered a report.
-async fn reports(laptop: &LinkedDevice) -> Result<Connection, Failure> {
-    let line = laptop.connect().await?;
-    while !matches!(soon(line.next_event()).await?, ConnectionEvent::Leased { .. }) {}
-    Ok(line)
-}
-
-/// What the phone finds by itself.
-async fn found(
-    line: &Connection,
-    wanted: impl Fn(Discrepancy, Action) -> bool,
-) -> Result<(Discrepancy, Action), Failure> {
-    loop {
-        match soon(line.next_event()).await? {
-            ConnectionEvent::Discrepancy { row, follows, .. } if wanted(row, follows) => return Ok((row, follows)),
-            _ => {}
-        }
-    }
-}
-
-/// A phone and a laptop that were linked.
-async fn linked_pair(stage: &Stage, name: &str) -> Result<(Primary, pairlight_wire::id::DeviceId), Failure> {
-    let phone = stage.phone("owner", Policy::BALANCED).await?;
-    let laptop = stage.laptop(name).await?;
-    let (linking, code) = stage.showing(&laptop, "Kim's laptop").await?;
-    let pairing = phone.link(code, ScanSource::LiveCamera).await?;
-    let outcome = stage.attempt(pairing, linking, Person::BelievesEverything).await?;
-    match (outcome.primary, outcome.linked) {
-        (Ok(device), Ok(_)) => Ok((phone, device)),
-        _ => Err(surprise("the honest link failed")),
-    }
-}
-
 pub(super) async fn evil_relay(stage: &Stage) -> Result<(), Failure> {
     let laptop = stage.laptop("laptop").await?;
     let (linking, code) = stage.showing(&laptop, "Kim's laptop").await?;
@@ -304,120 +258,24 @@ pub(super) async fn evil_relay(stage: &Stage) -> Result<(), Failure> {
     phone.register().await?;
     stage.tell(THIEF, "the relay is not the one that the app knows, and signs with a key of its own")?;
     let pairing = phone.link(code, ScanSource::LiveCamera).await?;
-    let reason = loop {
-        match soon(pairing.next_event()).await? {
-            PrimaryEvent::Failed(reason) => break reason,
-            PrimaryEvent::Review(_) => return Err(surprise("a foreign relay's statement was believed")),
-            _ => {}
-        }
-    };
-    stage.tell(PHONE, format!("ended: {}", words(reason)))?;
-    expect(words(reason).starts_with("something was altered on the way"), "the phone says that it was altered")?;
-    loop {
-        match soon(linking.next_event()).await? {
-            LinkedEvent::Failed(reason) => return expect(reason == EndReason::Tampered, "so does the laptop"),
-            LinkedEvent::Linked(_) => return Err(surprise("it was linked")),
-            _ => {}
-        }
-    }
-}
-
-pub(super) async fn stolen_unlocked_phone(stage: &Stage) -> Result<(), Failure> {
-    stage.tell(THIEF, "holds the unlocked phone and links a laptop")?;
-    let (phone, device) = linked_pair(stage, "thief").await?;
-    let listed = phone.devices().await?;
-    let names: Vec<_> = listed.iter().filter(|info| !info.is_this).filter_map(|info| info.name.clone()).collect();
-    stage.tell(PHONE, format!("the list shows: {}", names.join(", ")))?;
-    expect(listed.iter().any(|info| info.id == device), "the new device is on the list")?;
-    let laptop = stage.laptop("thief").await?;
-    comes_out(stage, &phone, &laptop, device).await
-}
-
-pub(super) async fn recorded_traffic(stage: &Stage) -> Result<(), Failure> {
-    const SAID: &[u8] = b"meet me at the station at nine";
-    let tap = Tap::start().await?;
-    let client = RelayClient::new(RelayClient::discover(&tap.url).await?)?;
-    let store = open_store(stage.folder.path(), "owner")?;
-    let phone = Primary::open(store, client.clone(), Policy::BALANCED, "owner").await?;
-    phone.register().await?;
-    let laptop = LinkedDevice::open(open_store(stage.folder.path(), "laptop")?, client).await?;
-    let (linking, code) = stage.showing(&laptop, "Name of the laptop").await?;
-    let text = code.to_text();
-    let secret = *code.qr_secret();
-    let pairing = phone.link(code, ScanSource::LiveCamera).await?;
     let outcome = stage.attempt(pairing, linking, Person::BelievesEverything).await?;
-    let (Ok(device), Ok(account)) = (outcome.primary, outcome.linked) else {
-        return Err(surprise("the honest link failed"));
-    };
-    let (line, other) = (phone.connect().await?, laptop.connect().await?);
-    line.send(device, EnvelopeKind::Application, SAID).await?;
-    loop {
-        if let ConnectionEvent::Message { body, .. } = soon(other.next_event()).await? {
-            expect(body == SAID, "the message arrives")?;
-            break;
-        }
-    }
-    let heard = tap.heard.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    stage.tell(THIEF, format!("recorded {} bytes of the link and the first message", heard.len()))?;
-    expect(heard.len() > 10_000, "the recorder sat on the line")?;
-    let holds = |what: &[u8]| heard.windows(what.len()).any(|window| window == what);
-    // Both ends of the socket are in the recording, so what is public is found: the search works.
-    expect(holds(account.id().as_bytes()), "the account's id, which is public, is in the recording")?;
-    for (what, bytes) in [
-        ("the name of the laptop", b"Name of the laptop".as_slice()),
-        ("what was said", SAID),
-        ("the secret of the code", &secret),
-        ("the text of the code", text.as_bytes()),
-        ("the key of the device names", account.label_key().as_slice()),
-        ("the key of the device", account.device_key().to_seed().as_slice()),
-    ] {
-        expect(!holds(bytes), &format!("{what} is not in the recording"))?;
+    altered(&outcome, false)?;
+    // The relay is the right one; what it says of the place is changed on the way.
+    for (lie, to, screen) in [(Between::LiesToPhone, "the phone", false), (Between::LiesToLaptop, "the laptop", true)] {
+        let (lying, seen) = stage.with(lie).await?;
+        stage.tell(THIEF, format!("what the relay said is changed on its way to {to}"))?;
+        let outcome = lying.lured(Policy::BALANCED, ScanSource::LiveCamera, Person::BelievesEverything).await?;
+        expect(seen.altered() > 0, "something was changed on the way")?;
+        altered(&outcome, screen)?;
     }
     Ok(())
 }
 
-/// Somebody on the line, who passes everything on and keeps a copy.
-struct Tap {
-    url: String,
-    /// The relay behind it, which is reached under the tap's name: logins sign the name.
-    _relay: RelayHandle,
-    heard: Arc<Mutex<Vec<u8>>>,
-}
-
-impl Tap {
-    async fn start() -> Result<Self, Failure> {
-        let failed = |error: std::io::Error| surprise(error.to_string());
-        let listener = TcpListener::bind("127.0.0.1:0").await.map_err(failed)?;
-        let host = listener.local_addr().map_err(failed)?.to_string();
-        let url = format!("http://{host}");
-        let config = RelayConfig { limits: Limits::generous(), host: Some(host), ..RelayConfig::default() };
-        let behind = Relay::spawn(config).await.map_err(|error| surprise(error.to_string()))?;
-        let relay = behind.url().trim_start_matches("http://").trim_end_matches('/').to_owned();
-        let heard = Arc::new(Mutex::new(Vec::new()));
-        let copy = Arc::clone(&heard);
-        tokio::spawn(async move {
-            while let Ok((near, _)) = listener.accept().await {
-                let Ok(far) = TcpStream::connect(&relay).await else { return };
-                let (near_in, near_out) = near.into_split();
-                let (far_in, far_out) = far.into_split();
-                tokio::spawn(copied(near_in, far_out, Arc::clone(&copy)));
-                tokio::spawn(copied(far_in, near_out, Arc::clone(&copy)));
-            }
-        });
-        Ok(Self { url, _relay: behind, heard })
-    }
-}
-
-async fn copied(mut from: impl AsyncReadExt + Unpin, mut to: impl AsyncWriteExt + Unpin, heard: Arc<Mutex<Vec<u8>>>) {
-    let mut buffer = vec![0; 16 * 1024];
-    while let Ok(read @ 1..) = from.read(&mut buffer).await {
-        let Some(bytes) = buffer.get(..read) else { return };
-        heard.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
-        if to.write_all(bytes).await.is_err() {
-            return;
-        }
-    }
-    let _ = to.shutdown().await;
+/// Both sides end with the same word; whether there was an approval screen before.
+fn altered(outcome: &Outcome, screen: bool) -> Result<(), Failure> {
+    expect(outcome.review.is_some() == screen, "an approval screen only for a statement that the relay signed")?;
+    expect(outcome.primary == Err(EndReason::Tampered), "the phone says that something was altered")?;
+    expect(outcome.linked.as_ref().err() == Some(&EndReason::Tampered), "so does the laptop")
 }
 
 pub(super) async fn look_alike_app(stage: &Stage) -> Result<(), Failure> {

@@ -12,12 +12,13 @@ use pairlight_core::net::{
 use pairlight_core::pairing::{DeviceDescription, LinkedAccount, LinkedEvent, PrimaryEvent, ReviewModel};
 use pairlight_core::store::{KeyFile, Store};
 use pairlight_core::trust::{Policy, ScanSource};
-use pairlight_relay::{Limits, Relay, RelayConfig, RelayHandle};
+use pairlight_relay::{Cidr, Limits, Place, PlaceTable, Relay, RelayConfig, RelayHandle};
 use pairlight_wire::id::DeviceId;
 use pairlight_wire::offer::ClientKind;
 use pairlight_wire::pairing::EndReason;
 use pairlight_wire::qr::QrPayload;
 
+use super::line::{Between, FAR, Line, RelayPage, Seen};
 use crate::demo::timeline::{LAPTOP, PHONE, THIEF, Timeline};
 use crate::exit::{Exit, Failure};
 use crate::link::words;
@@ -79,13 +80,41 @@ pub(super) fn open_store(folder: &Path, name: &str) -> Result<SharedStore, Failu
     Ok(SharedStore::new(store.map_err(|error| failed(&error))?))
 }
 
+async fn spawn(config: RelayConfig) -> Result<RelayHandle, Failure> {
+    Relay::spawn(config).await.map_err(|error| {
+        Failure::new(Exit::Error, error.to_string(), "allow this program to listen on the loopback address")
+    })
+}
+
 impl Stage {
     pub(super) async fn set(timeline: Timeline) -> Result<Self, Failure> {
-        let config = RelayConfig { limits: Limits::generous(), ..RelayConfig::default() };
-        let relay = Relay::spawn(config).await.map_err(|error| {
-            Failure::new(Exit::Error, error.to_string(), "allow this program to listen on the loopback address")
-        })?;
-        let client = RelayClient::new(RelayClient::discover(&relay.url()).await?)?;
+        let relay = spawn(RelayConfig { limits: Limits::generous(), ..RelayConfig::default() }).await?;
+        let url = relay.url();
+        Self::at(timeline, relay, &url).await
+    }
+
+    /// Another relay, other devices, and somebody on the line between them.
+    pub(super) async fn with(&self, between: Between) -> Result<(Self, Seen), Failure> {
+        let line = Line::listen(between).await?;
+        // The relay goes by the name of the line: logins sign the name.
+        let host = Some(line.host.clone());
+        let mut config = RelayConfig { limits: Limits::generous(), host, ..RelayConfig::default() };
+        let url = format!("http://{}", line.host);
+        if between == Between::Elsewhere {
+            let place = |city: &str, country: &str| Place { country: country.into(), city: Some(city.into()), asn: 0 };
+            let network = |text: &str| text.parse().map_err(|_| surprise("no address"));
+            config.trusted_proxies =
+                vec![Cidr::try_from("127.0.0.1".to_owned()).map_err(|error| surprise(error.to_string()))?];
+            let home = (network("127.0.0.1")?, 8, place("Utrecht", "NL"));
+            config.places = Arc::new(PlaceTable(vec![home, (network(FAR)?, 24, place("Auckland", "NZ"))]));
+        }
+        let relay = spawn(config).await?;
+        let seen = line.lead_to(&relay.url());
+        Ok((Self::at(self.timeline.clone(), relay, &url).await?, seen))
+    }
+
+    async fn at(timeline: Timeline, relay: RelayHandle, url: &str) -> Result<Self, Failure> {
+        let client = RelayClient::new(RelayClient::discover(url).await?)?;
         let folder = tempfile::tempdir().map_err(|error| {
             Failure::new(Exit::Error, format!("cannot make a temporary folder: {error}"), "check TMPDIR")
         })?;
@@ -151,8 +180,19 @@ impl Stage {
         }
     }
 
-    /// Plays an attempt to its end on both sides.
+    /// Plays an attempt to its end on both sides. The person sees the laptop, and types the digits there.
     pub(super) async fn attempt(&self, pairing: Pairing, linking: Linking, person: Person) -> Result<Outcome, Failure> {
+        self.attempt_by(pairing, linking, person, None).await
+    }
+
+    /// As [`Self::attempt`]; the person has a page alone, and types the digits into that.
+    pub(super) async fn attempt_by(
+        &self,
+        pairing: Pairing,
+        linking: Linking,
+        person: Person,
+        mut page: Option<&mut RelayPage>,
+    ) -> Result<Outcome, Failure> {
         let (mut primary, mut linked, mut digits, mut asked) = (None, None, None, false);
         let (mut review, mut asked_twice) = (None, false);
         while primary.is_none() || linked.is_none() {
@@ -202,8 +242,15 @@ impl Stage {
                 _ => {}
             }
             if let Some(digits) = digits.take_if(|_| asked) {
+                let typed = match page.as_deref_mut() {
+                    Some(page) => {
+                        self.tell(PHONE, "the person types the six digits into the page")?;
+                        page.pass_on(&digits).await?
+                    }
+                    None => digits,
+                };
                 self.tell(LAPTOP, "the six digits are typed")?;
-                linking.enter_check_code(&digits).await?;
+                linking.enter_check_code(&typed).await?;
             }
         }
         match (primary, linked) {
