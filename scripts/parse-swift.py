@@ -64,7 +64,7 @@ def main():
     parser = Parser(Language(tree_sitter_swift.language()))
     failed = 0
     lines = []
-    files = sorted(path for path in (ROOT / "ios").rglob("*.swift") if ".build" not in path.parts)
+    files = sorted(path for path in (ROOT / "ios").rglob("*.swift") if not {".build", "Apple"} & set(path.relative_to(ROOT).parts))
     files = [path for path in files if path.parent.name != "PairlightBridge"]
     guide = ROOT / "docs" / "guides" / "embed-ios.md"
     programs = [(path, path.read_bytes()) for path in files]

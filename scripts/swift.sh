@@ -19,7 +19,7 @@ none() {
 # What was compiled knows the folder where that was: one that was moved is not gone on with.
 settle() {
     if [ "$(cat "$target/swift/where" 2> /dev/null)" != "$target" ]; then
-        rm -rf "$target/swift/.cache" "$target/swift/build"
+        rm -rf "$target/swift/.cache" "$target/swift/build" "$target/swift/apple-build"
         mkdir -p "$target/swift"
         printf '%s\n' "$target" > "$target/swift/where"
     fi

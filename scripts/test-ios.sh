@@ -3,8 +3,9 @@
 #
 # The Swift package. Parses every file with a Swift grammar and compares the public surface (scripts/parse-swift.py says what that
 # shows and what not). On Linux with a Swift toolchain (scripts/swift.sh finds or fetches one) it then builds the package and the
-# programs of the guide against the library that cargo made for this machine, and runs the tests. Each part that is not possible
-# has a line "skipped: why". Exit code 3: none is.
+# programs of the guide against the library that cargo made for this machine, and runs the tests; and it compiles what is behind
+# `os(iOS)`, the sample too, against declarations of Apple's that stand in ios/Apple. Each part that is not possible has a line
+# "skipped: why". Exit code 3: none is.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -81,6 +82,31 @@ build_and_test() {
     echo "test result: ok. $passed passed; 0 failed; 0 ignored;"
 }
 
+# What only Apple's platforms have, with the sample and the guide, against declarations that were written by hand (ios/Apple):
+# finds a wrong use of our own, and of Apple's as far as these are right. Nothing of it can be run.
+compile_apple_parts() {
+    local version=$1 log=$target/swift-apple.log package=$target/swift/apple strict=() file
+    rm -rf "$package"
+    mkdir -p "$package/Guide"
+    cp -a ios/Apple "$package/Apple"
+    mv "$package/Apple/Package.swift" "$package/"
+    cp -a "$target/swift/package/Sources" ios/Sample "$package"
+    scripts/cut-guide.sh docs/guides/embed-ios.md swift swift "$package/Guide"
+    sed -i '/^#if /s/os(iOS)/true/' "$package"/Sources/Pairlight/*.swift "$package"/Sample/*.swift
+    for file in "$package"/Sources/Pairlight/CameraFeed.swift "$package"/Sample/*.swift; do
+        grep -q '^#if .*&& true$' "$file" || { echo "$file: what it is behind is not known here"; exit 1; }
+    done
+    [ "$version" != "$known" ] || strict=(-Xswiftc -warnings-as-errors)
+    if ! scripts/swift.sh build --package-path "$package" --scratch-path "$target/swift/apple-build" ${strict[@]+"${strict[@]}"} \
+        > "$log" 2>&1; then
+        grep -E 'error:|warning:' "$log" | sort -u || tail -20 "$log"
+        echo 'test result: FAILED. 0 passed; 1 failed; 0 ignored;'
+        exit 1
+    fi
+    echo "what only Apple's platforms have, compiled against the declarations of ios/Apple"
+    echo 'test result: ok. 1 passed; 0 failed; 0 ignored;'
+}
+
 why=$(prepare_grammar)
 if [ -z "$why" ]; then
     part parse
@@ -94,6 +120,7 @@ if [ "$(uname -s)" = Linux ]; then
     version=$(sed -nE 's/.*Swift version ([0-9.]+).*/\1/p' <<< "$said")
     if [ "$code" -eq 0 ]; then
         part build_and_test "$version"
+        part compile_apple_parts "$version"
     elif [ "$code" -eq 3 ]; then
         reasons+=("compiling the Swift package: $said")
     else

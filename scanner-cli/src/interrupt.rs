@@ -17,24 +17,30 @@ pub(crate) struct Interrupt {
 }
 
 impl Interrupt {
-    /// Starts to listen. Where no handler can be installed Ctrl-C keeps its default meaning: the process dies.
+    /// Starts to listen: from here on Ctrl-C is heard. Where no handler can be installed it keeps its default meaning: the
+    /// process dies.
     pub(crate) fn listen() -> Self {
         let interrupt = Interrupt::default();
         let raised = Arc::clone(&interrupt.raised);
+        let (installed, is_installed) = std::sync::mpsc::channel::<()>();
         let listener = std::thread::Builder::new().name("pairlight-interrupt".into()).spawn(move || {
             let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
             runtime.block_on(async {
-                if !asked_to_end().await {
+                let Some(mut asked) = AskedToEnd::install() else { return };
+                drop(installed);
+                if !asked.hear().await {
                     return;
                 }
                 raised.store(true, Ordering::SeqCst);
                 // Either outcome means that it is time to go.
-                drop(tokio::time::timeout(GRACE, asked_to_end()).await);
+                drop(tokio::time::timeout(GRACE, asked.hear()).await);
                 std::process::exit(i32::from(Exit::Interrupted.code()));
             });
         });
         // The thread lives as long as the process; without it Ctrl-C simply stays what the system made it.
         drop(listener);
+        // Nothing is sent: the other end is dropped when the handler is installed, or when it cannot be.
+        let _ = is_installed.recv();
         interrupt
     }
 
@@ -44,23 +50,42 @@ impl Interrupt {
     }
 }
 
-/// Waits for Ctrl-C, the end of the terminal, or `kill`; `false` when none of them can be heard.
+/// Hears Ctrl-C, the end of the terminal, and `kill`.
 #[cfg(unix)]
-async fn asked_to_end() -> bool {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut interrupt), Ok(mut terminate), Ok(mut hang_up)) =
-        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()), signal(SignalKind::hangup()))
-    else {
-        return false;
-    };
-    tokio::select! {
-        heard = interrupt.recv() => heard.is_some(),
-        heard = terminate.recv() => heard.is_some(),
-        heard = hang_up.recv() => heard.is_some(),
+struct AskedToEnd([tokio::signal::unix::Signal; 3]);
+
+#[cfg(unix)]
+impl AskedToEnd {
+    fn install() -> Option<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
+        let [interrupt, terminate, hang_up] = kinds.map(|kind| signal(kind).ok());
+        Some(Self([interrupt?, terminate?, hang_up?]))
+    }
+
+    /// Waits for one of them; `false` when none can be heard any more.
+    async fn hear(&mut self) -> bool {
+        let [interrupt, terminate, hang_up] = &mut self.0;
+        tokio::select! {
+            heard = interrupt.recv() => heard.is_some(),
+            heard = terminate.recv() => heard.is_some(),
+            heard = hang_up.recv() => heard.is_some(),
+        }
     }
 }
 
-#[cfg(not(unix))]
-async fn asked_to_end() -> bool {
-    tokio::signal::ctrl_c().await.is_ok()
+/// Hears Ctrl-C.
+#[cfg(windows)]
+struct AskedToEnd(tokio::signal::windows::CtrlC);
+
+#[cfg(windows)]
+impl AskedToEnd {
+    fn install() -> Option<Self> {
+        tokio::signal::windows::ctrl_c().ok().map(Self)
+    }
+
+    /// Waits for it; `false` when it cannot be heard any more.
+    async fn hear(&mut self) -> bool {
+        self.0.recv().await.is_some()
+    }
 }

@@ -395,20 +395,17 @@ async fn online(
 /// Goes online until everything written here has left.
 async fn send(args: &MessagesArgs, own: Own, store: SharedStore, voice: Voice) -> Result<Exit, Failure> {
     let later = "written; it goes out when this profile is online the next time";
-    let line = match online(args, own, store.clone(), Format::Text, voice).await {
+    let line = match online(args, own, store, Format::Text, voice).await {
         Ok(line) => line,
         Err(failure) => {
             voice.note(format_args!("{} ({later})", failure.what()));
             return Ok(Exit::Done);
         }
     };
-    let (_, replica) = who(&store).await?;
     let sent = async {
         let mut online = false;
         loop {
-            if online
-                && store.run(move |store| Ok(replica.has_left(store))).await.is_ok_and(|left| left.unwrap_or(false))
-            {
+            if online && line.has_left().await.unwrap_or(false) {
                 return Ok(());
             }
             tokio::select! {
@@ -498,7 +495,7 @@ async fn follow(
             told = progress;
         }
         let over = told.iter().all(|progress| progress.standing != HistoryStanding::Running);
-        if once && typed.is_none() && over && !told.is_empty() && line.is_in_step().await? {
+        if once && typed.is_none() && over && !told.is_empty() && line.is_in_step().await? && line.has_left().await? {
             news::tell_rest(line, format, voice).await?;
             return Ok(Exit::Done);
         }

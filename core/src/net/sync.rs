@@ -92,12 +92,13 @@ impl Sync {
     /// [`NetError::Locked`] when the permission of this linked device has ended; a primary device has no end.
     async fn permitted(&self) -> Result<(), NetError> {
         let now = self.shared.now();
-        let primary = matches!(self.shared.replica().role(), SyncRole::Primary(_));
-        if !primary && now.unix_ms() >= self.permitted_until.load(Ordering::Relaxed) {
-            let until = LinkedDevice::permitted_until(&self.store, now).await?;
-            self.permitted_until.store(until, Ordering::Relaxed);
+        if self.shared.replica().is_primary() || now.unix_ms() < self.permitted_until.load(Ordering::Relaxed) {
+            return Ok(());
         }
-        Ok(())
+        let until = LinkedDevice::permitted_until(&self.store, now).await;
+        // What has ended stays ended, also for a clock that is set back to before its end.
+        self.permitted_until.store(*until.as_ref().unwrap_or(&0), Ordering::Relaxed);
+        until.map(drop)
     }
 
     async fn read<T: Send + 'static>(
@@ -244,11 +245,7 @@ impl Sync {
     /// [`NetError::Store`].
     pub async fn cancel_history(&self, device: DeviceId) -> Result<(), NetError> {
         let replica = self.shared.replica();
-        self.turn(move |turn| match replica.role() {
-            SyncRole::Primary(_) => replica.cancel_history_to(turn, &device, &mut system_rng()),
-            SyncRole::Linked => replica.cancel_history(turn, &mut system_rng()),
-        })
-        .await
+        self.turn(move |turn| replica.cancel(turn, &device, &mut system_rng())).await
     }
 
     /// Begins a transfer of history anew, without a new link.
@@ -257,11 +254,7 @@ impl Sync {
     /// [`NetError::Store`].
     pub async fn retry_history(&self, device: DeviceId) -> Result<(), NetError> {
         let replica = self.shared.replica();
-        self.turn(move |turn| match replica.role() {
-            SyncRole::Primary(_) => replica.retry_history_to(turn, &device, &mut system_rng()),
-            SyncRole::Linked => replica.retry_history(turn, &mut system_rng()),
-        })
-        .await?;
+        self.turn(move |turn| replica.retry(turn, &device, &mut system_rng())).await?;
         self.shared.look();
         Ok(())
     }
@@ -302,6 +295,16 @@ impl Sync {
         self.read(move |store| replica.is_in_step(store)).await
     }
 
+    /// Whether everything written here is at the relay, with the words on what came, for each device that is not too far
+    /// behind.
+    ///
+    /// # Errors
+    /// [`NetError::Store`].
+    pub async fn has_left(&self) -> Result<bool, NetError> {
+        let replica = self.shared.replica();
+        self.read(move |store| replica.has_left(store)).await
+    }
+
     /// Deletes damaged records and asks the other devices for everything again. Gives how many were lost here.
     ///
     /// # Errors
@@ -310,9 +313,8 @@ impl Sync {
         self.permitted().await?;
         let shared = Arc::clone(&self.shared);
         let repaired = self.store.run(move |store| {
-            let lost = store.repair_records()?;
-            let asked = if lost == 0 { Ok(()) } else { shared.replica().ask_again(store) };
-            Ok(asked.and_then(|()| shared.pump(store, true)).map(|()| lost))
+            let lost = shared.replica().repair(store);
+            Ok(lost.and_then(|lost| shared.pump(store, true).map(|()| lost)))
         });
         Ok(repaired.await??)
     }
@@ -445,6 +447,7 @@ mod tests {
         assert!(matches!(line.repair().await, Err(NetError::Locked)));
         // A clock that is set back opens nothing.
         at(linked_at);
+        assert!(matches!(line.conversations().await, Err(NetError::Locked)), "nor what was open before");
         assert!(matches!(device.sync().await, Err(NetError::Locked)));
         // In the end there is nothing to open.
         at(linked_at + 91 * 86_400_000);

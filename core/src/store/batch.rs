@@ -16,12 +16,23 @@ pub struct Batch {
     pub(super) merges: Vec<Merge>,
 }
 
-/// A record that comes in: it stands if its version is the higher one.
+/// A record that comes in.
 pub(super) struct Merge {
     pub(super) source: u8,
     pub(super) record: SyncRecord,
-    /// Whether it stands whatever is there.
-    pub(super) replaces: bool,
+    /// What decides.
+    pub(super) rule: Rule,
+}
+
+/// When a record that comes in stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rule {
+    /// If its version is the higher one.
+    Higher,
+    /// The same; and a higher version of the same writer that is here counts as learned anew.
+    HigherOrBack,
+    /// Whatever is there.
+    Always,
 }
 
 /// One step of a batch.
@@ -55,13 +66,21 @@ impl Batch {
     /// Adds: the record stands unless the store has a higher version of it. `source` numbers whom it came from, 0 is
     /// this device; what comes from a device is not sent back to it.
     pub fn merge(&mut self, source: u8, record: SyncRecord) -> &mut Self {
-        self.merges.push(Merge { source, record, replaces: false });
+        self.merges.push(Merge { source, record, rule: Rule::Higher });
+        self
+    }
+
+    /// Adds: as [`Batch::merge`], from the device that wrote it. If a higher version of the same writer is here, the writer
+    /// has given that one up, and does not know that it came here: it takes the next position of the log as if it was
+    /// written here, so that everybody gets it, the writer too.
+    pub fn merge_of_writer(&mut self, source: u8, record: SyncRecord) -> &mut Self {
+        self.merges.push(Merge { source, record, rule: Rule::HigherOrBack });
         self
     }
 
     /// Adds: the record stands whatever version the store has: for one that no other device has seen.
     pub fn replace(&mut self, source: u8, record: SyncRecord) -> &mut Self {
-        self.merges.push(Merge { source, record, replaces: true });
+        self.merges.push(Merge { source, record, rule: Rule::Always });
         self
     }
 

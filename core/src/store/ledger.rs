@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use pairlight_wire::sync::SyncRecord;
 
 use super::StoreError;
-use super::batch::Merge;
+use super::batch::{Merge, Rule};
 use super::pack::{self, OpenPacks, PackEntry, PackWriter, entry_at};
 use super::rows::{Entry, ReadRows, WriteRows};
 use super::seal::RecordSealer;
@@ -14,7 +14,7 @@ use super::seal::RecordSealer;
 pub(super) const LAST_CHANGE: &str = "last-change";
 /// Whenever so many positions were given, the small packs at the end of the log are joined.
 const JOIN_EVERY: u64 = 128;
-/// A sealed pack shorter than this is small, bytes.
+/// A sealed pack shorter than this may be small, bytes.
 const SMALL_BYTES: usize = 8 * 1024;
 
 /// The newest position of the log that was ever given.
@@ -75,22 +75,52 @@ impl<'t> Ledger<'t> {
         if entry.change > self.before {
             self.fresh.retain(|fresh| fresh.change != entry.change);
         } else if let Some((number, entries)) = self.open.at(&*self.rows, self.sealer, entry.change)? {
-            let left = self.changed.entry(number).or_insert_with(|| entries.to_vec());
-            left.retain(|left| left.change != entry.change);
+            self.take(number, &entries, entry.change);
         }
         Ok(())
     }
 
+    /// Takes a position from its pack.
+    fn take(&mut self, number: u64, entries: &[PackEntry], change: u64) {
+        let left = self.changed.entry(number).or_insert_with(|| entries.to_vec());
+        left.retain(|left| left.change != change);
+    }
+
+    /// Puts an entry of a pack into the indexes, unless a higher version of its record is in them; a lower one is taken out.
+    /// Tells whether there is one more.
+    fn restore(&mut self, entry: &PackEntry) -> Result<bool, StoreError> {
+        let (known, _) = self.known(entry.record.collection.as_str(), entry.record.id.as_slice())?;
+        if let Some(known) = &known {
+            let superseded = entry.record.supersedes(&known.record);
+            self.remove(if superseded { known } else { entry })?;
+            if !superseded {
+                return Ok(false);
+            }
+        }
+        self.rows.put_entry(&self.sealer.entry(entry.change, &entry.record))?;
+        Ok(known.is_none())
+    }
+
     /// Writes the record at the next position unless a higher version is there; tells whether it stands now.
     pub(super) fn merge(&mut self, merge: &Merge) -> Result<bool, StoreError> {
-        let Merge { source, record, replaces } = merge;
+        let Merge { source, record, rule } = merge;
         let (known, unreadable) = self.known(record.collection.as_str(), record.id.as_slice())?;
         if let Some(known) = known {
-            if !replaces && !record.supersedes(&known.record) {
+            if *rule != Rule::Always && !record.supersedes(&known.record) {
+                if *rule == Rule::HigherOrBack && known.record.device == record.device && known.record != *record {
+                    self.remove(&known)?;
+                    self.put(0, &known.record, unreadable)?;
+                }
                 return Ok(false);
             }
             self.remove(&known)?;
         }
+        self.put(*source, record, unreadable)?;
+        Ok(true)
+    }
+
+    /// Writes a record at the next position.
+    fn put(&mut self, source: u8, record: &SyncRecord, unreadable: Vec<u64>) -> Result<(), StoreError> {
         let change = self.last.saturating_add(1);
         let entry = self.sealer.entry(change, record);
         for change in unreadable {
@@ -98,9 +128,9 @@ impl<'t> Ledger<'t> {
             self.rows.delete_entry(&Entry { change, ..entry })?;
         }
         self.rows.put_entry(&entry)?;
-        self.fresh.push(PackEntry { change, source: *source, record: record.clone() });
+        self.fresh.push(PackEntry { change, source, record: record.clone() });
         self.last = change;
-        Ok(true)
+        Ok(())
     }
 
     /// Takes a record out if `doomed` says so of it.
@@ -134,7 +164,8 @@ impl<'t> Ledger<'t> {
     }
 }
 
-/// Joins the small packs at the end of the log, which single messages leave.
+/// Joins the small packs at the end of the log, which single messages leave. However well they compress, what is half full
+/// is left alone: so a record is written anew a few times and not at every join.
 fn join_small(
     rows: &mut dyn WriteRows,
     sealer: &RecordSealer,
@@ -143,7 +174,7 @@ fn join_small(
     let mut small = Vec::new();
     rows.last_packs(&mut |number, sealed| {
         let opened = if sealed.len() < SMALL_BYTES { pack::open(sealer, number, sealed) } else { None };
-        small.extend(opened.map(|entries| (number, entries)));
+        small.extend(opened.filter(|entries| pack::is_small(entries)).map(|entries| (number, entries)));
         small.last().is_some_and(|(last, _)| *last == number)
     })?;
     if small.len() < 2 {
@@ -158,8 +189,57 @@ fn join_small(
     Ok(small.into_iter().map(|(number, _)| number).collect())
 }
 
-/// Seals every pack anew for another data key, inside the caller's transaction. Packs that do not open are lost with the
-/// old key.
+/// Deletes packs that do not open, and builds the indexes and the newest position anew from the others, inside the caller's
+/// transaction. Gives how many records were lost.
+pub(super) fn rebuild(
+    rows: &mut dyn WriteRows,
+    sealer: &RecordSealer,
+    open: &OpenPacks,
+    writer: &mut PackWriter<'_>,
+) -> Result<u64, StoreError> {
+    let (known, mut kept, mut broken) = (rows.count_entries()?.hashes, 0_u64, 0_u64);
+    rows.delete_entries()?;
+    let mut given = match last_change(&*rows) {
+        Err(StoreError::Damaged) => 0,
+        given => given?,
+    };
+    let mut strays = Vec::new();
+    // Every position is one from before this transaction.
+    let (before, fresh, changed) = (u64::MAX, Vec::new(), BTreeMap::new());
+    let mut ledger = Ledger { rows: &mut *rows, sealer, open, before, last: before, fresh, changed };
+    let mut next = ledger.rows.packs_from(0, 1)?.pop();
+    while let Some((number, sealed)) = next {
+        next = ledger.rows.packs_from(number.saturating_add(1), 1)?.pop();
+        given = given.max(number);
+        let Some(entries) = open.open(sealer, number, &sealed) else {
+            ledger.rows.put_pack(number, None)?;
+            broken = broken.saturating_add(1);
+            continue;
+        };
+        for entry in entries.iter() {
+            given = given.max(entry.change);
+            if next.as_ref().is_some_and(|(end, _)| entry.change >= *end) {
+                // A position that was given twice finds the later pack alone.
+                ledger.take(number, &entries, entry.change);
+                strays.push(Merge { source: entry.source, record: entry.record.clone(), rule: Rule::Higher });
+            } else if ledger.restore(entry)? {
+                kept = kept.saturating_add(1);
+            }
+        }
+    }
+    ledger.rows.put_meta(LAST_CHANGE, &given.to_be_bytes())?;
+    ledger.finish(writer)?;
+    open.clear();
+    let mut ledger = Ledger::begin(rows, sealer, open)?;
+    for stray in &strays {
+        kept = kept.saturating_add(u64::from(ledger.merge(stray)?));
+    }
+    ledger.finish(writer)?;
+    // Each broken pack held a record at least, whatever the indexes knew of it.
+    Ok(known.saturating_sub(kept).max(broken))
+}
+
+/// Seals every pack anew for another data key, inside the caller's transaction. All of them open.
 pub(super) fn reseal(
     rows: &mut dyn WriteRows,
     old: &RecordSealer,
@@ -174,7 +254,7 @@ pub(super) fn reseal(
         }
         for (number, sealed) in packs {
             rows.put_pack(number, None)?;
-            let entries = pack::open(old, number, &sealed).unwrap_or_default();
+            let entries = pack::open(old, number, &sealed).ok_or(StoreError::Damaged)?;
             // What is written anew lies before the end of what was read.
             from = entries.last().map_or(number, |last| last.change).saturating_add(1);
             entries.into_iter().try_for_each(|entry| writer.push(rows, entry))?;

@@ -389,13 +389,17 @@ impl Store {
     /// removes the remains of the old ones. The old key opens nothing afterwards, except older copies of the file.
     ///
     /// # Errors
-    /// [`StoreError::Corrupt`] when a record is damaged: delete it first. Nothing was changed then. When only the removal at the end fails the
-    /// new key is in force and the error is that of [`scrub`](Self::scrub).
+    /// [`StoreError::Corrupt`] when a row is damaged: delete it first. [`StoreError::Damaged`] when records of the log are: repair first
+    /// ([`repair_records`](Self::repair_records)). Nothing was changed then. When only the removal at the end fails the new key is in force
+    /// and the error is that of [`scrub`](Self::scrub).
     pub fn rekey(&mut self, wrap: &dyn KeyWrap) -> Result<(), StoreError> {
         self.check_key()?;
         let (sealer, wrapped, check) = new_key(wrap, &mut *self.rng)?;
         // Every row is known to open before one is touched: inside the transaction nothing but the disk can fail.
         self.check_rows()?;
+        if !self.records_are_sound()? {
+            return Err(StoreError::Damaged);
+        }
         let records = sealer.record_sealer();
         let mut seals = 1_u64;
         let (old, old_records, rng) = (&self.sealer, &self.records, &mut self.rng);

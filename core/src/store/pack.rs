@@ -26,8 +26,13 @@ const PACK_BYTES: usize = 64 * 1024;
 const PACK_RECORDS: usize = 512;
 /// Longest thing that a pack may unpack to, bytes: the records of a full pack and a longest one.
 const UNPACKED_BYTES: usize = 256 * 1024;
-/// Packs that stay open: what one screen shows lies in about as many.
-const MOST_OPEN: usize = 16;
+/// Packs that stay open: the latest messages of 200 conversations that are about as busy lie in about as many.
+const MOST_OPEN: usize = 64;
+
+/// What an entry has beside its names and its content, bytes, at most: heads, numbers, a device.
+const ENTRY_HEADS: usize = 64;
+/// So many packs are cut at a time where many are written, so that they are of about the same size.
+const WAITING_PACKS: usize = 4;
 
 const AS_IT_IS: u8 = 0;
 const COMPRESSED: u8 = 1;
@@ -87,14 +92,33 @@ pub(super) fn entry_at(entries: &[PackEntry], change: u64) -> Option<&PackEntry>
     entries.get(found)
 }
 
+/// How many bytes an entry encodes to, at most, and some dozen less. Encoding it would copy what it says.
+fn size_of(entry: &PackEntry) -> usize {
+    let record = &entry.record;
+    let content =
+        record.content.as_ref().map(|content| [content.group.as_slice().len(), content.body.as_slice().len()]);
+    let [group, body] = content.unwrap_or_default();
+    [record.collection.as_str().len(), record.id.as_slice().len(), group, body]
+        .into_iter()
+        .fold(ENTRY_HEADS, usize::saturating_add)
+}
+
+fn size_of_all(entries: &[PackEntry]) -> usize {
+    entries.iter().map(size_of).fold(0, usize::saturating_add)
+}
+
+/// Whether there is room in a pack for as much again.
+pub(super) fn is_small(entries: &[PackEntry]) -> bool {
+    entries.len() <= PACK_RECORDS / 2 && size_of_all(entries) <= PACK_BYTES / 2
+}
+
 /// Cuts entries into packs of about the same size.
 fn cut(entries: Vec<PackEntry>) -> Vec<Vec<PackEntry>> {
-    let sizes: Vec<usize> = entries.iter().map(|entry| entry.encode().len()).collect();
-    let whole = sizes.iter().fold(0_usize, |sum, size| sum.saturating_add(*size));
+    let whole = size_of_all(&entries);
     let share = whole.div_ceil(whole.div_ceil(PACK_BYTES).max(1));
     let (mut packs, mut pack, mut filled) = (Vec::new(), Vec::new(), 0_usize);
-    for (entry, size) in entries.into_iter().zip(sizes) {
-        filled = filled.saturating_add(size);
+    for entry in entries {
+        filled = filled.saturating_add(size_of(&entry));
         pack.push(entry);
         if filled >= share || pack.len() >= PACK_RECORDS {
             packs.push(core::mem::take(&mut pack));
@@ -111,11 +135,13 @@ pub(super) struct PackWriter<'w> {
     rng: &'w mut dyn CryptoRng,
     seals: &'w mut u64,
     waiting: Vec<PackEntry>,
+    /// About how many bytes they encode to.
+    waiting_bytes: usize,
 }
 
 impl<'w> PackWriter<'w> {
     pub(super) fn new(sealer: &'w RecordSealer, rng: &'w mut dyn CryptoRng, seals: &'w mut u64) -> Self {
-        Self { sealer, rng, seals, waiting: Vec::new() }
+        Self { sealer, rng, seals, waiting: Vec::new(), waiting_bytes: 0 }
     }
 
     pub(super) fn sealer(&self) -> &'w RecordSealer {
@@ -139,13 +165,17 @@ impl<'w> PackWriter<'w> {
     /// Takes the next entry and its place in the indexes; writes when enough is there.
     pub(super) fn push(&mut self, rows: &mut dyn WriteRows, entry: PackEntry) -> Result<(), StoreError> {
         rows.put_entry(&self.sealer.entry(entry.change, &entry.record))?;
+        self.waiting_bytes = self.waiting_bytes.saturating_add(size_of(&entry));
         self.waiting.push(entry);
-        if self.waiting.len() >= 4 * PACK_RECORDS { self.flush(rows) } else { Ok(()) }
+        let full =
+            self.waiting.len() >= WAITING_PACKS * PACK_RECORDS || self.waiting_bytes >= WAITING_PACKS * PACK_BYTES;
+        if full { self.flush(rows) } else { Ok(()) }
     }
 
     /// Writes what waits.
     pub(super) fn flush(&mut self, rows: &mut dyn WriteRows) -> Result<(), StoreError> {
         let waiting = core::mem::take(&mut self.waiting);
+        self.waiting_bytes = 0;
         self.put_all(rows, waiting)
     }
 
@@ -212,5 +242,64 @@ impl OpenPacks {
     /// Forgets all.
     pub(super) fn clear(&self) {
         self.0.borrow_mut().clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pairlight_wire::id::DeviceId;
+    use pairlight_wire::sync::Content;
+    use pairlight_wire::{Bytes, Text};
+    use rand_chacha::ChaCha20Rng;
+    use rand_core::SeedableRng;
+
+    use super::*;
+    use crate::store::memory::Memory;
+    use crate::store::rows::{BATCH, Rows};
+    use crate::store::seal::Sealer;
+
+    fn entry(change: u64, body: usize) -> PackEntry {
+        let (group, body) = (Bytes::new(vec![3; body.min(64)]).unwrap(), Bytes::new(vec![7; body]).unwrap());
+        let record = SyncRecord {
+            collection: Text::truncated("message"),
+            id: Bytes::new(change.to_be_bytes().to_vec()).unwrap(),
+            clock: change << 20,
+            device: DeviceId([3; 16]),
+            content: (body.as_slice().len() != 1).then_some(Content { group, order: change, body }),
+        };
+        PackEntry { change, source: change.to_be_bytes()[7], record }
+    }
+
+    #[test]
+    fn a_size_that_is_estimated_is_not_too_small_and_little_too_large() {
+        for change in [1, 200, 70_000, u64::MAX >> 21] {
+            for body in [0, 1, 20, 300, 49_152] {
+                let entry = entry(change, body);
+                let (said, is) = (size_of(&entry), entry.encode().len());
+                assert!((is..is + 48).contains(&said), "{said} for {is}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_waits_is_written_when_it_is_much_in_number_or_in_bytes() {
+        let mut rng = ChaCha20Rng::seed_from_u64(1);
+        let sealer = Sealer::generate(&mut rng).record_sealer();
+        for (body, count) in [(40_000, 100), (20, 5000)] {
+            let (mut rows, mut seals, mut most) = (Memory::load([]).unwrap(), 0, (0, 0));
+            rows.write(BATCH, &mut |rows, _| {
+                let mut writer = PackWriter::new(&sealer, &mut rng, &mut seals);
+                for change in 1..=count {
+                    writer.push(rows, entry(change, body))?;
+                    most = (most.0.max(writer.waiting.len()), most.1.max(size_of_all(&writer.waiting)));
+                }
+                writer.flush(rows)
+            })
+            .unwrap();
+            assert!(most.0 < WAITING_PACKS * PACK_RECORDS && most.1 < WAITING_PACKS * PACK_BYTES, "{most:?}");
+            let packs = rows.packs_from(0, usize::MAX).unwrap();
+            let opened = packs.iter().flat_map(|(number, sealed)| open(&sealer, *number, sealed).unwrap());
+            assert!(opened.map(|entry| entry.change).eq(1..=count));
+        }
     }
 }

@@ -6,7 +6,7 @@
 
 use pairlight_wire::sync::SyncRecord;
 
-use super::ledger::{Ledger, last_change};
+use super::ledger::{self, Ledger, last_change};
 use super::pack::{self, PackEntry, PackWriter, entry_at};
 use super::rows::{BATCH, EntryCounts, Ranked, ReadRows, Spot};
 use super::{SEAL_COUNT, Store, StoreError};
@@ -265,8 +265,8 @@ impl Store {
         }
     }
 
-    /// Deletes packs that do not open, and builds the indexes anew from the others. Gives how many records were lost; other
-    /// devices still have them.
+    /// Deletes packs that do not open, and builds the indexes anew from the others; of two versions of one record the higher
+    /// stays. Gives how many records were lost; other devices still have them.
     ///
     /// # Errors
     /// [`StoreError`]; nothing changes then.
@@ -276,44 +276,34 @@ impl Store {
             return Ok(0);
         }
         self.open.clear();
-        let (sealer, mut lost) = (&self.records, 0);
-        self.rows.write(BATCH, &mut |rows, _| {
-            let (known, mut kept, mut broken) = (rows.count_entries()?.hashes, 0_u64, 0_u64);
-            rows.delete_entries()?;
-            let mut from = 0;
-            loop {
-                let packs = rows.packs_from(from, PACKS)?;
-                if packs.is_empty() {
-                    break;
-                }
-                for (number, sealed) in packs {
-                    from = number.saturating_add(1);
-                    let Some(entries) = pack::open(sealer, number, &sealed) else {
-                        rows.put_pack(number, None)?;
-                        broken = broken.saturating_add(1);
-                        continue;
-                    };
-                    for entry in entries {
-                        rows.put_entry(&sealer.entry(entry.change, &entry.record))?;
-                        kept = kept.saturating_add(1);
-                    }
-                }
-            }
-            // Each broken pack held a record at least, whatever the indexes knew of it.
-            lost = known.saturating_sub(kept).max(broken);
-            Ok(())
-        })?;
+        let (sealer, open, rng) = (&self.records, &self.open, &mut self.rng);
+        let (mut seals, mut lost) = (self.seals, 0);
+        let outcome = self.rows.write(BATCH, &mut |rows, _| {
+            lost = ledger::rebuild(rows, sealer, open, &mut PackWriter::new(sealer, &mut **rng, &mut seals))?;
+            rows.put_meta(SEAL_COUNT, &seals.to_be_bytes())
+        });
+        self.open.clear();
+        outcome?;
+        self.seals = seals;
         Ok(lost)
     }
 
     /// Whether every pack opens, and the indexes say of its records what they should, and nothing else.
-    pub(super) fn records_are_sound(&self) -> Result<bool, StoreError> {
+    ///
+    /// # Errors
+    /// [`StoreError`] when the file cannot be read.
+    pub fn records_are_sound(&self) -> Result<bool, StoreError> {
+        self.check_key()?;
         self.rows.look(|rows| {
             let (mut counts, mut from, mut last) = (EntryCounts::default(), 0, 0);
             loop {
                 let packs = rows.packs_from(from, PACKS)?;
                 if packs.is_empty() {
-                    return Ok(counts == rows.count_entries()? && last <= last_change(rows)?);
+                    let given = match last_change(rows) {
+                        Err(StoreError::Damaged) => return Ok(false),
+                        given => given?,
+                    };
+                    return Ok(counts == rows.count_entries()? && last <= given);
                 }
                 for (number, sealed) in packs {
                     from = number.saturating_add(1);

@@ -21,6 +21,20 @@ const PUT_PACK: &str = "INSERT INTO pack (pack, sealed) VALUES (?1, ?2)
     ON CONFLICT (pack) DO UPDATE SET sealed = excluded.sealed";
 const DELETE_PACK: &str = "DELETE FROM pack WHERE pack = ?1";
 
+/// By hash, by place, by rank, and of tombstones.
+const PUT_ENTRY: [&str; 4] = [
+    "INSERT OR IGNORE INTO by_hash (hash, change) VALUES (?1, ?2)",
+    "INSERT OR IGNORE INTO by_place (place, rank, change) VALUES (?1, ?2, ?3)",
+    "INSERT OR IGNORE INTO by_rank (rank, change) VALUES (?1, ?2)",
+    "INSERT OR IGNORE INTO gone (change) VALUES (?1)",
+];
+const DELETE_ENTRY: [&str; 4] = [
+    "DELETE FROM by_hash WHERE hash = ?1 AND change = ?2",
+    "DELETE FROM by_place WHERE place = ?1 AND rank = ?2 AND change = ?3",
+    "DELETE FROM by_rank WHERE rank = ?1 AND change = ?2",
+    "DELETE FROM gone WHERE change = ?1",
+];
+
 const OF_HASH: &str = "SELECT change FROM by_hash WHERE hash = ?1 ORDER BY change";
 const IN_PLACE: &str = "SELECT rank, change FROM by_place
     WHERE place = ?1 AND rank <= ?2 AND (rank < ?2 OR change < ?3) ORDER BY rank DESC, change DESC LIMIT ?4";
@@ -95,6 +109,20 @@ impl<'c> Sql<'c> {
     ) -> Result<Vec<T>, StoreError> {
         let query = || self.conn.prepare_cached(sql)?.query_map(params, read)?.collect();
         self.sorted(query())
+    }
+
+    /// Adds an entry to the indexes, or takes it out.
+    fn set_entry(&self, entry: &Entry, [hashes, places, ranks, gone]: [&str; 4]) -> Result<(), StoreError> {
+        let change = column(entry.change);
+        self.execute(hashes, [entry.hash, change])?;
+        match entry.spot {
+            Some(Spot { place, rank }) => {
+                self.execute(places, [place, rank, change])?;
+                self.execute(ranks, [rank, change])
+            }
+            None => self.execute(gone, [change]),
+        }
+        .map(drop)
     }
 
     fn changes(&self, sql: &str, params: impl Params) -> Result<Vec<u64>, StoreError> {
@@ -223,31 +251,11 @@ impl WriteRows for Sql<'_> {
     }
 
     fn put_entry(&mut self, entry: &Entry) -> Result<(), StoreError> {
-        let change = column(entry.change);
-        self.execute("INSERT OR IGNORE INTO by_hash (hash, change) VALUES (?1, ?2)", [entry.hash, change])?;
-        match entry.spot {
-            Some(Spot { place, rank }) => {
-                let insert = "INSERT OR IGNORE INTO by_place (place, rank, change) VALUES (?1, ?2, ?3)";
-                self.execute(insert, [place, rank, change])?;
-                self.execute("INSERT OR IGNORE INTO by_rank (rank, change) VALUES (?1, ?2)", [rank, change])
-            }
-            None => self.execute("INSERT OR IGNORE INTO gone (change) VALUES (?1)", [change]),
-        }
-        .map(drop)
+        self.set_entry(entry, PUT_ENTRY)
     }
 
     fn delete_entry(&mut self, entry: &Entry) -> Result<(), StoreError> {
-        let change = column(entry.change);
-        self.execute("DELETE FROM by_hash WHERE hash = ?1 AND change = ?2", [entry.hash, change])?;
-        match entry.spot {
-            Some(Spot { place, rank }) => {
-                let delete = "DELETE FROM by_place WHERE place = ?1 AND rank = ?2 AND change = ?3";
-                self.execute(delete, [place, rank, change])?;
-                self.execute("DELETE FROM by_rank WHERE rank = ?1 AND change = ?2", [rank, change])
-            }
-            None => self.execute("DELETE FROM gone WHERE change = ?1", [change]),
-        }
-        .map(drop)
+        self.set_entry(entry, DELETE_ENTRY)
     }
 
     fn delete_entries(&mut self) -> Result<(), StoreError> {

@@ -788,6 +788,9 @@ fn damaged_packs_and_indexes_are_found_and_the_rest_is_read_and_listed_on() {
         ("DELETE FROM by_rank WHERE change = 700", 0),
         ("INSERT INTO gone VALUES (700)", 0),
         ("INSERT INTO by_hash VALUES (7, 7)", 1),
+        ("UPDATE meta SET value = x'00000000000002bc' WHERE name = 'last-change'", 0),
+        ("UPDATE meta SET value = x'07' WHERE name = 'last-change'", 0),
+        ("DELETE FROM meta WHERE name = 'last-change'", 0),
     ] {
         let home = Home::new();
         fill(&home);
@@ -812,6 +815,103 @@ fn damaged_packs_and_indexes_are_found_and_the_rest_is_read_and_listed_on() {
         store.integrity_check().unwrap();
         assert_eq!(store.count_records(u64::MAX, 0).unwrap(), 2400, "{hurt}");
     }
+}
+
+#[test]
+fn a_repair_leaves_one_version_of_each_record_whatever_was_written_before_it() {
+    let fill = |store: &mut Store, ids: core::ops::Range<u64>, clock: u64| {
+        let mut batch = Batch::new();
+        for n in ids {
+            batch.merge(0, sample_record(&n.to_be_bytes(), clock, Some(n)));
+        }
+        store.commit_merging(&batch).unwrap();
+    };
+    let hurts = [
+        // The index does not know what is edited next.
+        "DELETE FROM by_hash WHERE change BETWEEN 100 AND 109",
+        // Positions are given a second time: behind what lies in a pack, within it, and in the place of one.
+        "UPDATE meta SET value = x'00000000000004ae' WHERE name = 'last-change'",
+        "UPDATE meta SET value = x'0000000000000064' WHERE name = 'last-change'",
+    ];
+    for (hurt, first) in hurts.into_iter().zip([99, 99, 300]) {
+        let home = Home::new();
+        let mut store = home.open();
+        fill(&mut store, 0..1200, 1);
+        drop(store);
+        home.raw(|c| assert!(c.execute(hurt, []).unwrap() > 0, "{hurt}"));
+        let mut store = home.open();
+        // Edits of what the index has lost, or of anything, and new ones.
+        fill(&mut store, first..first + 10, 2);
+        fill(&mut store, 5000..5010, 1);
+        assert!(matches!(store.integrity_check(), Err(StoreError::Damaged)), "{hurt}");
+        assert_eq!(store.repair_records().unwrap(), 0, "{hurt}");
+        store.integrity_check().unwrap();
+        let last = store.last_change().unwrap();
+        assert!(last >= 1220, "{hurt}: {last}");
+        for listed in [
+            store.records_in("things", b"group", Cursor::NEWEST, 9000).unwrap(),
+            store.records_after(0, 9000).unwrap().0,
+        ] {
+            assert_eq!(listed.len(), 1210, "{hurt}");
+            assert_eq!(listed.iter().filter(|logged| logged.record.clock == 2).count(), 10, "{hurt}");
+        }
+        for id in (0..1200_u64).chain(5000..5010) {
+            let clock = store.record("things", &id.to_be_bytes()).unwrap().unwrap().record.clock;
+            assert_eq!(clock, if (first..first + 10).contains(&id) { 2 } else { 1 }, "{hurt}: {id}");
+        }
+    }
+}
+
+#[test]
+fn a_new_data_key_is_refused_while_records_are_damaged() {
+    let home = Home::new();
+    let mut store = home.open();
+    let mut batch = Batch::new();
+    for n in 0..600_u64 {
+        batch.merge(0, sample_record(&n.to_be_bytes(), 1, Some(n)));
+    }
+    store.commit_merging(&batch).unwrap();
+    drop(store);
+    home.raw(|c| c.execute("UPDATE pack SET sealed = zeroblob(60) WHERE pack = 1", []).unwrap());
+    let mut store = home.open();
+    let other = KeyFile::create(&home.dir.path().join("other"), rng()).unwrap();
+    assert!(matches!(store.rekey(&other), Err(StoreError::Damaged)), "what is lost would be lost without a word");
+    drop(store);
+    // Nothing was changed: the old key opens it, and a repair makes way.
+    let mut store = home.open();
+    let lost = store.repair_records().unwrap();
+    assert!(lost > 0);
+    store.rekey(&other).unwrap();
+    store.integrity_check().unwrap();
+    assert_eq!(store.count_records(u64::MAX, 0).unwrap(), 600 - lost);
+}
+
+#[test]
+fn a_pack_that_is_half_full_is_not_written_anew_however_well_it_compresses() {
+    use pairlight_wire::Bytes;
+    let home = Home::new();
+    let mut store = home.open();
+    let packs = |store: &Store| -> std::collections::BTreeMap<u64, Vec<u8>> {
+        store.rows.look(|rows| rows.packs_from(0, usize::MAX >> 1)).unwrap().into_iter().collect()
+    };
+    let (mut before, mut most, mut joins) = (packs(&store), 0, 0);
+    for n in 0..2000_u64 {
+        let mut record = sample_record(&n.to_be_bytes(), 1, Some(n));
+        record.content.as_mut().unwrap().body = Bytes::new(b"the same text ".repeat(74)).unwrap();
+        let mut batch = Batch::new();
+        batch.merge(0, record);
+        store.commit_merging(&batch).unwrap();
+        let after = packs(&store);
+        let anew = before.iter().filter(|(number, sealed)| after.get(number) != Some(sealed)).count();
+        if anew > 0 {
+            (most, joins) = (most.max(anew), joins + 1);
+        }
+        before = after;
+    }
+    assert_eq!(joins, 2000 / 128);
+    assert!(most <= 128 + 2, "{most} packs were opened and sealed for one join");
+    assert!(before.len() < 2000 * 1024 / (32 * 1024) + 128, "and they are joined: {}", before.len());
+    store.integrity_check().unwrap();
 }
 
 fn sample_record(id: &[u8], clock: u64, order: Option<u64>) -> pairlight_wire::sync::SyncRecord {

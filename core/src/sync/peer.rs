@@ -28,7 +28,7 @@ record! {
 record! {
     /// A device that this one exchanges with.
     #[derive(Debug, Clone, PartialEq, Eq)]
-    pub(super) struct PeerState [1] {
+    pub(super) struct PeerState [2] {
         /// Its number in this store, 1 to 255.
         pub(super) slot: u8,
         /// Its log, once known.
@@ -49,6 +49,31 @@ record! {
         pub(super) outstanding: List<u64, MOST_OUTSTANDING>,
         /// Something of it is missing here.
         pub(super) again: bool,
+        /// Greatest clock of a version that is known to be there: its own hybrid logical clock is not less.
+        pub(super) heard: u64,
+    }
+}
+
+record! {
+    /// The same as it was kept before it was remembered what was heard.
+    struct FirstPeerState [1] {
+        slot: u8,
+        log: Option<[u8; 8]>,
+        received: u64,
+        told: u64,
+        sent: u64,
+        scanned: u64,
+        acked: u64,
+        whole: u64,
+        outstanding: List<u64, MOST_OUTSTANDING>,
+        again: bool,
+    }
+}
+
+impl From<FirstPeerState> for PeerState {
+    fn from(first: FirstPeerState) -> Self {
+        let FirstPeerState { slot, log, received, told, sent, scanned, acked, whole, outstanding, again } = first;
+        Self { slot, log, received, told, sent, scanned, acked, whole, outstanding, again, heard: 0 }
     }
 }
 
@@ -65,7 +90,17 @@ impl PeerState {
             whole: 0,
             outstanding: List::default(),
             again: false,
+            heard: 0,
         }
+    }
+
+    /// A version with this clock is there.
+    pub(super) fn hear(&mut self, clock: u64) {
+        self.heard = self.heard.max(clock);
+    }
+
+    fn from_row(bytes: &[u8]) -> Result<Self, SyncError> {
+        Self::decode(bytes).or_else(|_| FirstPeerState::decode(bytes).map(Self::from)).map_err(|_| SyncError::Damaged)
     }
 
     /// The other side confirms our log up to `seen`.
@@ -116,7 +151,7 @@ pub(super) fn put_own(batch: &mut Batch, state: &OwnState) {
 
 pub(super) fn peer(store: &Store, device: &DeviceId) -> Result<Option<PeerState>, SyncError> {
     let row = store.get(Table::Checkpoint, &key(device))?;
-    row.map(|bytes| PeerState::decode(&bytes).map_err(|_| SyncError::Damaged)).transpose()
+    row.map(|bytes| PeerState::from_row(&bytes)).transpose()
 }
 
 pub(super) fn put_peer(batch: &mut Batch, device: &DeviceId, state: &PeerState) {
@@ -133,7 +168,7 @@ pub(super) fn peers(store: &Store) -> Result<Vec<(DeviceId, PeerState)>, SyncErr
     for row in store.list(Table::Checkpoint)? {
         let row = row?;
         let Some(device) = row.id.strip_prefix(PEER).and_then(|id| <[u8; 16]>::try_from(id).ok()) else { continue };
-        found.push((DeviceId(device), PeerState::decode(&row.value).map_err(|_| SyncError::Damaged)?));
+        found.push((DeviceId(device), PeerState::from_row(&row.value)?));
     }
     Ok(found)
 }

@@ -18,6 +18,7 @@ use super::{SyncError, peer};
 use crate::store::{Store, Table};
 
 const ROW: &[u8] = b"in";
+const WORD: &[u8] = b"in/word";
 const OVER: u8 = 3;
 
 record! {
@@ -40,6 +41,15 @@ record! {
     }
 }
 
+record! {
+    /// What was decided here about a history, until the primary device knows of it.
+    struct Word [1] {
+        history: [u8; 16],
+        /// Stopped; otherwise asked for anew.
+        stopped: bool,
+    }
+}
+
 impl Drop for ReceiverState {
     fn drop(&mut self) {
         zeroize::Zeroize::zeroize(&mut self.key);
@@ -53,6 +63,21 @@ fn load(store: &Store) -> Result<Option<ReceiverState>, SyncError> {
 
 fn save(turn: &mut Turn<'_>, state: &ReceiverState) {
     turn.batch.put(Table::History, ROW, &zeroize::Zeroizing::new(state.encode()));
+}
+
+fn word(store: &Store) -> Result<Option<Word>, SyncError> {
+    let row = store.get(Table::History, WORD)?;
+    row.map(|bytes| Word::decode(&bytes).map_err(|_| SyncError::Damaged)).transpose()
+}
+
+fn decide(turn: &mut Turn<'_>, history: [u8; 16], stopped: bool) {
+    turn.batch.put(Table::History, WORD, &Word { history, stopped }.encode());
+}
+
+fn stop(turn: &mut Turn<'_>, to: &DeviceId, history: [u8; 16], rng: &mut impl CryptoRng) -> Result<(), SyncError> {
+    decide(turn, history, true);
+    let cancel = HistoryMessage::Cancel(HistoryCancel { history });
+    turn.post(to, EnvelopeKind::History, &cancel.encode(), rng)
 }
 
 impl ReceiverState {
@@ -97,26 +122,45 @@ fn merge(turn: &mut Turn<'_>, from: &DeviceId, records: Vec<SyncRecord>) -> Resu
     if !records.iter().all(is_sound) {
         return Err(SyncError::Protocol);
     }
-    let source = turn.peer(from)?.map_or(u8::MAX, |state| state.slot);
+    let mut state = turn.peer(from)?;
+    let source = state.as_ref().map_or(u8::MAX, |state| state.slot);
     for record in records {
+        if let Some(state) = &mut state {
+            state.hear(record.clock);
+        }
         turn.merge(source, record);
+    }
+    if let Some(state) = state {
+        turn.put_peer(from, state);
     }
     Ok(())
 }
 
 /// Takes a message of the sender; whether the progress changed.
-pub(super) fn take(turn: &mut Turn<'_>, from: &DeviceId, body: &[u8]) -> Result<bool, SyncError> {
+pub(super) fn take(
+    turn: &mut Turn<'_>,
+    from: &DeviceId,
+    body: &[u8],
+    rng: &mut impl CryptoRng,
+) -> Result<bool, SyncError> {
     let message = HistoryMessage::decode(body).map_err(|_| SyncError::Protocol)?;
     let Some(mut peer) = turn.peer(from)? else { return Ok(false) };
-    let known = load(turn.store)?;
+    let (known, word) = (load(turn.store)?, word(turn.store)?);
     if let HistoryMessage::Start(start) = &message {
         if known.as_ref().is_some_and(|known| known.history == start.history) {
             return Ok(false);
         }
         if peer.log != Some(start.log) {
             (peer.log, peer.received, peer.told) = (Some(start.log), start.snapshot, start.snapshot);
-            peer.again = false;
+            (peer.again, peer.heard) = (false, 0);
             turn.put_peer(from, peer);
+        }
+        // Stopped here before the primary device knew, it stays stopped in the history that it began meanwhile.
+        let stopped = word.as_ref().is_some_and(|word| word.stopped && start.supersedes == Some(word.history));
+        if stopped {
+            stop(turn, from, start.history, rng)?;
+        } else {
+            turn.batch.delete(Table::History, WORD);
         }
         let continued = known.filter(|known| start.supersedes == Some(known.history) && start.total == known.total);
         let (records, bytes, first_screen) =
@@ -135,13 +179,16 @@ pub(super) fn take(turn: &mut Turn<'_>, from: &DeviceId, body: &[u8]) -> Result<
             phase: 0,
             chunks: 0,
             held_until: 0,
-            cancelled: false,
+            cancelled: stopped,
         };
         save(turn, &state);
         return Ok(true);
     }
     let Some(mut state) = known else { return Ok(false) };
+    // Asked for anew: the answer begins another one, and what is said of this one was said before.
+    let asked = word.is_some_and(|word| !word.stopped);
     match message {
+        HistoryMessage::State(_) | HistoryMessage::Cancel(_) if asked => return Ok(false),
         HistoryMessage::First(first) if first.history == state.history => {
             merge(turn, from, first.records.into_vec())?;
             state.parts = state.parts.max(first.part.saturating_add(1));
@@ -161,7 +208,10 @@ pub(super) fn take(turn: &mut Turn<'_>, from: &DeviceId, body: &[u8]) -> Result<
         HistoryMessage::State(said) if said.history == state.history => {
             (state.phase, state.chunks, state.held_until) = (said.phase, said.chunks, said.held_until);
         }
-        HistoryMessage::Cancel(cancel) if cancel.history == state.history => state.cancelled = true,
+        HistoryMessage::Cancel(cancel) if cancel.history == state.history => {
+            state.cancelled = true;
+            turn.batch.delete(Table::History, WORD);
+        }
         HistoryMessage::Older(older) => merge(turn, from, older.records.into_vec())?,
         _ => return Ok(false),
     }
@@ -231,6 +281,7 @@ impl Replica {
             (state.cancelled, state.phase, state.held_until, state.first_screen) = (false, 0, 0, false);
             (state.records, state.bytes) = (0, 0);
             save(turn, &state);
+            decide(turn, state.history, false);
         }
         self.request(turn, None, rng)
     }
@@ -273,8 +324,7 @@ impl Replica {
         let Some(mut state) = load(turn.store)? else { return Ok(()) };
         state.cancelled = true;
         save(turn, &state);
-        let cancel = HistoryMessage::Cancel(HistoryCancel { history: state.history });
-        turn.post(&state.from, EnvelopeKind::History, &cancel.encode(), rng)
+        stop(turn, &state.from, state.history, rng)
     }
 
     /// How the transfer to this linked device is doing; `None` when nothing is promised yet.

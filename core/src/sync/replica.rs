@@ -132,7 +132,9 @@ impl Replica {
         self.role
     }
 
-    fn is_primary(&self) -> bool {
+    /// Whether it holds the account.
+    #[must_use]
+    pub fn is_primary(&self) -> bool {
         matches!(self.role, SyncRole::Primary(_))
     }
 
@@ -141,8 +143,7 @@ impl Replica {
     /// # Errors
     /// [`SyncError`]; nothing changes then.
     pub fn follow(&self, store: &mut Store, listed: &[Listed], rng: &mut impl CryptoRng) -> Result<(), SyncError> {
-        let wanted =
-            |device: &Listed| device.device != self.own && device.primary == matches!(self.role, SyncRole::Linked);
+        let wanted = |device: &Listed| device.device != self.own && device.primary != self.is_primary();
         let mut known = peer::peers(store)?;
         let mut batch = Batch::new();
         let unconfirmed = unconfirmed(store)?;
@@ -165,10 +166,10 @@ impl Replica {
             // A new device gets what is here already as history; the primary gets all that a linked device has, also what
             // came from a primary before it.
             let last = store.last_change()?;
-            let (sent, whole) = if matches!(self.role, SyncRole::Linked) { (0, last) } else { (last, 0) };
+            let (sent, whole) = if self.is_primary() { (last, 0) } else { (0, last) };
             let state = PeerState { whole, ..PeerState::new(slot, sent) };
             peer::put_peer(&mut batch, &listed.device, &state);
-            if matches!(self.role, SyncRole::Primary(_)) {
+            if self.is_primary() {
                 sender::begin(store, &mut batch, listed, sent, None, rng)?;
             }
             known.push((listed.device, state));
@@ -203,11 +204,12 @@ impl Replica {
         let last = turn.store.last_change()?;
         let mut records = Vec::with_capacity(changes.len());
         for change in changes {
+            turn.pass(&change)?;
             let record = change.at(turn.tick(), self.own);
             records.push(record.clone());
             turn.merge(0, record);
         }
-        // A clock that is later than all seen ones makes every change stand, each with the next number of the log.
+        // Later than what was there, so every change stands, each with the next number of the log.
         let to = last.saturating_add(u64::try_from(records.len()).unwrap_or(u64::MAX));
         let size = records.iter().map(|record| record.encode().len()).fold(0, usize::saturating_add);
         let Ok(records) = List::new(records) else { return Ok(()) };
@@ -286,7 +288,7 @@ impl Replica {
             EnvelopeKind::History => {
                 let told = match self.role {
                     SyncRole::Primary(_) => sender::take(turn, from, &message.body, rng)?,
-                    SyncRole::Linked => receiver::take(turn, from, &message.body)?,
+                    SyncRole::Linked => receiver::take(turn, from, &message.body, rng)?,
                 };
                 Ok(told.then_some(SyncEvent::History))
             }
@@ -312,7 +314,7 @@ impl Replica {
             return Err(SyncError::Protocol);
         }
         // A clock that is far ahead: its versions are taken when its time is right, here or there.
-        let hears = hears && !(self.is_primary() && drift::is_ahead(turn, exchange.records.as_slice())?);
+        let hears = hears && !(self.is_primary() && drift::is_ahead(turn, from, exchange.records.as_slice()));
         let last = turn.store.last_change()?;
         if state.log != Some(exchange.log) {
             match self.role {
@@ -344,7 +346,11 @@ impl Replica {
                 state.rewind(0, last);
             }
         } else if (in_order || ends_here || !hears) && knows_us {
+            let before = state.acked;
             state.confirm(exchange.seen);
+            if !self.is_primary() {
+                drift::hear_confirmed(turn, &mut state, before, last)?;
+            }
         }
         if !hears {
             // Where its log is taken up again when it may send.
@@ -354,9 +360,14 @@ impl Replica {
         if in_order {
             state.received = exchange.to;
             for record in exchange.records.into_vec() {
-                turn.merge(state.slot, record);
+                state.hear(record.clock);
+                if self.is_primary() && record.device == *from {
+                    turn.merge_of_writer(state.slot, record);
+                } else {
+                    turn.merge(state.slot, record);
+                }
             }
-            if matches!(self.role, SyncRole::Linked) {
+            if !self.is_primary() {
                 let gone = exchange.dropped.as_slice();
                 let gone = gone.iter().map(|gone| (gone.collection.as_str(), gone.id.as_slice(), gone.clock));
                 turn.store.drop_tombstones(gone)?;
@@ -375,7 +386,7 @@ impl Replica {
     /// [`SyncError`].
     pub fn send(&self, turn: &mut Turn<'_>, confirm: bool, rng: &mut impl CryptoRng) -> Result<bool, SyncError> {
         let mut more = false;
-        if confirm && !self.is_primary() && drift::restamp(turn)? {
+        if !self.is_primary() && drift::restamp(turn, &self.own)? {
             return Ok(true);
         }
         for (device, stored) in peer::peers(turn.store)? {
@@ -461,7 +472,7 @@ impl Replica {
     /// # Errors
     /// [`SyncError`].
     pub fn drop_passed(&self, store: &mut Store) -> Result<(), SyncError> {
-        if !matches!(self.role, SyncRole::Primary(_)) {
+        if !self.is_primary() {
             return Ok(());
         }
         let gone = store.tombstones(passed(store)?, DROP_AT_ONCE)?;
@@ -554,19 +565,6 @@ impl Replica {
                 turn.post(&device, EnvelopeKind::Ephemeral, &signal, rng)?;
             }
         }
-        Ok(())
-    }
-
-    /// Asks every device for everything again: after a repair that lost records.
-    ///
-    /// # Errors
-    /// [`SyncError`]; nothing changes then.
-    pub fn ask_again(&self, store: &mut Store) -> Result<(), SyncError> {
-        let mut batch = Batch::new();
-        for (device, state) in peer::peers(store)? {
-            peer::put_peer(&mut batch, &device, &PeerState { received: 0, told: 0, again: true, ..state });
-        }
-        store.commit(&batch)?;
         Ok(())
     }
 

@@ -8,14 +8,14 @@ use pairlight_wire::hash::sha256;
 use pairlight_wire::id::DeviceId;
 use pairlight_wire::sync::{
     Chunk, HistoryCancel, HistoryFirst, HistoryMessage, HistoryOlder, HistoryPage, HistoryRange, HistoryStart,
-    HistoryState, Run, SyncRecord,
+    HistoryState, Run,
 };
 use pairlight_wire::{List, Wire, record};
 use rand_core::CryptoRng;
 
-use super::chunk::{self, CHUNK_BYTES, ChunkName};
+use super::chunk::{self, ChunkName};
+use super::gather::{first_screen, gather, parts};
 use super::history::{HistoryPhase, HistoryProgress, HistoryStanding};
-use super::messages::{CONVERSATION, MESSAGE};
 use super::replica::{HistoryGate, Listed, RECORDS_ROOM, Replica, SyncRole};
 use super::turn::Turn;
 use super::{SyncError, peer};
@@ -29,17 +29,8 @@ pub(super) use repeat::repeat;
 const WINDOW: usize = 8;
 /// Phase 1 reaches this far back, ms.
 const RECENT_PHASE_MS: u64 = 30 * 86_400_000;
-/// Conversations and messages of each on the first screen.
-const FIRST_CONVERSATIONS: usize = 20;
-const FIRST_MESSAGES: usize = 50;
-/// Most conversations in the list of the first screen.
-const FIRST_LIST: usize = 1000;
-/// Most bytes of phase 0.
-const FIRST_BYTES: usize = 256 * 1024;
 /// Most records of one answer to a request.
 const OLDER_RECORDS: usize = 512;
-/// Records read at a time.
-const STRIDE: usize = 512;
 
 const OVER: u8 = 3;
 
@@ -190,6 +181,11 @@ impl SenderState {
         }
     }
 
+    /// The history that the receiver knows of.
+    fn known_there(&self) -> Option<[u8; 16]> {
+        if self.told { Some(self.history) } else { self.supersedes }
+    }
+
     /// What is not acknowledged goes again, under a new name and key: its records have changed meanwhile.
     fn supersede(&mut self, rng: &mut impl CryptoRng) {
         let oldest = self.open.as_slice().iter().max_by_key(|open| (open.after_order, open.after_change));
@@ -212,7 +208,7 @@ pub(super) fn restart(
     rng: &mut impl CryptoRng,
 ) -> Result<(), SyncError> {
     let Some(known) = load(turn.store, device)? else { return Ok(()) };
-    begin(turn.store, &mut turn.batch, &known.listed(device), snapshot, Some(known.history), rng)
+    begin(turn.store, &mut turn.batch, &known.listed(device), snapshot, known.known_there(), rng)
 }
 
 fn say(
@@ -222,6 +218,19 @@ fn say(
     rng: &mut impl CryptoRng,
 ) -> Result<(), SyncError> {
     turn.post(device, EnvelopeKind::History, &message.encode(), rng)
+}
+
+/// Tells that it was stopped, once the receiver knows of the history: otherwise [`Replica::pump_history`] tells both.
+fn say_cancelled(
+    turn: &mut Turn<'_>,
+    device: &DeviceId,
+    state: &SenderState,
+    rng: &mut impl CryptoRng,
+) -> Result<(), SyncError> {
+    if !state.told {
+        return Ok(());
+    }
+    say(turn, device, &HistoryMessage::Cancel(HistoryCancel { history: state.history }), rng)
 }
 
 /// Takes a message of the receiver; whether the progress changed.
@@ -247,11 +256,18 @@ pub(super) fn take(
             }
             state.open = List::new(open).unwrap_or_default();
         }
-        HistoryMessage::Cancel(cancel) if cancel.history == state.history => state.cancelled = true,
+        // One that was superseded meanwhile: its receiver did not know when it stopped.
+        HistoryMessage::Cancel(cancel)
+            if cancel.history == state.history || Some(cancel.history) == state.supersedes =>
+        {
+            state.cancelled = true;
+            // The answer: what begins from here on, begins in the knowledge of this.
+            say_cancelled(turn, from, &state, rng)?;
+        }
         HistoryMessage::Request(request) => match request.range {
             None => {
                 let snapshot = turn.store.last_change()?;
-                begin(turn.store, &mut turn.batch, &state.listed(from), snapshot, Some(state.history), rng)?;
+                begin(turn.store, &mut turn.batch, &state.listed(from), snapshot, state.known_there(), rng)?;
                 return Ok(true);
             }
             Some(range) => return older(turn, from, &state, &range, rng).map(|()| false),
@@ -291,78 +307,6 @@ fn older(
     say(turn, from, &HistoryMessage::Older(HistoryOlder { records, last }), rng)
 }
 
-/// The conversation list, and the latest messages of the latest conversations, newest first.
-fn first_screen(store: &Store) -> Result<Vec<SyncRecord>, SyncError> {
-    let list = store.records_in(CONVERSATION, &[], Cursor::NEWEST, FIRST_LIST)?;
-    let mut latest = Vec::with_capacity(list.len());
-    for conversation in &list {
-        let id = conversation.record.id.as_slice();
-        let newest = store.records_in(MESSAGE, id, Cursor::NEWEST, 1)?;
-        latest.push((newest.first().map_or(0, |newest| newest.cursor().order), id.to_vec()));
-    }
-    latest.sort_unstable_by(|a, b| b.cmp(a));
-    let mut records: Vec<SyncRecord> = list.into_iter().map(|logged| logged.record).collect();
-    for (_, id) in latest.into_iter().take(FIRST_CONVERSATIONS) {
-        let page = store.records_in(MESSAGE, &id, Cursor::NEWEST, FIRST_MESSAGES)?;
-        records.extend(page.into_iter().map(|logged| logged.record));
-    }
-    let mut room = FIRST_BYTES;
-    records.retain(|record| match room.checked_sub(record.encode().len()) {
-        Some(left) => {
-            room = left;
-            true
-        }
-        None => false,
-    });
-    Ok(records)
-}
-
-fn parts(records: Vec<SyncRecord>) -> Vec<Vec<SyncRecord>> {
-    let (mut parts, mut room) = (vec![Vec::new()], RECORDS_ROOM);
-    for record in records {
-        let size = record.encode().len();
-        if size > room {
-            parts.push(Vec::new());
-            room = RECORDS_ROOM;
-        }
-        room = room.saturating_sub(size);
-        if let Some(part) = parts.last_mut() {
-            part.push(record);
-        }
-    }
-    parts
-}
-
-/// Records from a cursor on, up to the size of a chunk; and where the next begins.
-fn gather(
-    store: &Store,
-    from: Cursor,
-    oldest: u64,
-    snapshot: u64,
-) -> Result<(Vec<SyncRecord>, Cursor, u64, u64), SyncError> {
-    let (mut records, mut size, mut cursor) = (Vec::new(), 0_usize, from);
-    let (mut newest, mut eldest) = (0, u64::MAX);
-    loop {
-        let page = store.records_by_order(cursor, oldest, STRIDE)?;
-        if page.is_empty() {
-            return Ok((records, cursor, newest, eldest));
-        }
-        for logged in page {
-            cursor = logged.cursor();
-            // What changed since goes by exchange.
-            if logged.change > snapshot {
-                continue;
-            }
-            (newest, eldest) = (newest.max(cursor.order), eldest.min(cursor.order));
-            size = size.saturating_add(logged.record.encode().len());
-            records.push(logged.record);
-            if size >= CHUNK_BYTES {
-                return Ok((records, cursor, newest, eldest));
-            }
-        }
-    }
-}
-
 impl Replica {
     /// Begins and goes on with the histories of the devices whose turn it is: announcements, the first screen, the state
     /// of phases. Chunks come from [`Replica::next_upload`].
@@ -375,7 +319,7 @@ impl Replica {
         for (device, _) in peer::peers(turn.store)? {
             let Some(mut state) = load(turn.store, &device)? else { continue };
             let before = state.clone();
-            if state.cancelled || !turn.reaches(&device)? {
+            if (state.cancelled && state.told) || !turn.reaches(&device)? {
                 continue;
             }
             let gate = state.gate(&policy, &device, turn.now);
@@ -390,6 +334,11 @@ impl Replica {
                 };
                 say(turn, &device, &HistoryMessage::Start(start), rng)?;
                 state.told = true;
+            }
+            if state.cancelled {
+                say_cancelled(turn, &device, &state, rng)?;
+                save(&mut turn.batch, &device, &state);
+                continue;
             }
             if state.phase == 0 && gate.oldest.is_some() {
                 let parts = parts(first_screen(turn.store)?);
@@ -537,7 +486,7 @@ impl Replica {
         let Some(mut state) = load(turn.store, device)? else { return Ok(()) };
         state.cancelled = true;
         save(&mut turn.batch, device, &state);
-        say(turn, device, &HistoryMessage::Cancel(HistoryCancel { history: state.history }), rng)
+        say_cancelled(turn, device, &state, rng)
     }
 
     /// Begins a transfer anew, after a cancel or a failure; nobody has to link again.
@@ -552,7 +501,7 @@ impl Replica {
     ) -> Result<(), SyncError> {
         let Some(state) = load(turn.store, device)? else { return Ok(()) };
         let snapshot = turn.store.last_change()?;
-        begin(turn.store, &mut turn.batch, &state.listed(device), snapshot, Some(state.history), rng)
+        begin(turn.store, &mut turn.batch, &state.listed(device), snapshot, state.known_there(), rng)
     }
 
     /// The person proved presence on this primary device (biometry, device lock) to free what the policy holds back.
@@ -575,8 +524,9 @@ impl Replica {
         for (device, _) in peer::peers(store)? {
             let Some(state) = load(store, &device)? else { continue };
             let standing = match () {
+                // Also when it was stopped after its receiver had all of it.
+                () if state.phase_told == OVER && state.open.as_slice().is_empty() => HistoryStanding::Done,
                 () if state.cancelled => HistoryStanding::Cancelled,
-                () if state.phase == OVER && state.open.as_slice().is_empty() => HistoryStanding::Done,
                 () if state.held_told != 0 => HistoryStanding::Held(state.held_told),
                 () if !state.told => HistoryStanding::Waiting,
                 () => HistoryStanding::Running,

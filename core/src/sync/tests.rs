@@ -1,6 +1,7 @@
 //! Devices with real stores and real ratchets, and between them a network that loses, repeats, reorders and cuts, while
 //! devices die between any two turns. In the end all hold what a plain map holds.
 
+mod decisions;
 mod exchange;
 mod renewal;
 
@@ -154,14 +155,15 @@ impl World {
         Ok(outcome)
     }
 
-    /// The relay takes a post once, and the sender forgets it, unless the line is cut.
+    /// The relay takes a post of a sender once, and the sender forgets it, unless the line is cut.
     fn post(&mut self, at: usize, post: Post) {
         if self.cut[at] {
             return;
         }
         let (to, reference) = (post.to, post.reference);
         let mailbox = self.mail.entry(post.to).or_default();
-        if !mailbox.iter().any(|known| known.reference == post.reference) {
+        let name = |post: &Post| (Envelope::decode(&post.envelope).unwrap().from, post.reference);
+        if !mailbox.iter().any(|known| name(known) == name(&post)) {
             mailbox.push_back(post);
         }
         let device = &mut self.devices[at];
@@ -528,13 +530,15 @@ fn damaged_records_are_found_and_come_back_from_the_other_device() {
         drop(raw);
         world.devices[hurt].start();
         assert!(world.devices[hurt].store().integrity_check().is_err());
-        assert!(world.devices[hurt].store().repair_records().unwrap() > 0);
-        world.devices[hurt].store().integrity_check().unwrap();
         let replica = world.devices[hurt].replica;
-        replica.ask_again(world.devices[hurt].store()).unwrap();
+        assert!(replica.repair(world.devices[hurt].store()).unwrap() > 0);
+        world.devices[hurt].store().integrity_check().unwrap();
+        assert!(replica.owes(world.devices[hurt].store()).unwrap(), "all is asked for once more");
         world.settle();
         world.in_step();
         assert_eq!(world.texts(hurt).len(), 49);
+        assert_eq!(replica.repair(world.devices[hurt].store()).unwrap(), 0);
+        assert!(!replica.owes(world.devices[hurt].store()).unwrap(), "a sound store asks for nothing");
     }
 }
 

@@ -10,7 +10,7 @@ use pairlight_wire::sync::SyncRecord;
 use rand_core::CryptoRng;
 
 use super::peer::{self, OwnState, PeerState};
-use super::{ChangedRecord, SyncError};
+use super::{Change, ChangedRecord, SyncError};
 use crate::Timestamp;
 use crate::crypto::random;
 use crate::session::{OpenedMessage, Session};
@@ -162,6 +162,13 @@ impl<'s> Turn<'s> {
         self.own.clock
     }
 
+    /// Has the clock pass the version that a change is written over. It has, unless this device's own state was lost.
+    pub(super) fn pass(&mut self, change: &Change) -> Result<(), SyncError> {
+        let known = self.store.record(change.collection.as_str(), change.id.as_slice())?;
+        self.own.clock = self.own.clock.max(known.map_or(0, |known| known.record.clock));
+        Ok(())
+    }
+
     /// Sets the hybrid logical clock back, to where it would be without what it was raised by.
     pub(super) fn set_clock(&mut self, clock: u64) {
         self.own.clock = clock;
@@ -175,12 +182,22 @@ impl<'s> Turn<'s> {
 
     /// Takes a record: our own (`source` 0) or another device's.
     pub(super) fn merge(&mut self, source: u8, record: SyncRecord) {
+        self.take(source, &record);
+        self.batch.merge(source, record);
+    }
+
+    /// Takes a record from the device that wrote it. If it gives less than was taken from it before, it gets that back.
+    pub(super) fn merge_of_writer(&mut self, source: u8, record: SyncRecord) {
+        self.take(source, &record);
+        self.batch.merge_of_writer(source, record);
+    }
+
+    fn take(&mut self, source: u8, record: &SyncRecord) {
         self.own.clock = self.own.clock.max(record.clock);
         if source != 0 {
-            self.taken.push((self.merges, ChangedRecord::from(&record)));
+            self.taken.push((self.merges, ChangedRecord::from(record)));
         }
         self.merges = self.merges.saturating_add(1);
-        self.batch.merge(source, record);
     }
 
     pub(super) fn peer(&mut self, device: &DeviceId) -> Result<Option<PeerState>, SyncError> {

@@ -108,13 +108,28 @@ pub(super) fn unpack_at_most(
 /// Removes what an import that was killed has left: it holds in clear what its archive holds.
 fn clear_up(folder: &Path) {
     let entries = fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
-    for path in entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(PREFIX)).map(|e| e.path()) {
+    let of_imports = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(PREFIX)).map(|e| e.path());
+    for path in of_imports.filter(|path| is_left_by_import(path)) {
         // Somebody else's cannot be opened; one of a running import is locked.
         let lock = File::options().write(true).open(path.join(IN_USE));
         if lock.is_ok_and(|lock| lock.try_lock().is_ok()) {
             let _ = fs::remove_dir_all(&path);
         }
     }
+}
+
+/// Whether a folder is as an import makes it: private, with a plain file in it. Others may have put there what waits for ever
+/// when it is opened, or leads elsewhere; into a private folder nobody else can put anything.
+fn is_left_by_import(path: &Path) -> bool {
+    let is_private = |folder: &fs::Metadata| {
+        #[cfg(unix)]
+        let is_private = std::os::unix::fs::MetadataExt::mode(folder) & 0o077 == 0;
+        #[cfg(not(unix))]
+        let is_private = true;
+        folder.is_dir() && is_private
+    };
+    fs::symlink_metadata(path).is_ok_and(|folder| is_private(&folder))
+        && fs::symlink_metadata(path.join(IN_USE)).is_ok_and(|in_use| in_use.is_file())
 }
 
 fn cannot(what: &str, path: &Path, error: &io::Error) -> Failure {
@@ -200,8 +215,7 @@ mod tests {
     fn what_a_killed_import_left_is_removed_by_the_next_one_and_what_is_in_use_is_not() {
         let folder = tempfile::tempdir().unwrap();
         let left = |name: &str| {
-            let path = folder.path().join(name);
-            fs::create_dir(&path).unwrap();
+            let path = private(&folder.path().join(name));
             fs::write(path.join("_chat.txt"), "chat").unwrap();
             (File::create_new(path.join(IN_USE)).unwrap(), path)
         };
@@ -214,6 +228,39 @@ mod tests {
         drop(lock);
         clear_up(folder.path());
         assert!(!running.exists());
+    }
+
+    fn private(path: &Path) -> PathBuf {
+        let mut builder = fs::DirBuilder::new();
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.create(path).unwrap();
+        path.to_owned()
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_another_user_made_to_look_like_an_import_is_not_opened() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let folder = tempfile::tempdir().unwrap();
+        let made = |name: &str| private(&folder.path().join(name));
+        // One that everybody may write to, and one with a pipe in it: opened for writing, it waits for a reader.
+        let (shared, piped) = (made("pairlight-import-shared"), made("pairlight-import-piped"));
+        fs::set_permissions(&shared, fs::Permissions::from_mode(0o777)).unwrap();
+        File::create_new(shared.join(IN_USE)).unwrap();
+        let pipe = piped.join(IN_USE);
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        // With a reader it opens at once, so that this test ends also without the check.
+        let _reader = File::options().read(true).write(true).open(&pipe).unwrap();
+        // A link to a folder elsewhere.
+        let elsewhere = made("elsewhere");
+        File::create_new(elsewhere.join(IN_USE)).unwrap();
+        let linked = folder.path().join("pairlight-import-linked");
+        std::os::unix::fs::symlink(&elsewhere, &linked).unwrap();
+        clear_up(folder.path());
+        let left = [&shared, &piped, &elsewhere, &linked].map(|path| path.join(IN_USE).exists());
+        assert_eq!(left, [true; 4]);
     }
 
     fn walk(folder: &Path) -> Vec<PathBuf> {

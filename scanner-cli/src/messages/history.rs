@@ -137,23 +137,26 @@ pub(super) async fn retry(args: &MessagesArgs, store: SharedStore, voice: Voice)
 
 async fn turn(args: &MessagesArgs, store: SharedStore, voice: Voice, done: &str, stop: bool) -> Result<Exit, Failure> {
     let (own, replica) = who(&store).await?;
-    let is_primary = matches!(own, Own::Primary);
     let transfers = store.run(move |store| Ok(progress(store, replica))).await??;
-    let open = |standing| standing != HistoryStanding::Done && standing != HistoryStanding::Cancelled;
-    let devices: Vec<_> = transfers.iter().filter(|one| !stop || open(one.standing)).map(|one| one.device).collect();
+    // What is complete would come once more as a whole.
+    let open = |standing| standing != HistoryStanding::Done && !(stop && standing == HistoryStanding::Cancelled);
+    let devices: Vec<_> = transfers.iter().filter(|one| open(one.standing)).map(|one| one.device).collect();
     if devices.is_empty() {
-        let what = if stop { "no transfer of history is under way" } else { "no history was promised yet" };
-        return Err(Failure::new(Exit::Usage, what, "`pairlight messages status` says how it stands"));
+        let what = match (stop, transfers.is_empty()) {
+            (true, _) => "no transfer of history is under way",
+            (false, true) => "no history was promised yet",
+            (false, false) => "every history is complete: there is nothing to begin again",
+        };
+        let next = "`pairlight messages status` says how it stands, `pairlight messages repair` mends what is damaged";
+        return Err(Failure::new(Exit::Usage, what, next));
     }
     let work = move |store: &mut Store| -> Result<Result<(), SyncError>, StoreError> {
         let mut run = || {
             let mut turn = Turn::begin(store, system_time(), &mut system_rng())?;
             for device in &devices {
-                match (is_primary, stop) {
-                    (true, true) => replica.cancel_history_to(&mut turn, device, &mut system_rng())?,
-                    (true, false) => replica.retry_history_to(&mut turn, device, &mut system_rng())?,
-                    (false, true) => replica.cancel_history(&mut turn, &mut system_rng())?,
-                    (false, false) => replica.retry_history(&mut turn, &mut system_rng())?,
+                match stop {
+                    true => replica.cancel(&mut turn, device, &mut system_rng())?,
+                    false => replica.retry(&mut turn, device, &mut system_rng())?,
                 }
             }
             turn.commit().map(drop)
@@ -170,14 +173,13 @@ pub(super) async fn repair(args: &MessagesArgs, store: SharedStore, voice: Voice
     let (own, replica) = who(&store).await?;
     let count = |store: &mut Store| store.count_records(u64::MAX, 0);
     let before = store.run(count).await?;
-    let lost = store.run(|store| store.repair_records()).await?;
+    let lost = store.run(move |store| Ok(replica.repair(store))).await??;
     if lost == 0 {
         store.run(|store| store.integrity_check()).await?;
         voice.note("every record is sound; nothing was changed");
         return Ok(Exit::Done);
     }
     voice.note(format_args!("{lost} damaged records were dropped; the other devices are asked for them"));
-    store.run(move |store| Ok(replica.ask_again(store))).await??;
     let left = store.run(count).await?;
     let later = "what is missing comes by itself when this profile and the other devices are online";
     let line = match online(args, own, store.clone(), Format::Text, voice).await {

@@ -3,12 +3,12 @@
 use pairlight_core::net::{Primary, RelayClient, SharedStore, system_rng, system_time};
 use pairlight_core::store::{Cursor, KeyFile, Store};
 use pairlight_core::sync::messages::{self, Message};
-use pairlight_core::sync::{Replica, SyncRole, Turn};
+use pairlight_core::sync::{HistoryStanding, Replica, SyncRole, Turn};
 use pairlight_core::trust::Policy;
 use pairlight_wire::id::to_hex;
 use rand_core::Rng;
 
-use super::link::{Program, World};
+use super::link::{PATIENCE, Program, World};
 
 const TALK: &[u8] = b"a conversation";
 const MANY: u64 = 1200;
@@ -58,7 +58,7 @@ fn run(world: &World, profile: &str, command: &[&str]) -> (i32, String) {
     Program::start(&[&["messages", "--profile", &profile], command].concat()).end()
 }
 
-/// A phone that gives all of the history, online until it is dropped.
+/// A phone that gives all of the history, online until it is dropped and knows that one device has all of it.
 struct Phone(Option<tokio::sync::oneshot::Sender<()>>, Option<std::thread::JoinHandle<()>>);
 
 impl Phone {
@@ -72,6 +72,15 @@ impl Phone {
             tokio::select! {
                 _ = stopped => {}
                 () = async { while line.next_event().await.is_some() {} } => {}
+            }
+            // The tablet never comes, so one is done.
+            let one_has_all = async || {
+                let transfers = line.history().await.unwrap();
+                transfers.iter().any(|transfer| transfer.standing == HistoryStanding::Done)
+            };
+            let deadline = tokio::time::Instant::now() + PATIENCE;
+            while !one_has_all().await {
+                tokio::time::timeout_at(deadline, line.next_event()).await.expect("the last word of the laptop");
             }
         };
         let thread = std::thread::spawn(|| tokio::runtime::Runtime::new().unwrap().block_on(run));
@@ -87,17 +96,18 @@ impl Drop for Phone {
     }
 }
 
-/// A terminal as the phone, online until it is interrupted.
+/// A terminal as the phone, online until it is interrupted; the histories have begun.
 fn phone_online(world: &World) -> Program {
     let profile = world.text("phone");
     let mut phone = Program::start(&["messages", "--profile", &profile, "follow", "--format", "ndjson"]);
     phone.hear("\"event\":\"online\"");
+    phone.heard("\"event\":\"history\"");
     phone
 }
 
-fn hang_up(phone: Program) {
-    phone.interrupt();
-    assert_eq!(phone.end().0, 130);
+fn hang_up(program: Program) {
+    program.interrupt();
+    assert_eq!(program.end().0, 130);
 }
 
 #[test]
@@ -113,12 +123,16 @@ fn a_history_is_stopped_begun_again_completed_and_asked_for_anew_without_a_new_l
     assert_eq!((code, said.contains("stopped; `pairlight messages retry`")), (0, true), "{said}");
     let (_, said) = run(&world, "phone", &["status"]);
     assert!(said.contains("history: cancelled, 0 of 1201 records"), "{said}");
+    // One message more, by which the next transfer is told from this one.
+    assert_eq!(run(&world, "phone", &["send", "Kim", "one more"]).0, 0);
     let (code, said) = run(&world, "phone", &["retry"]);
     assert_eq!((code, said.contains("begun again")), (0, true), "{said}");
     // A terminal as the phone holds back what is old; the laptop stops even that, and both know.
     let phone = phone_online(&world);
-    let (code, said) = run(&world, "laptop", &["follow", "--once"]);
-    assert_eq!((code, said.contains("held back by the policy until")), (0, true), "{said}");
+    let profile = world.text("laptop");
+    let mut laptop = Program::start(&["messages", "--profile", &profile, "follow", "--format", "ndjson"]);
+    laptop.hear("\"standing\":\"held\",\"total\":1202");
+    hang_up(laptop);
     let (code, said) = run(&world, "laptop", &["cancel"]);
     assert_eq!((code, said.contains("stopped; `pairlight messages retry`")), (0, true), "{said}");
     let (_, said) = run(&world, "laptop", &["status"]);
@@ -128,15 +142,23 @@ fn a_history_is_stopped_begun_again_completed_and_asked_for_anew_without_a_new_l
     let (code, said) = run(&world, "laptop", &["retry"]);
     assert_eq!((code, said.contains("begun again")), (0, true), "{said}");
     let phone = Phone::online(&world);
-    let complete = "history: complete, 1201 of 1201 records";
+    let complete = "history: complete, 1202 of 1202 records";
     let (code, said) = run(&world, "laptop", &["follow", "--once"]);
     assert_eq!((code, said.contains(complete)), (0, true), "{said}");
-    assert_eq!(texts(&world, "laptop"), 1200);
+    assert_eq!(texts(&world, "laptop"), 1201);
     let (code, said) = run(&world, "laptop", &["cancel"]);
     assert_eq!((code, said.contains("no transfer of history is under way")), (2, true), "{said}");
     drop(phone);
     let (_, said) = run(&world, "phone", &["status"]);
     assert!(said.contains(complete), "the same on both sides: {said}");
+    // What is complete is not sent once more; the tablet's is not.
+    let (code, said) = run(&world, "laptop", &["retry"]);
+    assert_eq!((code, said.contains("every history is complete")), (2, true), "{said}");
+    assert_eq!(run(&world, "phone", &["retry"]).0, 0);
+    for profile in ["laptop", "phone"] {
+        let (_, said) = run(&world, profile, &["status"]);
+        assert!(said.contains(complete), "{said}");
+    }
     world.stop();
 }
 

@@ -12,7 +12,7 @@ use pairlight_relay::{Limits, Quota, Relay, RelayConfig, RelayHandle};
 use pairlight_wire::qr::QrPayload;
 use pairlight_wire::standing::Standing;
 
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A running program whose words are read as they come.
 pub(crate) struct Program {

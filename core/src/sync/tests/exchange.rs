@@ -95,6 +95,24 @@ fn who_asks_again_is_answered_also_when_there_is_nothing_to_send() {
     assert!(!replica.owes(world.devices[0].store()).unwrap(), "one answer is enough");
 }
 
+/// The phone is lost; the account was recovered on another one, which begins with nothing.
+fn recover(world: &mut World) {
+    let mut phone = Device::new(9, SyncRole::Primary(Policy::DEVELOPMENT));
+    phone.clock = world.devices[1].clock;
+    let id = phone.id;
+    for device in &mut world.devices[1..] {
+        let (a, b) = (RatchetAccount::generate().unwrap(), RatchetAccount::generate().unwrap());
+        let keys = a.keys();
+        let mut ratchet = a.start(&b.keys()).unwrap();
+        let joined = b.join(&keys.identity, &ratchet.seal(b"hello").unwrap().bytes).unwrap();
+        phone.store().put_session(&Session::new(id, device.id, ratchet)).unwrap();
+        let own = device.id;
+        device.store().put_session(&Session::new(own, id, joined.ratchet)).unwrap();
+    }
+    world.linked[0].device = id;
+    world.devices[0] = phone;
+}
+
 #[test]
 fn a_new_primary_device_gets_what_came_from_the_one_before() {
     let mut world = World::new(22, Policy::DEVELOPMENT);
@@ -104,18 +122,7 @@ fn a_new_primary_device_gets_what_came_from_the_one_before() {
     world.settle();
     world.in_step();
 
-    // The phone is lost; the account was recovered on another one, which begins with nothing.
-    let mut phone = Device::new(9, SyncRole::Primary(Policy::DEVELOPMENT));
-    let (a, b) = (RatchetAccount::generate().unwrap(), RatchetAccount::generate().unwrap());
-    let keys = a.keys();
-    let mut ratchet = a.start(&b.keys()).unwrap();
-    let joined = b.join(&keys.identity, &ratchet.seal(b"hello").unwrap().bytes).unwrap();
-    let laptop = world.devices[1].id;
-    let id = phone.id;
-    phone.store().put_session(&Session::new(id, laptop, ratchet)).unwrap();
-    world.devices[1].store().put_session(&Session::new(laptop, id, joined.ratchet)).unwrap();
-    world.linked[0].device = id;
-    world.devices[0] = phone;
+    recover(&mut world);
     world.settle();
     let texts: Vec<_> = world.texts(0).into_values().collect();
     assert_eq!(texts, ["from the first phone", "also", "from the laptop"]);
@@ -185,4 +192,171 @@ fn versions_of_a_clock_that_is_far_ahead_stand_nowhere_else_until_it_is_right_an
     world.settle();
     world.in_step();
     assert_eq!(world.texts(one)[&vec![1; 16]], "one, edited last");
+}
+
+const DAY: u64 = 86_400_000;
+
+/// Everybody has the same, and knows it.
+fn at_one(world: &mut World) {
+    world.settle();
+    world.settle();
+    world.in_step();
+    for device in &world.devices {
+        let store = device.store.as_ref().unwrap();
+        assert!(device.replica.is_in_step(store).unwrap(), "{:?}: {:?}", device.id, peer::peers(store));
+    }
+}
+
+#[test]
+fn what_is_written_over_a_version_of_a_primary_device_that_was_a_year_ahead_stands_everywhere() {
+    let mut world = World::new(31, Policy::DEVELOPMENT);
+    let (one, two) = (world.link(Grade::Strong), world.link(Grade::Strong));
+    let right = world.devices[0].clock;
+    world.devices[0].clock = right + 365 * DAY;
+    world.write(0, vec![say(1, 1, "from the future"), say(2, 2, "also")]);
+    world.settle();
+    world.devices[0].clock = right + 60_000;
+    // Offline: nothing of what the edit is written over is left on the laptop.
+    world.cut[one] = true;
+    world.write(one, vec![say(1, 1, "edited offline"), say(2, 2, "edited offline"), say(3, 3, "new")]);
+    at_one(&mut world);
+    let texts: Vec<_> = world.texts(two).into_values().collect();
+    assert_eq!(texts, ["edited offline", "edited offline", "new"]);
+    // And live, from each side in turn.
+    for (round, at) in [one, two, 0, one].into_iter().enumerate() {
+        let text = format!("live {round}");
+        let change = vec![say(1, 1, &text), messages::delete_message(&[2; 16]).unwrap()];
+        world.turn(at, |replica, turn, rng| replica.write_and_send(turn, change, rng)).unwrap();
+        at_one(&mut world);
+        assert_eq!(world.texts(two)[&vec![1; 16]], text);
+    }
+}
+
+#[test]
+fn what_is_given_a_new_time_wins_over_what_it_was_written_over() {
+    let mut world = World::new(32, Policy::DEVELOPMENT);
+    let (one, two) = (world.link(Grade::Strong), world.link(Grade::Strong));
+    let right = world.devices[0].clock;
+    world.devices[0].clock = right + 365 * DAY;
+    world.write(0, vec![say(1, 1, "a year ahead")]);
+    world.settle();
+    world.devices[0].clock = right;
+    world.devices[one].clock = right + 3650 * DAY;
+    world.write(one, vec![say(1, 1, "ten years ahead")]);
+    world.settle();
+    assert_eq!(world.texts(two)[&vec![1; 16]], "a year ahead");
+    world.devices[one].clock = right;
+    at_one(&mut world);
+    assert_eq!(world.texts(two)[&vec![1; 16]], "ten years ahead");
+    world.write(two, vec![say(1, 1, "last")]);
+    at_one(&mut world);
+    assert_eq!(world.texts(one)[&vec![1; 16]], "last");
+}
+
+#[test]
+fn a_clock_that_is_set_right_on_a_standing_line_is_enough() {
+    let mut world = World::new(33, Policy::DEVELOPMENT);
+    let one = world.link(Grade::Strong);
+    world.settle();
+    let right = world.devices[0].clock;
+    world.devices[one].clock = right + 3650 * DAY;
+    world.write(one, vec![say(1, 1, "ahead")]);
+    world.pump(one, false);
+    world.deliver(0, 0, false);
+    assert!(world.texts(0).is_empty());
+    world.devices[one].clock = right;
+    // What the line does now and then, without a new connection and with nothing to confirm.
+    world.pump(one, false);
+    world.deliver(0, 0, false);
+    assert_eq!(world.texts(0)[&vec![1; 16]], "ahead");
+    at_one(&mut world);
+}
+
+#[test]
+fn a_version_that_the_primary_device_had_taken_all_the_same_comes_back() {
+    let mut world = World::new(34, Policy::DEVELOPMENT);
+    let (one, two) = (world.link(Grade::Strong), world.link(Grade::Strong));
+    world.settle();
+    world.write(0, vec![say(9, 9, "from the phone")]);
+    world.settle();
+    for device in &mut world.devices {
+        device.clock += 3_600_000;
+    }
+    world.write(one, vec![say(1, 1, "at the right time")]);
+    world.pump(one, false);
+    world.deliver(0, 0, false);
+    assert_eq!(world.texts(0)[&vec![1; 16]], "at the right time");
+    // Before that is confirmed the laptop's battery is empty, and with it its clock.
+    world.devices[one].clock -= 3 * DAY;
+    world.pump(one, false);
+    let (records, _) = world.devices[one].store().records_after(0, 9).unwrap();
+    assert_eq!(records.last().unwrap().record.clock >> 16, (world.devices[0].clock - 3_600_000), "it has a new time");
+    at_one(&mut world);
+    world.write(one, vec![say(1, 1, "edited")]);
+    at_one(&mut world);
+    assert_eq!(world.texts(two)[&vec![1; 16]], "edited");
+}
+
+#[test]
+fn a_write_stands_and_leaves_also_when_the_clock_is_behind_what_it_is_written_over() {
+    let mut world = World::new(35, Policy::DEVELOPMENT);
+    let one = world.link(Grade::Strong);
+    let right = world.devices[0].clock;
+    world.devices[0].clock = right + 365 * DAY;
+    world.write(0, vec![say(1, 1, "ahead")]);
+    world.settle();
+    world.devices[0].clock = right;
+    // As a version before this one left it.
+    let own = peer::own(world.devices[one].store()).unwrap().unwrap();
+    let mut batch = Batch::new();
+    peer::put_own(&mut batch, &peer::OwnState { clock: right << 16, ..own });
+    world.devices[one].store().commit(&batch).unwrap();
+    for text in ["first", "second"] {
+        let change = vec![say(1, 1, text)];
+        world.turn(one, |replica, turn, rng| replica.write_and_send(turn, change, rng)).unwrap();
+    }
+    at_one(&mut world);
+    assert_eq!(world.texts(0)[&vec![1; 16]], "second");
+}
+
+#[test]
+fn a_new_primary_device_takes_what_others_wrote_far_ahead_for_one_that_was_lost() {
+    // Both laptops come at once, or one before the other.
+    for early in [None, Some(1), Some(2)] {
+        let mut world = World::new(36, Policy::DEVELOPMENT);
+        let (one, two) = (world.link(Grade::Strong), world.link(Grade::Strong));
+        let right = world.devices[0].clock;
+        // A household without a clock.
+        for device in &mut world.devices {
+            device.clock = right + 365 * DAY;
+        }
+        world.write(0, vec![say(1, 1, "the phone's"), say(2, 2, "the phone's")]);
+        world.settle();
+        world.write(one, vec![say(1, 1, "over the phone's"), say(3, 3, "the laptop's")]);
+        world.settle();
+        world.write(0, vec![say(2, 2, "the phone's, later")]);
+        at_one(&mut world);
+        for device in &mut world.devices {
+            device.clock = right;
+        }
+        let all = world.texts(two);
+        recover(&mut world);
+        for at in early.into_iter().chain([0]).cycle().take(9) {
+            world.connect(at);
+            for at in early.into_iter().chain([0]) {
+                let id = world.devices[at].id;
+                while world.mail.get(&id).is_some_and(|mail| !mail.is_empty()) {
+                    world.deliver(at, 0, false);
+                }
+            }
+        }
+        assert_eq!(world.texts(0).len(), if early.is_some() { all.len() } else { 0 }, "{early:?}");
+        at_one(&mut world);
+        assert_eq!(world.texts(0), all, "{early:?}");
+        for (at, text) in [(one, "by one"), (two, "by two"), (0, "by the phone")] {
+            world.write(at, vec![say(1, 1, text), say(2, 2, text), say(3, 3, text)]);
+            at_one(&mut world);
+            assert!(world.texts(two).values().all(|said| said == text), "{early:?}, {text}");
+        }
+    }
 }
