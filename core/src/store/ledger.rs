@@ -14,6 +14,9 @@ use super::seal::RecordSealer;
 pub(super) const LAST_CHANGE: &str = "last-change";
 /// Whenever so many positions were given, the small packs at the end of the log are joined.
 const JOIN_EVERY: u64 = 128;
+/// Whenever so many positions were given, the index by hash is put in order. Each time it is written anew as a whole, and
+/// what waits for it is looked through at every write.
+const SORT_EVERY: u64 = 1 << 15;
 /// A sealed pack shorter than this may be small, bytes.
 const SMALL_BYTES: usize = 8 * 1024;
 
@@ -157,6 +160,9 @@ impl<'t> Ledger<'t> {
         if last.checked_div(JOIN_EVERY) > before.checked_div(JOIN_EVERY) {
             stale.append(&mut join_small(rows, sealer, writer)?);
         }
+        if last.checked_div(SORT_EVERY) > before.checked_div(SORT_EVERY) {
+            rows.sort_in()?;
+        }
         if last > before {
             rows.put_meta(LAST_CHANGE, &last.to_be_bytes())?;
         }
@@ -235,6 +241,7 @@ pub(super) fn rebuild(
         kept = kept.saturating_add(u64::from(ledger.merge(stray)?));
     }
     ledger.finish(writer)?;
+    rows.sort_in()?;
     // Each broken pack held a record at least, whatever the indexes knew of it.
     Ok(known.saturating_sub(kept).max(broken))
 }
@@ -250,6 +257,7 @@ pub(super) fn reseal(
     loop {
         let packs = rows.packs_from(from, 8)?;
         if packs.is_empty() {
+            rows.sort_in()?;
             return writer.flush(rows);
         }
         for (number, sealed) in packs {
@@ -285,5 +293,6 @@ pub(super) fn move_old(rows: &mut dyn WriteRows, writer: &mut PackWriter<'_>) ->
     writer.flush(rows)?;
     let last = rows.old_last_change()?;
     rows.put_meta(LAST_CHANGE, &last.to_be_bytes())?;
+    rows.sort_in()?;
     rows.delete_old()
 }

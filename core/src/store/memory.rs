@@ -293,6 +293,10 @@ impl WriteRows for Memory {
         self.change(Key::Entry(entry.change), None)
     }
 
+    fn sort_in(&mut self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     fn delete_entries(&mut self) -> Result<(), StoreError> {
         let keys: Vec<Key> = self.entries.keys().map(|change| Key::Entry(*change)).collect();
         keys.into_iter().try_for_each(|key| self.change(key, None))

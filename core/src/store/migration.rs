@@ -45,7 +45,15 @@ pub(super) const MIGRATIONS: &[&str] = &[
      ) STRICT, WITHOUT ROWID;
      CREATE TABLE gone (change INTEGER PRIMARY KEY) STRICT;
      DROP INDEX sync_place; DROP INDEX sync_rank; DROP INDEX sync_gone;",
+    // 4: hashes are in no order, so each new one changes a page of its own. They are gathered here first, and sorted into
+    // `by_hash` when there are many.
+    "CREATE TABLE new_hash (
+         hash INTEGER NOT NULL, change INTEGER NOT NULL, PRIMARY KEY (hash, change)
+     ) STRICT, WITHOUT ROWID;",
 ];
+
+/// The first format with packs: an older one keeps each record in a row of its own.
+pub(super) const PACKS: i64 = 3;
 
 /// What a file turned out to be before anything in it was changed.
 #[derive(Debug, PartialEq, Eq)]

@@ -170,7 +170,10 @@ impl Store {
         };
         let records = sealer.record_sealer();
         if found != 0 && found < migration::SUPPORTED {
-            db.upgrade(found, &mut |rows, _| move_old(rows, &records, &mut *rng, &mut seals))?;
+            db.upgrade(found, &mut |rows, _| match found {
+                migration::PACKS.. => Ok(()),
+                _ => move_old(rows, &records, &mut *rng, &mut seals),
+            })?;
         }
         db.accept()?;
         let open = OpenPacks::default();

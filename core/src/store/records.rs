@@ -246,7 +246,10 @@ impl Store {
     /// [`StoreError`] when the file cannot be read.
     pub fn count_records(&self, up_to: u64, oldest: u64) -> Result<u64, StoreError> {
         let least = if oldest == 0 { i64::MIN } else { self.records.rank(oldest) };
-        self.rows.look(|rows| rows.count_records(least, up_to))
+        self.rows.look(|rows| {
+            let all = up_to == u64::MAX || up_to >= last_change(rows)?;
+            rows.count_records(least, if all { u64::MAX } else { up_to })
+        })
     }
 
     /// Goes through every record, newest first, until `look` says false.

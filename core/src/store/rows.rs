@@ -80,7 +80,8 @@ pub(super) trait ReadRows {
     fn changes_by_rank(&self, rank: i64, change: u64, least: i64, limit: usize) -> Result<Vec<Ranked>, StoreError>;
     /// Positions of tombstones up to a position of the log, oldest first.
     fn tombstones(&self, up_to: u64, limit: usize) -> Result<Vec<u64>, StoreError>;
-    /// How many records there are, tombstones not counted, not below `least` and up to a position of the log.
+    /// How many records there are, tombstones not counted, not below `least` and up to a position of the log. Quick for all
+    /// of them: `i64::MIN` and `u64::MAX`.
     fn count_records(&self, least: i64, up_to: u64) -> Result<u64, StoreError>;
     /// Whether every index has this entry.
     fn has_entry(&self, entry: &Entry) -> Result<bool, StoreError>;
@@ -104,6 +105,8 @@ pub(super) trait WriteRows: ReadRows {
     fn put_entry(&mut self, entry: &Entry) -> Result<(), StoreError>;
     /// Takes an entry from the indexes; what is not there is no error.
     fn delete_entry(&mut self, entry: &Entry) -> Result<(), StoreError>;
+    /// Puts the index by hash in order, where new entries of it wait for that.
+    fn sort_in(&mut self) -> Result<(), StoreError>;
     /// Empties the indexes, to be filled anew.
     fn delete_entries(&mut self) -> Result<(), StoreError>;
     /// Forgets the records of a format before packs.

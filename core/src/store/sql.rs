@@ -23,30 +23,39 @@ const DELETE_PACK: &str = "DELETE FROM pack WHERE pack = ?1";
 
 /// By hash, by place, by rank, and of tombstones.
 const PUT_ENTRY: [&str; 4] = [
-    "INSERT OR IGNORE INTO by_hash (hash, change) VALUES (?1, ?2)",
+    "INSERT OR IGNORE INTO new_hash (hash, change) VALUES (?1, ?2)",
     "INSERT OR IGNORE INTO by_place (place, rank, change) VALUES (?1, ?2, ?3)",
     "INSERT OR IGNORE INTO by_rank (rank, change) VALUES (?1, ?2)",
     "INSERT OR IGNORE INTO gone (change) VALUES (?1)",
 ];
 const DELETE_ENTRY: [&str; 4] = [
-    "DELETE FROM by_hash WHERE hash = ?1 AND change = ?2",
+    "DELETE FROM new_hash WHERE hash = ?1 AND change = ?2",
     "DELETE FROM by_place WHERE place = ?1 AND rank = ?2 AND change = ?3",
     "DELETE FROM by_rank WHERE rank = ?1 AND change = ?2",
     "DELETE FROM gone WHERE change = ?1",
 ];
 
-const OF_HASH: &str = "SELECT change FROM by_hash WHERE hash = ?1 ORDER BY change";
+const DELETE_SORTED: &str = "DELETE FROM by_hash WHERE hash = ?1 AND change = ?2";
+const SORT_IN: &str =
+    "INSERT OR IGNORE INTO by_hash (hash, change) SELECT hash, change FROM new_hash ORDER BY hash, change;
+    DELETE FROM new_hash";
+
+const OF_HASH: &str = "SELECT change FROM by_hash WHERE hash = ?1 UNION SELECT change FROM new_hash WHERE hash = ?1
+    ORDER BY change";
 const IN_PLACE: &str = "SELECT rank, change FROM by_place
     WHERE place = ?1 AND rank <= ?2 AND (rank < ?2 OR change < ?3) ORDER BY rank DESC, change DESC LIMIT ?4";
 const BY_RANK: &str = "SELECT rank, change FROM by_rank
     WHERE rank <= ?1 AND (rank < ?1 OR change < ?2) AND rank >= ?3 ORDER BY rank DESC, change DESC LIMIT ?4";
 const GONE: &str = "SELECT change FROM gone WHERE change <= ?1 ORDER BY change LIMIT ?2";
+const COUNT_ALL: &str = "SELECT count(*) FROM by_rank";
 const COUNT: &str = "SELECT count(*) FROM by_rank WHERE rank >= ?1 AND change <= ?2";
-const HAS_ENTRY: &str = "SELECT EXISTS (SELECT 1 FROM by_hash WHERE hash = ?1 AND change = ?2)
+const HAS_ENTRY: &str = "SELECT (EXISTS (SELECT 1 FROM by_hash WHERE hash = ?1 AND change = ?2)
+    OR EXISTS (SELECT 1 FROM new_hash WHERE hash = ?1 AND change = ?2))
     AND (?3 IS NULL OR EXISTS (SELECT 1 FROM by_place WHERE place = ?3 AND rank = ?4 AND change = ?2))
     AND (?3 IS NULL OR EXISTS (SELECT 1 FROM by_rank WHERE rank = ?4 AND change = ?2))
     AND (?3 IS NOT NULL OR EXISTS (SELECT 1 FROM gone WHERE change = ?2))";
-const COUNT_ENTRIES: &str = "SELECT (SELECT count(*) FROM by_hash), (SELECT count(*) FROM by_place),
+const COUNT_ENTRIES: &str =
+    "SELECT (SELECT count(*) FROM by_hash) + (SELECT count(*) FROM new_hash), (SELECT count(*) FROM by_place),
     (SELECT count(*) FROM by_rank), (SELECT count(*) FROM gone)";
 const OLD_LAST: &str = "SELECT seq FROM sqlite_sequence WHERE name = 'sync_record'";
 const OLD: &str = "SELECT change, row_id, sealed FROM sync_record WHERE change > ?1 ORDER BY change LIMIT ?2";
@@ -203,7 +212,11 @@ impl ReadRows for Sql<'_> {
     }
 
     fn count_records(&self, least: i64, up_to: u64) -> Result<u64, StoreError> {
-        Ok(self.one(COUNT, params![least, column(up_to)], |row| number(row, 0))?.unwrap_or(0))
+        let found = match (least, up_to) {
+            (i64::MIN, u64::MAX) => self.one(COUNT_ALL, [], |row| number(row, 0))?,
+            _ => self.one(COUNT, params![least, column(up_to)], |row| number(row, 0))?,
+        };
+        Ok(found.unwrap_or(0))
     }
 
     fn has_entry(&self, entry: &Entry) -> Result<bool, StoreError> {
@@ -255,11 +268,17 @@ impl WriteRows for Sql<'_> {
     }
 
     fn delete_entry(&mut self, entry: &Entry) -> Result<(), StoreError> {
+        self.execute(DELETE_SORTED, [entry.hash, column(entry.change)])?;
         self.set_entry(entry, DELETE_ENTRY)
     }
 
+    fn sort_in(&mut self) -> Result<(), StoreError> {
+        self.sorted(self.conn.execute_batch(SORT_IN))
+    }
+
     fn delete_entries(&mut self) -> Result<(), StoreError> {
-        let all = "DELETE FROM by_hash; DELETE FROM by_place; DELETE FROM by_rank; DELETE FROM gone";
+        let all =
+            "DELETE FROM by_hash; DELETE FROM new_hash; DELETE FROM by_place; DELETE FROM by_rank; DELETE FROM gone";
         self.sorted(self.conn.execute_batch(all))
     }
 

@@ -669,6 +669,61 @@ fn said(store: &Store) -> String {
 }
 
 #[test]
+fn a_store_of_the_third_format_opens_and_its_hashes_are_found_in_both_places() {
+    // Fifty conversations, written when there was one index by hash.
+    let (home, key, _) = old_store(3);
+    let mut store = Store::open(&home.path(), &key, rng()).unwrap();
+    store.integrity_check().unwrap();
+    assert_eq!(store.count_records(u64::MAX, 0).unwrap(), 50);
+    let old = store.record("conversation", &[7; 16]).unwrap().unwrap();
+    let mut batch = Batch::new();
+    let mut edited = old.record.clone();
+    edited.clock += 1;
+    batch.merge(0, edited.clone()).merge(0, sample_record(b"new", 1, Some(7)));
+    assert_eq!(store.commit_merging(&batch).unwrap().stands, [true, true]);
+    drop(store);
+    let store = Store::open(&home.path(), &key, rng()).unwrap();
+    assert_eq!(store.record("conversation", &[7; 16]).unwrap().unwrap().record, edited);
+    assert!(store.record("things", b"new").unwrap().is_some());
+    assert_eq!(store.count_records(u64::MAX, 0).unwrap(), 51);
+    store.integrity_check().unwrap();
+}
+
+#[test]
+fn the_index_by_hash_is_put_in_order_as_it_grows_and_finds_every_record_before_and_after() {
+    let home = Home::new();
+    let mut store = home.open();
+    for part in 0..10_u64 {
+        let mut batch = Batch::new();
+        for n in part * 4000..(part + 1) * 4000 {
+            batch.merge(0, sample_record(&n.to_be_bytes(), 1, Some(n)));
+        }
+        store.commit_merging(&batch).unwrap();
+    }
+    // One that is in order is replaced, one that waits is deleted.
+    let mut batch = Batch::new();
+    batch
+        .merge(0, sample_record(&5_u64.to_be_bytes(), 2, Some(5)))
+        .merge(0, sample_record(&39_999_u64.to_be_bytes(), 2, None));
+    assert_eq!(store.commit_merging(&batch).unwrap().stands, [true, true]);
+    store.integrity_check().unwrap();
+    for n in (0..40_000_u64).step_by(37) {
+        assert_eq!(store.record("things", &n.to_be_bytes()).unwrap().unwrap().record.id.as_slice(), n.to_be_bytes());
+    }
+    assert_eq!(store.count_records(u64::MAX, 0).unwrap(), 39_999);
+    assert_eq!(store.count_records(40_001, 0).unwrap(), 39_999, "the tombstone is the last position");
+    assert_eq!(store.count_records(1000, 0).unwrap(), 999, "one of them was replaced");
+    drop(store);
+    let counted = |table: &str| -> u64 {
+        let query = format!("SELECT count(*) FROM {table}");
+        let conn = rusqlite::Connection::open(home.path()).unwrap();
+        conn.query_row(&query, [], |row| row.get::<_, i64>(0)).unwrap().unsigned_abs()
+    };
+    assert_eq!(counted("by_hash") + counted("new_hash"), 40_000);
+    assert!(counted("by_hash") > 30_000 && counted("new_hash") > 4000, "some of both");
+}
+
+#[test]
 fn stores_of_the_second_format_on_a_disk_and_in_a_browser_keep_every_record_its_position_and_its_source() {
     // Written before there were packs: each record was a row of its own.
     let (home, key, old) = old_store(2);
@@ -783,11 +838,12 @@ fn damaged_packs_and_indexes_are_found_and_the_rest_is_read_and_listed_on() {
         ("UPDATE pack SET sealed = zeroblob(60) WHERE pack = (SELECT min(pack) FROM pack WHERE pack > 1)", 600),
         ("UPDATE pack SET pack = pack + 1 WHERE pack = (SELECT min(pack) FROM pack WHERE pack > 1)", 600),
         ("DELETE FROM pack WHERE pack = (SELECT min(pack) FROM pack WHERE pack > 1)", 600),
-        ("DELETE FROM by_hash WHERE change = 700", 0),
+        ("DELETE FROM new_hash WHERE change = 700", 0),
         ("UPDATE by_place SET rank = rank + 1 WHERE change = 700", 0),
         ("DELETE FROM by_rank WHERE change = 700", 0),
         ("INSERT INTO gone VALUES (700)", 0),
         ("INSERT INTO by_hash VALUES (7, 7)", 1),
+        ("INSERT INTO new_hash VALUES (7, 7)", 1),
         ("UPDATE meta SET value = x'00000000000002bc' WHERE name = 'last-change'", 0),
         ("UPDATE meta SET value = x'07' WHERE name = 'last-change'", 0),
         ("DELETE FROM meta WHERE name = 'last-change'", 0),
@@ -828,7 +884,7 @@ fn a_repair_leaves_one_version_of_each_record_whatever_was_written_before_it() {
     };
     let hurts = [
         // The index does not know what is edited next.
-        "DELETE FROM by_hash WHERE change BETWEEN 100 AND 109",
+        "DELETE FROM new_hash WHERE change BETWEEN 100 AND 109",
         // Positions are given a second time: behind what lies in a pack, within it, and in the place of one.
         "UPDATE meta SET value = x'00000000000004ae' WHERE name = 'last-change'",
         "UPDATE meta SET value = x'0000000000000064' WHERE name = 'last-change'",
