@@ -31,8 +31,10 @@ fi
 # Where android/pairlight/build.gradle.kts looks, whatever CARGO_TARGET_DIR says.
 out=$PWD/target/android
 rm -rf "$out/jniLibs"
-cargo ndk --platform 26 "${abis[@]/#/--target=}" --output-dir "$out/jniLibs" \
-    build --locked --profile phone -p pairlight-bindings --lib
+. scripts/phone-flags.sh
+# That one kind of library alone: beside an rlib the program is not optimised as one, and is a quarter larger.
+"${phone[@]}" cargo ndk --platform 26 "${abis[@]/#/--target=}" --output-dir "$out/jniLibs" \
+    rustc --locked --profile phone -p pairlight-bindings --lib --crate-type cdylib
 scripts/check-elf.sh "$out"/jniLibs/*/*.so
 
 rm -rf "$out/kotlin"

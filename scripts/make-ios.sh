@@ -30,8 +30,9 @@ frameworks=$PWD/ios/Frameworks
 rm -rf "$out" "$frameworks"
 mkdir -p "$out/generated" "$frameworks"
 export IPHONEOS_DEPLOYMENT_TARGET=15.0
+. scripts/phone-flags.sh
 for each in "${targets[@]}"; do
-    cargo rustc --locked --profile phone -p pairlight-bindings --lib --crate-type cdylib --target "$each" -- \
+    "${phone[@]}" cargo rustc --locked --profile phone -p pairlight-bindings --lib --crate-type cdylib --target "$each" -- \
         -C "link-arg=-Wl,-install_name,@rpath/${name}FFI.framework/${name}FFI"
 done
 cargo run --locked -p pairlight-bindings --example uniffi-bindgen -- generate --config bindings/uniffi.toml --no-format --language swift \

@@ -77,7 +77,7 @@ pub(crate) fn missing() -> &'static [(&'static str, &'static str)] {
     if cfg!(feature = "peers") {
         &[]
     } else {
-        const WHY: &str = "built with --no-default-features: no cmake and C++ compiler were found";
+        const WHY: &str = "built with --no-default-features";
         &[("zxing-cpp", WHY), ("rqrr", WHY), ("rxing", WHY), ("quircs", WHY), ("zedbar", WHY)]
     }
 }
