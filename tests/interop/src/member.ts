@@ -58,6 +58,8 @@ export class Member {
   private warned = 0;
   private reference = crypto.getRandomValues(new Uint32Array(1))[0]!;
   private unreadable = { count: 0, since: 0 };
+  /** Whether something was opened since a session took the place of another (13.1). */
+  private heard = true;
   /** One thing after the other: a ratchet moves with each. */
   private turn: Promise<unknown> = Promise.resolve();
 
@@ -167,6 +169,7 @@ export class Member {
       return this.couldNotOpen(String(error));
     }
     this.unreadable = { count: 0, since: 0 };
+    this.heard = true;
     const { body } = opened;
     switch (kind) {
       case 0:
@@ -185,12 +188,12 @@ export class Member {
     }
   }
 
-  /** D8 */
+  /** D8. What was sealed in a session before does not open; only the hour counts then. */
   private async couldNotOpen(why: string): Promise<void> {
     const { count, since } = this.unreadable;
     this.unreadable = { count: count + 1, since: count === 0 ? now() : since };
     say({ event: "unreadable", count: count + 1, why });
-    if (count + 1 > 5 || now() - this.unreadable.since >= HOUR_MS) await this.askForSession();
+    if ((this.heard && count + 1 > 5) || now() - this.unreadable.since >= HOUR_MS) await this.askForSession();
   }
 
   private async askForSession(): Promise<void> {
@@ -208,6 +211,7 @@ export class Member {
       this.secrets.conversation?.erase();
       this.secrets.conversation = new Conversation(this.account.device, this.account.primary, session);
       this.unreadable = { count: 0, since: 0 };
+      this.heard = false;
       say({ event: "session_reset", asked: reply !== null });
     } catch (error) {
       say({ event: "reset_refused", why: String(error) });
@@ -359,6 +363,7 @@ export class Member {
     this.secrets = secretsOf(linked);
     this.reporter = new Reporter();
     this.unreadable = { count: 0, since: 0 };
+    this.heard = false;
     this.leased = now();
     this.state = "linked";
     await this.connect();
