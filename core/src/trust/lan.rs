@@ -1,7 +1,7 @@
 //! Bit 2: a challenge straight over the local network. The linked device names its addresses inside the sealed channel;
 //! the primary device sends datagrams there and measures how long the answers take. Answers need a key that only the two
 //! ends of the pairing derive, and the device's signature, so nobody near can answer for a device far away. Light needs
-//! 15 ms for there and back over 2,000 km of fibre: a distant machine cannot be fast enough, whatever it runs.
+//! 15 ms for there and back over 1,500 km of fibre: a distant machine cannot be fast enough, whatever it runs.
 //!
 //! No sockets and no clock here: datagrams and times come in as arguments. Times are spans since the probe began, of a
 //! clock that does not jump.

@@ -113,7 +113,7 @@ impl<R: CryptoRng> LinkedMachine<R> {
         let Confirmed { channel, ratchet } = confirmed;
         let th2 = channel.th2;
         let (mut certified, m3) = channel.receive_m3(bytes)?;
-        let mut account = LinkedAccount::verify(&m3, self.device.clone(), &th2, now)?;
+        let mut account = LinkedAccount::verify(&m3, self.device.clone().ok_or(CryptoError)?, &th2, now)?;
         let joined = ratchet.join(&m3.olm_ik, m3.olm_prekey.as_slice())?;
         if !constant_time_eq(&joined.plaintext, &th2) {
             return Err(CryptoError);
@@ -140,6 +140,7 @@ impl<R: CryptoRng> LinkedMachine<R> {
     pub(super) fn complete(&mut self, account: Box<LinkedAccount>) {
         self.step = Step::Linked;
         self.state = LinkedState::Linked;
+        self.forget();
         self.timers.stop_all();
         self.outputs.push_back(LinkedOutput::Save(LinkedSave::Committed(account.clone())));
         self.outputs.push_back(LinkedOutput::Event(LinkedEvent::Linked(account)));

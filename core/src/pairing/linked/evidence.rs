@@ -39,11 +39,12 @@ pub(super) struct Gathering {
 
 impl Gathering {
     /// Items that are there and were not sent yet, by bit.
-    fn items(&mut self, key: &crate::crypto::sign::SigningKey) -> Vec<EvidenceItem> {
+    fn items(&mut self, key: Option<&crate::crypto::sign::SigningKey>) -> Vec<EvidenceItem> {
         let lan = self.lan.as_ref().map(|offer| (EvidenceBit::Lan, offer.encode()));
         let heard = self.ears.as_ref().filter(|ears| !ears.heard().is_empty());
         let heard = heard.map(|ears| (EvidenceBit::Ble, ears.proof(&self.th2)));
-        let known = self.relink.then(|| (EvidenceBit::KnownDevice, prove_known(key, &self.th2).to_vec()));
+        let known = key.filter(|_| self.relink);
+        let known = known.map(|key| (EvidenceBit::KnownDevice, prove_known(key, &self.th2).to_vec()));
         let own = lan.into_iter().chain(heard).chain(known);
         let own = own
             .filter_map(|(bit, proof)| Bytes::new(proof).ok().map(|proof| EvidenceItem { bit: bit.number(), proof }));
@@ -68,6 +69,12 @@ impl Gathering {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn holds_secrets(&self) -> bool {
+        let bound = self.lan.is_some() || self.tap.is_some() || self.th2 != [0; 32];
+        bound || self.ears.is_some() || !self.from_app.is_empty()
+    }
+
     fn app_can(&self) -> Evidence {
         let bits = [(EvidenceBit::Passkey, self.abilities.passkey), (EvidenceBit::Managed, self.abilities.managed)];
         bits.into_iter().filter(|(_, can)| *can).fold(Evidence::NONE, |set, (bit, _)| set.with(bit))
@@ -87,7 +94,10 @@ impl<R: CryptoRng> LinkedMachine<R> {
     /// local are not named to anybody.
     pub fn handle_lan_open(&mut self, port: u16, addresses: &[IpAddr], now: Timestamp) {
         self.timers.observe(now);
-        self.gathering.lan = lan_offer(port, addresses);
+        // A driver may open it for a machine that has ended meanwhile.
+        if !self.has_ended() {
+            self.gathering.lan = lan_offer(port, addresses);
+        }
     }
 
     /// The radio heard a 128-bit service UUID.
@@ -119,7 +129,9 @@ impl<R: CryptoRng> LinkedMachine<R> {
     /// Evidence from the app: the answer to [`LinkedEvent::EvidenceWanted`], or early. Nothing = it cannot be had.
     pub fn give_evidence(&mut self, given: Vec<AppEvidence>, now: Timestamp) {
         self.timers.observe(now);
-        self.gathering.take_from_app(given);
+        if !self.has_ended() {
+            self.gathering.take_from_app(given);
+        }
         self.answer_need();
     }
 
@@ -141,15 +153,15 @@ impl<R: CryptoRng> LinkedMachine<R> {
         self.gathering.th2 = keyed.th2;
         self.gathering.tap = Some(keyed.tap.clone());
         self.gathering.relink = self.gathering.returning && keyed.purpose == Purpose::Relink;
-        if self.gathering.abilities.lan {
-            let responder = LanResponder::new(keyed.lan.clone(), self.device.clone());
+        if let Some(device) = self.device.clone().filter(|_| self.gathering.abilities.lan) {
+            let responder = LanResponder::new(keyed.lan.clone(), device);
             self.outputs.push_back(LinkedOutput::ListenLan(Box::new(responder)));
         }
     }
 
     /// What is there now, for M2b.
     pub(super) fn take_evidence(&mut self) -> Vec<EvidenceItem> {
-        self.gathering.items(&self.device)
+        self.gathering.items(self.device.as_ref())
     }
 
     pub(super) fn heard_nonces(&self) -> Vec<crate::trust::ble::BleNonce> {

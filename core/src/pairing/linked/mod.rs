@@ -77,7 +77,8 @@ enum Step {
 /// The machine of a device that wants to be linked. One machine, one attempt, ended by `Linked` or `Failed`.
 pub struct LinkedMachine<R> {
     rng: R,
-    device: SigningKey,
+    /// Gone with the end.
+    device: Option<SigningKey>,
     description: DeviceDescription,
     relay_index: u8,
     gathering: Gathering,
@@ -153,7 +154,7 @@ impl<R: CryptoRng> LinkedMachine<R> {
     ) -> Self {
         Self {
             rng,
-            device,
+            device: Some(device),
             description,
             relay_index,
             gathering: Gathering::default(),
@@ -397,13 +398,29 @@ impl<R: CryptoRng> LinkedMachine<R> {
         // Dropping the step erases its keys.
         self.step = Step::Ended;
         self.state = LinkedState::Failed(reason);
-        self.stop_radio();
-        self.gathering = Gathering::default();
+        self.forget();
         self.timers.stop_all();
         if core::mem::take(&mut self.saved) {
             self.outputs.push_back(LinkedOutput::Save(LinkedSave::Discard));
         }
         self.outputs.push_back(LinkedOutput::Event(LinkedEvent::Failed(reason)));
+    }
+
+    fn has_ended(&self) -> bool {
+        matches!(self.step, Step::Linked | Step::Ended)
+    }
+
+    /// Drops what no end needs: the device's key, and what was gathered.
+    fn forget(&mut self) {
+        self.stop_radio();
+        self.gathering = Gathering::default();
+        self.device = None;
+    }
+
+    /// Whether anything is left that an end must not leave behind.
+    #[cfg(test)]
+    pub(crate) fn holds_secrets(&self) -> bool {
+        !self.has_ended() || self.device.is_some() || self.gathering.holds_secrets()
     }
 
     /// Ends without knowing whether the account published: what is on disk stays there for the next start.

@@ -13,14 +13,14 @@ use crate::pairing::refusal::{Refusal, end_reason};
 
 impl<R: CryptoRng> LinkedMachine<R> {
     pub(super) fn offer_new_code(&mut self) {
-        let Step::Offering { shown } = &mut self.step else { return };
+        let (Step::Offering { shown }, Some(device)) = (&mut self.step, &self.device) else { return };
         // The relay allows two live slots a socket: the one before stays for whoever is just scanning it.
         while shown.len() >= 2 {
             let oldest = shown.remove(0).displayed.keys.slot;
             let cancel = CancelSlot { slot: oldest, reason: EndReason::Superseded };
             self.outputs.push_back(LinkedOutput::Send(LinkRequest::Cancel(cancel)));
         }
-        let made = Displayed::generate(self.device.public(), &self.description, self.relay_index, &mut self.rng);
+        let made = Displayed::generate(device.public(), &self.description, self.relay_index, &mut self.rng);
         let Ok(displayed) = made else { return self.fail(EndReason::Tampered) };
         let Ok(offer_ct) = Bytes::new(displayed.offer_ct.clone()) else { return self.fail(EndReason::Tampered) };
         let open = OpenSlot { slot: displayed.keys.slot, offer_ct };

@@ -490,6 +490,13 @@ impl<R: CryptoRng> PrimaryMachine<R> {
         self.fail(reason);
     }
 
+    /// Whether anything of the pairing is left that an end must not leave behind; the account's keys are the store's.
+    #[cfg(test)]
+    pub(crate) fn holds_secrets(&self) -> bool {
+        let step = !matches!(self.step, Step::Linked | Step::Ended);
+        step || self.on_air.is_some() || self.tap.is_some()
+    }
+
     fn end(&mut self, reason: EndReason) {
         // Dropping the step erases its keys.
         self.step = Step::Ended;

@@ -157,6 +157,8 @@ impl<R: CryptoRng> PrimaryMachine<R> {
         }
         self.step = Step::Linked;
         self.state = PrimaryState::Linked;
+        self.stop_radio();
+        (self.on_air, self.tap) = (None, None);
         self.timers.stop_all();
         self.saved = None;
         let session = zeroize::Zeroizing::new(core::mem::take(&mut pending.session).into_vec());

@@ -1118,6 +1118,7 @@ impl World {
         let listed = self.device_is_listed();
         let (linked, primary) = self.ends();
         assert!(linked != End::Running && primary != End::Running);
+        self.assert_no_secret_outlives_its_state();
         if linked == End::Linked {
             assert!(
                 self.denied || self.published.len() > 1,
@@ -1157,6 +1158,18 @@ impl World {
             assert!(nobody || linked == Some(true), "the primary device is linked with nobody");
         } else {
             assert!(!listed, "a device that the primary device does not know is on the list");
+        }
+    }
+
+    /// A machine that has ended holds no key, no word and no evidence of the pairing any more.
+    fn assert_no_secret_outlives_its_state(&self) {
+        if matches!(self.linked.state(), LinkedState::Linked | LinkedState::Failed(_)) {
+            assert!(!self.linked.holds_secrets(), "the linked device still holds a secret: {:?}", self.linked_events);
+        }
+        if let Some(primary) = self.primary.as_ref()
+            && matches!(primary.state(), PrimaryState::Linked | PrimaryState::Failed(_))
+        {
+            assert!(!primary.holds_secrets(), "the primary device still holds a secret");
         }
     }
 

@@ -1,6 +1,7 @@
 //! Machine against machine, with an adversary between them and a clock that the test owns.
 
 mod adversary;
+mod commitment;
 mod evidence;
 mod faults;
 mod harness;
