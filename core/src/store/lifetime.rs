@@ -358,7 +358,16 @@ impl Store {
             let mut account = account;
             let frozen = self.fork()?.is_some();
             let before = account.list().list().epoch;
+            // A change of the root key that is under way: its list may come back before the answer to its publication, and
+            // leads to the account with the new key. The old one under the new list would be no account.
+            let mut next = self.next_account()?;
+            let mut promoted = false;
             let Walked { refused, fork } = self.walk(chain, frozen, now, account.list().clone(), |signed| {
+                if let Some(next) = next.take_if(|next| next.list().signed().payload == signed.payload) {
+                    account = next;
+                    promoted = true;
+                    return Ok(account.list().clone());
+                }
                 account.advance(signed, chain.ops.as_ref()).map_err(|error| match error {
                     AccountError::List(error) => error,
                     _ => ListError::Signature,
@@ -367,7 +376,9 @@ impl Store {
             })?;
             let removal = account.list().tombstone(&own).map(|tombstone| tombstone.reason);
             let epoch = account.list().list().epoch;
-            if removal.is_none() && epoch > before {
+            if removal.is_none() && promoted {
+                self.promote_account(&account, now)?;
+            } else if removal.is_none() && epoch > before {
                 self.put_account(&account)?;
             }
             return Ok(Followed { before, epoch, removal, refused, fork });

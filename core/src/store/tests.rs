@@ -1017,3 +1017,35 @@ fn records_list_by_group_and_order_and_a_deleted_one_is_listed_nowhere() {
     assert!(store.record("things", b"a").unwrap().unwrap().record.content.is_none());
     assert_eq!(ids(store.records_after(4, 9).unwrap().0), [b"a", b"d"]);
 }
+
+#[test]
+fn the_list_that_changes_the_root_key_leads_to_the_account_that_has_the_key() {
+    use pairlight_wire::List;
+    use pairlight_wire::relay::ListChain;
+
+    use crate::Timestamp;
+    use crate::devices::Account;
+
+    let home = Home::new();
+    let (mut store, now) = (home.open(), Timestamp::from_unix_ms(1_800_000_000_000));
+    let account = Account::generate("phone", now, &mut rng()).unwrap();
+    let next = account.rotate_root(now, &mut rng()).unwrap();
+    store.put_account(&account).unwrap();
+    store.put_next_account(&next).unwrap();
+    // The connection hears of the list before the publication is answered, or the program dies between the two.
+    let lists = List::new(vec![next.list().signed().clone()]).unwrap();
+    let followed = store.follow(&ListChain { lists, ops: Some(next.ops_cert().clone()) }, now).unwrap();
+    assert!(followed.epoch == next.list().list().epoch && !followed.refused && followed.fork.is_none());
+    drop(store);
+    let mut store = home.open();
+    let kept = store.account().unwrap().expect("an account");
+    assert_eq!(kept.root_pk(), next.root_pk());
+    assert!(store.next_account().unwrap().is_none());
+    // The answer that comes afterwards changes nothing, and tells nobody twice.
+    let notices = store.notices().unwrap().len();
+    store.promote_account(&next, now).unwrap();
+    assert_eq!(
+        (store.account().unwrap().unwrap().root_pk(), store.notices().unwrap().len()),
+        (next.root_pk(), notices)
+    );
+}

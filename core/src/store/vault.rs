@@ -247,11 +247,14 @@ impl Store {
         self.put(Table::Identity, NEXT, &account.encode())
     }
 
-    /// The list is published: the next account is the account.
+    /// The list is published: the next account is the account. Nothing when it is so already.
     ///
     /// # Errors
     /// [`StoreError`]; nothing changes then.
     pub fn promote_account(&mut self, account: &Account, now: Timestamp) -> Result<(), StoreError> {
+        if self.next_account()?.is_none() {
+            return Ok(());
+        }
         let own = account.device_id();
         let notice = self.plan_notice(account, NoticeKind::RootChanged, own, None, now);
         let mut batch = Batch::new();
