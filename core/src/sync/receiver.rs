@@ -154,6 +154,10 @@ pub(super) fn take(
             (peer.log, peer.received, peer.told) = (Some(start.log), start.snapshot, start.snapshot);
             (peer.again, peer.heard) = (false, 0);
             turn.put_peer(from, peer);
+        } else if peer.again && peer.received < start.snapshot {
+            // What was asked for again comes with this history, up to where it ends.
+            (peer.received, peer.told, peer.again) = (start.snapshot, start.snapshot, false);
+            turn.put_peer(from, peer);
         }
         // Stopped here before the primary device knew, it stays stopped in the history that it began meanwhile.
         let stopped = word.as_ref().is_some_and(|word| word.stopped && start.supersedes == Some(word.history));

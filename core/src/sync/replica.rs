@@ -335,7 +335,9 @@ impl Replica {
         let ends_here = exchange.from < state.received && exchange.to == state.received;
         let knows_us = exchange.seen_log == turn.log() && exchange.seen <= last;
         if exchange.again {
-            if knows_us {
+            // What the policy may hold back comes as a history or not at all.
+            let gated = self.is_primary() && sender::is_before(turn.store, from, exchange.seen)?;
+            if knows_us && !gated {
                 state.rewind(exchange.seen, last);
                 // An answer is owed also where nothing is left to send: what was dropped may have said what we have.
                 state.told = 0;

@@ -109,6 +109,12 @@ pub(super) fn is_over(store: &Store, device: &DeviceId) -> Result<bool, SyncErro
     Ok(load(store, device)?.is_none_or(|state| state.phase == OVER && state.open.as_slice().is_empty()))
 }
 
+/// Whether a device that names this position of the log asks for what its history has not given it yet: with that the policy
+/// is asked, piece by piece.
+pub(super) fn is_before(store: &Store, device: &DeviceId, seen: u64) -> Result<bool, SyncError> {
+    Ok(load(store, device)?.is_some_and(|state| seen < state.snapshot) && !is_over(store, device)?)
+}
+
 /// Promises a device the history up to a position of the log.
 pub(super) fn begin(
     store: &Store,

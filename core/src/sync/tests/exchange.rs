@@ -360,3 +360,49 @@ fn a_new_primary_device_takes_what_others_wrote_far_ahead_for_one_that_was_lost(
         }
     }
 }
+
+#[test]
+fn who_asks_for_everything_again_gets_no_more_than_the_policy_gives() {
+    let mut world = World::new(31, Policy::BALANCED);
+    let now = world.devices[0].clock;
+    let old = messages::put_message(b"talk", &[1; 16], now - 90 * 86_400_000, &Message::text("kim", "old")).unwrap();
+    world.write(0, vec![old, say(2, now - 1000, "fresh")]);
+    let one = world.link(Grade::Weak);
+    world.settle();
+    world.write(0, vec![say(3, now, "live")]);
+    world.settle();
+    let holds = |world: &mut World, texts: &[&str]| {
+        assert_eq!(world.texts(one).into_values().collect::<Vec<_>>(), texts);
+    };
+    holds(&mut world, &["fresh", "live"]);
+    // It says that it has nothing. Its history begins anew, under the same policy, and what was given before comes again.
+    let phone = world.devices[0].id;
+    let state = peer::peer(world.devices[one].store(), &phone).unwrap().unwrap();
+    let mut batch = crate::store::Batch::new();
+    let lost = peer::PeerState { received: 0, told: 0, again: true, ..state };
+    peer::put_peer(&mut batch, &phone, &lost);
+    world.devices[one].store().commit(&batch).unwrap();
+    world.settle();
+    holds(&mut world, &["fresh", "live"]);
+    world.write(0, vec![say(4, now + 1, "live too")]);
+    world.write(one, vec![say(5, now + 2, "from the laptop")]);
+    world.settle();
+    holds(&mut world, &["fresh", "live", "live too", "from the laptop"]);
+    assert_eq!(world.texts(0).len(), 5);
+    let replica = world.devices[one].replica;
+    assert!(!replica.owes(world.devices[one].store()).unwrap(), "it asks for ever");
+    // When the time has come it gets all of it.
+    for device in &mut world.devices {
+        device.clock = now + 12 * 3_600_000 + 1;
+    }
+    world.settle();
+    holds(&mut world, &["old", "fresh", "live", "live too", "from the laptop"]);
+    world.in_step();
+    // From then on what it misses comes again at once.
+    let mut batch = crate::store::Batch::new();
+    let state = peer::peer(world.devices[one].store(), &phone).unwrap().unwrap();
+    peer::put_peer(&mut batch, &phone, &peer::PeerState { received: 0, told: 0, again: true, ..state });
+    world.devices[one].store().commit(&batch).unwrap();
+    world.settle();
+    world.in_step();
+}
