@@ -18,6 +18,7 @@ use pairlight_tests::world::{World, description, open_store};
 use pairlight_wire::Bytes;
 use pairlight_wire::evidence::PasskeyProof;
 use pairlight_wire::hash::sha256;
+use pairlight_wire::id::DeviceId;
 use pairlight_wire::pairing::EndReason;
 use pairlight_wire::qr::QrPayload;
 use pairlight_wire::standing::NoticeKind;
@@ -299,6 +300,15 @@ async fn serve(lines: [&Sync; 2], what: &str, mut done: impl AsyncFnMut() -> boo
     heard
 }
 
+/// Waits until the phone has a report of the device under its present link.
+async fn until_reported(phone: &Primary, device: DeviceId, line: &Sync, other: &Sync) {
+    let reported = async || {
+        let shown = phone.devices().await.unwrap().into_iter().find(|shown| shown.id == device).expect("it is listed");
+        shown.last_check_in.is_some_and(|at| at >= shown.linked)
+    };
+    serve([line, other], "a report", reported).await;
+}
+
 /// The story of a relink, with the phone online while the device comes back, or not.
 async fn comes_back(phone_is_there: bool) {
     let world = World::start().await;
@@ -333,6 +343,13 @@ async fn comes_back(phone_is_there: bool) {
     let early = play(&phone, &laptop.relink(description("laptop")).await.unwrap(), Attempt::default()).await;
     assert!(early.review.warnings.contains(&pairlight_core::pairing::Warning::AlreadyLinked));
     assert!(!evidence(&early.linked.unwrap()).0.has(EvidenceBit::KnownDevice));
+    // It comes once: a device that was linked and did not come within three days is taken off the list.
+    let between = laptop.sync().await.unwrap();
+    let in_step =
+        async || has(&between, 91).await && line.is_in_step().await.unwrap() && between.is_in_step().await.unwrap();
+    serve([&line, &between], "both in step after the early link", in_step).await;
+    until_reported(&phone, first.device_id(), &line, &between).await;
+    drop(between);
     // Late enough that the relay still has it when the lease has lapsed.
     world.time.pass(16 * DAY_MS);
     for number in 90..120 {
@@ -354,7 +371,7 @@ async fn comes_back(phone_is_there: bool) {
     assert!(entry.created > first.list().entry(&first.device_id()).unwrap().created + 60 * DAY_MS);
 
     let came = laptop.sync().await.unwrap();
-    assert!(has(&came, 61).await, "what it had read is still there");
+    assert!(has(&came, 91).await, "what it had read is still there");
     let history = came.history().await.unwrap();
     if !phone_is_there {
         line = phone.sync().await.unwrap();
