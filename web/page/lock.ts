@@ -59,6 +59,7 @@ function askErase(erase: () => void): void {
 /** Sets, changes or takes away the lock, or locks now. */
 export async function askLock(device: PairlightDevice, lock: () => void): Promise<void> {
   const has = await device.hasLock();
+  if (screen.querySelector("dialog[open]")) return;
   const current = field("current", "Passphrase now", "current-password");
   const next = field("next", has ? "New passphrase" : "Passphrase", "new-password");
   const again = field("again", "The same again", "new-password");
@@ -101,7 +102,12 @@ export class IdleWatch {
   constructor(idle: () => void) {
     for (const what of ["keydown", "pointerdown", "pointermove", "wheel"]) addEventListener(what, this.#touched, { passive: true });
     // By the clock: a machine that slept, or a tab that was throttled, is late but not fooled.
-    this.#timer = window.setInterval(() => { if (Date.now() - this.#last > IDLE_MS) idle(); }, 5_000);
+    this.#timer = window.setInterval(() => {
+      if (Date.now() - this.#last <= IDLE_MS) return;
+      // Without a lock it is asked again as late as this.
+      this.#last = Date.now();
+      idle();
+    }, 5_000);
   }
 
   end(): void {

@@ -174,7 +174,7 @@ class Page {
       if (name === "Locked") return this.#locked(message, () => this.#showLink());
       return this.#stuck("This browser cannot go online", error, () => void this.#begin());
     }
-    this.#chats = new Chats(this.device, () => void this.#logOut(), () => void askLock(this.device, () => this.#lock()));
+    this.#chats = new Chats(this.device, () => void this.#logOut(), () => void askLock(this.device, () => this.#lock()).catch(() => {}));
     this.#idle = new IdleWatch(() => void this.#lockIdle());
   }
 

@@ -106,13 +106,13 @@ pub(super) fn delete(batch: &mut Batch, device: &DeviceId) {
 
 /// Whether nothing more of the history goes to a device.
 pub(super) fn is_over(store: &Store, device: &DeviceId) -> Result<bool, SyncError> {
-    Ok(load(store, device)?.is_none_or(|state| state.phase == OVER && state.open.as_slice().is_empty()))
+    Ok(load(store, device)?.is_none_or(|state| state.is_over()))
 }
 
 /// Whether a device that names this position of the log asks for what its history has not given it yet: with that the policy
 /// is asked, piece by piece.
 pub(super) fn is_before(store: &Store, device: &DeviceId, seen: u64) -> Result<bool, SyncError> {
-    Ok(load(store, device)?.is_some_and(|state| seen < state.snapshot) && !is_over(store, device)?)
+    Ok(load(store, device)?.is_some_and(|state| seen < state.snapshot && !state.is_over()))
 }
 
 /// Promises a device the history up to a position of the log.
@@ -185,6 +185,11 @@ impl SenderState {
             (2, Some(0)) => Some(0),
             _ => None,
         }
+    }
+
+    /// Nothing more of it goes.
+    fn is_over(&self) -> bool {
+        self.phase == OVER && self.open.as_slice().is_empty()
     }
 
     /// The history that the receiver knows of.

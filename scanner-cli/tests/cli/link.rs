@@ -546,6 +546,14 @@ fn a_locked_or_quarantined_profile_is_linked_anew_as_the_device_that_it_was() {
     world.link();
     let before = listed(&world);
     assert_eq!(before.len(), 1);
+    let replace = || {
+        let mut show = world.show_with(&["--replace"]);
+        let mut scan = world.scan(&["--policy", "development", "--yes"]);
+        let code = digits(&mut scan);
+        show.hear("six digits");
+        show.type_line(&code);
+        assert_eq!((scan.end().0, show.end().0), (0, 0));
+    };
     for locked in [true, false] {
         let mut store = super::news::open(&world, "laptop");
         let linked = store.linked_account().unwrap().unwrap().created();
@@ -554,21 +562,11 @@ fn a_locked_or_quarantined_profile_is_linked_anew_as_the_device_that_it_was() {
         tenancy.standing = if locked { Standing::Active } else { Standing::Quarantined };
         store.commit(Batch::new().put_tenancy(&tenancy)).unwrap();
         drop(store);
-        let mut show = world.show_with(&["--replace"]);
-        let mut scan = world.scan(&["--policy", "development", "--yes"]);
-        let code = digits(&mut scan);
-        show.hear("six digits");
-        show.type_line(&code);
-        assert_eq!((scan.end().0, show.end().0), (0, 0));
+        replace();
         assert_eq!(listed(&world), before, "the same device, and no second one");
     }
     // One that is neither becomes another device, as before.
-    let mut show = world.show_with(&["--replace"]);
-    let mut scan = world.scan(&["--policy", "development", "--yes"]);
-    let code = digits(&mut scan);
-    show.hear("six digits");
-    show.type_line(&code);
-    assert_eq!((scan.end().0, show.end().0), (0, 0));
+    replace();
     assert_eq!(listed(&world).len(), 2);
     world.stop();
 }
