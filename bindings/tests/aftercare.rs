@@ -97,6 +97,7 @@ async fn files_go_both_ways_and_messages_are_answered_and_edited() {
     assert_eq!(taken.size, photo.len() as u64);
     let talk = there.begin_conversation("Kim".into()).await.unwrap();
     let first = there.send(talk.clone(), "me".into(), "look".into(), None, vec![taken.clone()]).await.unwrap();
+    assert_eq!(changed(&there, &talk).await[0].id, first, "what is written here is told here");
     let page = changed(&here, &talk).await;
     assert_eq!((page[0].text.as_str(), &page[0].attachments), ("look", &vec![taken.clone()]));
     // What a linked device adds comes to the phone by itself.
@@ -109,6 +110,7 @@ async fn files_go_both_ways_and_messages_are_answered_and_edited() {
         .send(talk.clone(), "Kim".into(), "and read".into(), Some(first.clone()), vec![note.clone()])
         .await
         .unwrap();
+    assert_eq!(changed(&here, &talk).await[0].id, answer);
     let page = changed(&there, &talk).await;
     assert_eq!((&page[0].id, page[0].reply_to.as_ref()), (&answer, Some(&first)));
     assert_eq!(there.file(note.file.clone()).await.unwrap(), None, "nobody asked yet");
@@ -118,6 +120,7 @@ async fn files_go_both_ways_and_messages_are_answered_and_edited() {
     assert_eq!(read(&there, &note.file).await, b"bring the key");
 
     there.edit_message(first.clone(), "look at this".into()).await.unwrap();
+    assert_eq!(changed(&there, &talk).await[1].text, "look at this");
     let page = changed(&here, &talk).await;
     let edited = page.iter().find(|message| message.id == first).unwrap();
     assert_eq!((edited.text.as_str(), &edited.attachments), ("look at this", &vec![taken]));

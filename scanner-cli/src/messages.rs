@@ -464,7 +464,9 @@ async fn follow(
             () = tokio::time::sleep(Duration::from_millis(200)) => None,
         };
         match event {
-            Some(SyncUpdates::Update(SyncUpdate::Changed(changed))) => {
+            Some(SyncUpdates::Update(SyncUpdate::Changed(mut changed))) => {
+                // What was typed here stands on the terminal.
+                changed.retain(|record| !record.is_own);
                 let titles = line.conversations().await?;
                 // A history brings thousands at once: those are counted by its progress, not printed one by one.
                 if changed.len() <= 64 {

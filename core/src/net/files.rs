@@ -14,7 +14,7 @@ use super::clock::system_rng;
 use super::error::NetError;
 use super::host::{sleep, timeout};
 use super::shared::SharedStore;
-use super::syncing::{SyncUpdate, Syncing};
+use super::syncing::Syncing;
 use crate::store::Store;
 use crate::sync::FileOrder;
 
@@ -111,7 +111,7 @@ async fn leave(shared: &Arc<Syncing>, store: &SharedStore, blobs: &Blobs, order:
 }
 
 async fn fetch(shared: &Arc<Syncing>, store: &SharedStore, blobs: &Blobs, pieces: FilePieces) -> Result<(), NetError> {
-    let (hash, pieces) = (pieces.hash, Arc::new(pieces));
+    let pieces = Arc::new(pieces);
     for piece in pieces.pieces.as_slice().iter().copied() {
         let sealed = blobs.get(BlobId(piece.blob)).await?;
         let (this, pieces) = (Arc::clone(shared), Arc::clone(&pieces));
@@ -123,7 +123,6 @@ async fn fetch(shared: &Arc<Syncing>, store: &SharedStore, blobs: &Blobs, pieces
         store.run(take).await??;
         // It is stored; that it is gone sooner than by itself is only courtesy.
         let _ = blobs.delete(BlobId(piece.blob)).await;
-        shared.tell(SyncUpdate::File(hash));
     }
     Ok(())
 }

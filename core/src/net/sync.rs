@@ -316,7 +316,9 @@ impl Sync {
             let lost = shared.replica().repair(store);
             Ok(lost.and_then(|lost| shared.pump(store, true).map(|()| lost)))
         });
-        Ok(repaired.await??)
+        let lost = repaired.await??;
+        self.shared.tell(SyncUpdate::Missed);
+        Ok(lost)
     }
 }
 
@@ -410,25 +412,61 @@ mod tests {
     use crate::Timestamp;
     use crate::net::client::{RelayClient, RelayEndpoint};
     use crate::net::clock::Clock;
+    use crate::pairing::LinkedAccount;
     use crate::pairing::tests::linked_pair;
     use crate::store::KeyFile;
+
+    /// A device whose relay is not there, and its folder.
+    async fn unreachable(linked: &LinkedAccount, clock: Clock) -> (tempfile::TempDir, LinkedDevice) {
+        let folder = tempfile::tempdir().unwrap();
+        let key = KeyFile::open_or_create(&folder.path().join("key"), Box::new(system_rng())).unwrap();
+        let mut store = Store::open(&folder.path().join("db"), &key, Box::new(system_rng())).unwrap();
+        store.put_linked_account(linked).unwrap();
+        let client = RelayClient::new(RelayEndpoint::new("http://127.0.0.1:9", [7; 32]).unwrap()).unwrap();
+        (folder, LinkedDevice::open_at(SharedStore::new(store), client, clock).await.unwrap())
+    }
+
+    /// A screen that shows what is here hears of it also when nobody else has a part in it.
+    #[tokio::test]
+    async fn what_this_device_does_by_itself_is_told_here_as_what_others_do() {
+        async fn next(line: &Sync) -> SyncUpdate {
+            loop {
+                if let SyncUpdates::Update(update) = line.next_event().await.unwrap() {
+                    return update;
+                }
+            }
+        }
+        let (_, linked, _) = linked_pair(7);
+        let now = linked.created();
+        let (_folder, device) = unreachable(&linked, Arc::new(move || now)).await;
+        let line = device.sync().await.unwrap();
+
+        line.write(vec![messages::put_conversation(b"talk", "Kim", 1).unwrap()]).await.unwrap();
+        let SyncUpdate::Changed(changed) = next(&line).await else { panic!("a change is told as one") };
+        assert_eq!((changed[0].id.as_slice(), changed[0].is_own), (&b"talk"[..], true));
+
+        assert!(line.want_file([1; 32], 10).await.unwrap().is_wanted);
+        assert!(matches!(next(&line).await, SyncUpdate::File(hash) if hash == [1; 32]));
+        // Nothing else is known of it when it is asked for once more.
+        line.want_file([1; 32], 10).await.unwrap();
+        let added = line.add_file(&b"bring the key"[..]).await.unwrap();
+        assert!(matches!(next(&line).await, SyncUpdate::File(hash) if hash == added.hash));
+
+        line.repair().await.unwrap();
+        assert!(matches!(next(&line).await, SyncUpdate::Missed));
+    }
 
     /// A device whose line never comes up, or has ended, keeps its handle: as an app that was in the background.
     #[tokio::test]
     async fn the_records_of_a_device_whose_permission_ended_are_closed_also_while_it_is_offline() {
         let (_, linked, _) = linked_pair(7);
-        let folder = tempfile::tempdir().unwrap();
-        let key = KeyFile::open_or_create(&folder.path().join("key"), Box::new(system_rng())).unwrap();
-        let mut store = Store::open(&folder.path().join("db"), &key, Box::new(system_rng())).unwrap();
-        store.put_linked_account(&linked).unwrap();
         let (linked_at, ends) = (linked.created().unix_ms(), linked.ends());
         let time = Arc::new(AtomicU64::new(linked_at));
         let clock: Clock = {
             let time = Arc::clone(&time);
             Arc::new(move || Timestamp::from_unix_ms(time.load(Ordering::Relaxed)))
         };
-        let client = RelayClient::new(RelayEndpoint::new("http://127.0.0.1:9", [7; 32]).unwrap()).unwrap();
-        let device = LinkedDevice::open_at(SharedStore::new(store), client, clock).await.unwrap();
+        let (_folder, device) = unreachable(&linked, clock).await;
         let line = device.sync().await.unwrap();
         line.end();
         let talk = || vec![messages::put_conversation(b"talk", "Kim", 1).unwrap()];

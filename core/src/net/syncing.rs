@@ -35,7 +35,7 @@ const HISTORY_PAUSE: Duration = Duration::from_secs(2);
 /// Chunks fetched at a time.
 const FETCHES: usize = 3;
 
-/// What other devices did.
+/// What happened to records, histories and files, by other devices or by this one.
 #[derive(Clone)]
 pub enum SyncUpdate {
     /// These records changed here.
@@ -156,6 +156,10 @@ impl Syncing {
         if !done.changed.is_empty() {
             self.tell(SyncUpdate::Changed(done.changed));
         }
+        done.files.into_iter().for_each(|file| self.tell(SyncUpdate::File(file)));
+        if done.history {
+            self.tell(SyncUpdate::History);
+        }
         Ok(outcome)
     }
 
@@ -241,6 +245,8 @@ impl Syncing {
     /// The account has a new list.
     pub(super) fn follow(&self, store: &mut Store, listed: &[Listed]) -> Result<(), SyncError> {
         self.replica.follow(store, listed, &mut system_rng())?;
+        // A new device has a history that waits.
+        self.tell(SyncUpdate::History);
         self.pump(store, true)?;
         self.history.notify_one();
         Ok(())
@@ -272,13 +278,9 @@ impl Syncing {
             Ok(outcome) => {
                 match event {
                     Some(SyncEvent::Signal { from, name, body }) => self.tell(SyncUpdate::Signal { from, name, body }),
-                    Some(SyncEvent::History) => {
-                        self.tell(SyncUpdate::History);
-                        self.history.notify_one();
-                    }
+                    Some(SyncEvent::History) => self.history.notify_one(),
                     Some(SyncEvent::FileOrdered(order)) => self.files.order(order),
                     Some(SyncEvent::FileArrived(pieces)) => self.files.arrive(pieces),
-                    Some(SyncEvent::File(hash)) => self.tell(SyncUpdate::File(hash)),
                     None => {}
                 }
                 if matches!(outcome, Delivered::Taken) {
@@ -359,7 +361,6 @@ impl Syncing {
         store
             .run(move |store| Ok(this.turn(store, |turn| this.replica.uploaded(turn, &upload, &mut system_rng()))))
             .await??;
-        self.tell(SyncUpdate::History);
         Ok(true)
     }
 
@@ -382,7 +383,6 @@ impl Syncing {
             store.run(work).await??;
             // It is acknowledged; that it is gone sooner than by itself is only courtesy.
             let _ = blobs.delete(blob).await;
-            self.tell(SyncUpdate::History);
         }
         Ok(true)
     }

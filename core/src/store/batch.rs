@@ -95,6 +95,12 @@ impl Batch {
     pub fn is_empty(&self) -> bool {
         self.changes.is_empty() && self.merges.is_empty()
     }
+
+    /// Whether a row of a table is put or deleted.
+    #[must_use]
+    pub fn touches(&self, table: Table) -> bool {
+        self.changes.iter().any(|change| change.table == table)
+    }
 }
 
 impl fmt::Debug for Batch {

@@ -97,7 +97,7 @@ impl Change {
     }
 }
 
-/// A record that changed here because another device wrote it.
+/// A record that changed here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChangedRecord {
     /// Its collection.
@@ -106,14 +106,17 @@ pub struct ChangedRecord {
     pub id: Vec<u8>,
     /// Its group; `None` when it was deleted.
     pub group: Option<Vec<u8>>,
+    /// Whether this device wrote it, and not another one.
+    pub is_own: bool,
 }
 
-impl From<&SyncRecord> for ChangedRecord {
-    fn from(record: &SyncRecord) -> Self {
+impl ChangedRecord {
+    pub(super) fn of(record: &SyncRecord, is_own: bool) -> Self {
         Self {
             collection: record.collection.as_str().to_owned(),
             id: record.id.as_slice().to_vec(),
             group: record.content.as_ref().map(|content| content.group.as_slice().to_vec()),
+            is_own,
         }
     }
 }

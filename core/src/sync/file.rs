@@ -144,6 +144,16 @@ fn stored(store: &Store, id: &[u8]) -> Result<Option<StoredFile>, SyncError> {
     row.map(|bytes| StoredFile::decode(&bytes).map_err(|_| SyncError::Damaged)).transpose()
 }
 
+/// Writes what is known of a file, and notes it for whoever watches it when that is more than when it was asked for.
+fn put(turn: &mut Turn<'_>, hash: &[u8; 32], file: &StoredFile) -> Result<(), SyncError> {
+    let before = stored(turn.store, hash)?.map(|before| FileInfo::of(hash, &before));
+    if before != Some(FileInfo::of(hash, file)) {
+        turn.files.insert(*hash);
+    }
+    turn.batch.put(Table::File, hash, &file.encode());
+    Ok(())
+}
+
 fn drop_pieces(batch: &mut Batch, file: &StoredFile) {
     for index in 0..file.stored {
         batch.delete(Table::FilePiece, &piece_row(&file.content, index));
@@ -273,11 +283,12 @@ fn piece_aad(hash: &[u8; 32], index: u64) -> Vec<u8> {
 }
 
 impl Replica {
-    /// A linked device tells its primary device of a file that was added; a primary device has nobody to tell.
+    /// A file was added: whoever watches it here, and from a linked device its primary device, is to hear of it.
     ///
     /// # Errors
     /// [`SyncError::Store`].
     pub fn tell_file(&self, turn: &mut Turn<'_>, hash: &[u8; 32], rng: &mut impl CryptoRng) -> Result<(), SyncError> {
+        turn.files.insert(*hash);
         match stored(turn.store, hash)?.filter(|file| file.tell) {
             Some(mut file) => self.tell(turn, hash, &mut file, rng),
             None => Ok(()),
@@ -300,8 +311,7 @@ impl Replica {
                 }
             }
         }
-        turn.batch.put(Table::File, hash, &file.encode());
-        Ok(())
+        put(turn, hash, file)
     }
 
     /// Wants a file that is not here, or not all of it.
@@ -340,8 +350,7 @@ impl Replica {
         if file.wanted {
             self.ask(turn, hash, file, rng)?;
         }
-        turn.batch.put(Table::File, hash, &file.encode());
-        Ok(())
+        put(turn, hash, file)
     }
 
     /// Asks for the next pieces: a linked device its primary, a primary device who offered it, or else everybody.
@@ -398,12 +407,12 @@ impl Replica {
             FileMessage::Missing(FileMissing { hash }) => {
                 let Some(file) = stored(turn.store, &hash)?.filter(|file| file.wanted) else { return Ok(None) };
                 let file = StoredFile { missing: true, source: None, ..file };
-                turn.batch.put(Table::File, &hash, &file.encode());
-                Ok(Some(SyncEvent::File(hash)))
+                put(turn, &hash, &file)?;
+                Ok(None)
             }
             FileMessage::Have(FileHave { hash }) => {
                 if let Some(file) = stored(turn.store, &hash)? {
-                    turn.batch.put(Table::File, &hash, &StoredFile { tell: false, ..file }.encode());
+                    put(turn, &hash, &StoredFile { tell: false, ..file })?;
                 }
                 Ok(None)
             }
@@ -454,7 +463,7 @@ impl Replica {
             }
             if file.wanted {
                 self.ask(turn, &hash, &mut file, rng)?;
-                turn.batch.put(Table::File, &hash, &file.encode());
+                put(turn, &hash, &file)?;
             }
         }
         Ok(())
@@ -543,8 +552,7 @@ impl Replica {
         } else if pieces.pieces.as_slice().last().is_some_and(|last| last.index == piece.index) {
             self.ask(turn, hash, &mut file, rng)?;
         }
-        turn.batch.put(Table::File, hash, &file.encode());
-        Ok(())
+        put(turn, hash, &file)
     }
 
     /// Whether the pieces, the last of which is not stored yet, have the hash that names the file.

@@ -89,14 +89,12 @@ pub enum SyncEvent {
         /// The application's bytes.
         body: Vec<u8>,
     },
-    /// The history moved on; ask for its progress.
+    /// There may be something to do for a transfer of history.
     History,
     /// Another device waits for pieces of a file.
     FileOrdered(FileOrder),
     /// Pieces of a file wait at the relay.
     FileArrived(FilePieces),
-    /// Something changed about the file with this hash; ask for its state.
-    File([u8; 32]),
 }
 
 /// A signal is shown without its content.
@@ -107,7 +105,6 @@ impl core::fmt::Debug for SyncEvent {
             Self::History => f.write_str("History"),
             Self::FileOrdered(order) => f.debug_tuple("FileOrdered").field(order).finish(),
             Self::FileArrived(pieces) => f.debug_tuple("FileArrived").field(pieces).finish(),
-            Self::File(hash) => f.debug_tuple("File").field(hash).finish(),
         }
     }
 }

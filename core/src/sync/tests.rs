@@ -66,6 +66,14 @@ impl Device {
         self.store.as_mut().unwrap()
     }
 
+    fn progress(&self) -> Vec<HistoryProgress> {
+        let store = self.store.as_ref().unwrap();
+        match self.replica.role() {
+            SyncRole::Primary(_) => self.replica.sending(store).unwrap(),
+            SyncRole::Linked => self.replica.receiving(store).unwrap().into_iter().collect(),
+        }
+    }
+
     /// Every record, tombstones included.
     fn all(&mut self) -> Vec<Vec<u8>> {
         let (records, _) = self.store().records_after(0, usize::MAX >> 1).unwrap();
@@ -146,9 +154,11 @@ impl World {
     ) -> Result<T, SyncError> {
         let device = &mut self.devices[at];
         let now = Timestamp::from_unix_ms(device.clock);
+        let before = device.progress();
         let mut turn = Turn::begin(device.store.as_mut().unwrap(), now, &mut self.rng)?;
         let outcome = work(&device.replica, &mut turn, &mut self.rng)?;
         let done = turn.commit()?;
+        assert!(done.history || before == device.progress(), "a transfer moved, and nobody was told");
         for post in done.posts {
             self.post(at, post);
         }

@@ -49,8 +49,12 @@ pub(super) fn post_row(to: &DeviceId, reference: u64) -> Vec<u8> {
 pub struct TurnDone {
     /// Envelopes for the relay, oldest first.
     pub posts: Vec<Post>,
-    /// Records of other devices that stand now.
+    /// Records, of this device and of others, that stand now.
     pub changed: Vec<ChangedRecord>,
+    /// Files of which something else is known now; by their hashes.
+    pub files: BTreeSet<[u8; 32]>,
+    /// Something else is known now of a transfer of history.
+    pub history: bool,
 }
 
 /// Gathers what belongs together. Dropping it changes nothing.
@@ -58,6 +62,8 @@ pub struct Turn<'s> {
     pub(super) store: &'s mut Store,
     pub(super) batch: Batch,
     pub(super) now: Timestamp,
+    /// Files of which something else is known after this turn.
+    pub(super) files: BTreeSet<[u8; 32]>,
     own: OwnState,
     sessions: BTreeMap<DeviceId, Session>,
     /// Whose ratchets moved.
@@ -82,6 +88,7 @@ impl<'s> Turn<'s> {
             store,
             batch: Batch::new(),
             now,
+            files: BTreeSet::new(),
             own,
             sessions: BTreeMap::new(),
             moved: BTreeSet::new(),
@@ -194,9 +201,7 @@ impl<'s> Turn<'s> {
 
     fn take(&mut self, source: u8, record: &SyncRecord) {
         self.own.clock = self.own.clock.max(record.clock);
-        if source != 0 {
-            self.taken.push((self.merges, ChangedRecord::from(record)));
-        }
+        self.taken.push((self.merges, ChangedRecord::of(record, source == 0)));
         self.merges = self.merges.saturating_add(1);
     }
 
@@ -231,13 +236,13 @@ impl<'s> Turn<'s> {
             self.batch.put(Table::Link, session.peer().as_bytes(), &bytes);
         }
         if self.batch.is_empty() {
-            return Ok(TurnDone::default());
+            return Ok(TurnDone { files: self.files, ..TurnDone::default() });
         }
         peer::put_own(&mut self.batch, &self.own);
         let merged = self.store.commit_merging(&self.batch)?;
         let stands = |index: usize| merged.stands.get(index).copied().unwrap_or(false);
         let changed = self.taken.into_iter().filter(|(index, _)| stands(*index)).map(|(_, changed)| changed).collect();
-        Ok(TurnDone { posts: self.posts, changed })
+        Ok(TurnDone { posts: self.posts, changed, files: self.files, history: self.batch.touches(Table::History) })
     }
 }
 

@@ -5,13 +5,14 @@ import java.io.ByteArrayOutputStream
 import java.io.File
 import java.util.concurrent.atomic.AtomicInteger
 import kotlinx.coroutines.CoroutineScope
+import kotlinx.coroutines.CoroutineStart
 import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.async
 import kotlinx.coroutines.cancelAndJoin
 import kotlinx.coroutines.coroutineScope
-import kotlinx.coroutines.delay
 import kotlinx.coroutines.flow.first
 import kotlinx.coroutines.flow.map
+import kotlinx.coroutines.flow.onEach
 import kotlinx.coroutines.job
 import kotlinx.coroutines.launch
 import kotlinx.coroutines.runBlocking
@@ -230,10 +231,17 @@ class LinkTest {
             phone.close()
             settledTasks()
 
+            // Nobody is there who hears it, and what is written is on the screen all the same.
+            val talk = there.beginConversation("Kim")
+            val shown = async(start = CoroutineStart.UNDISPATCHED) {
+                there.messages(talk).onEach { if (it.isEmpty()) there.send(talk, "Tablet", "hello") }.first { it.isNotEmpty() }
+            }
+            assertEquals("hello", shown.await().single().text)
+
             // Nobody is there who has the file, or says that it does not: the end of the line ends the waiting.
             val file = Attachment("00".repeat(32), "a.txt", "text/plain", 10)
             val fetching = async { runCatching { there.files.fetch(file) } }
-            while (there.files.state(file).first()?.isWanted != true) delay(10)
+            there.files.state(file).first { it?.isWanted == true }
             there.close()
             assertInstanceOf(PairlightException.Ended::class.java, fetching.await().exceptionOrNull())
             tablet.close()
