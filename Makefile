@@ -49,9 +49,9 @@ bench-sync: ## history and live updates between two sealed stores: COUNT=100000 
 	@scripts/install-packages.sh bench
 	@cargo run --locked --profile $(PROFILE) -p pairlight-tests --features bench --example bench_sync -- $(or $(COUNT),100000)
 
-bench-web: ## the page in Chromium: bytes, time to a code, MESSAGES=100000 scrolled
+bench-web: ## the page in Chromium: bytes, time to a code, MESSAGES=100000 scrolled; its scanner beside jsqr and zxing-wasm, MANIFEST=...
 	@scripts/install-packages.sh test
-	@scripts/bench-web.sh $(or $(MESSAGES),100000)
+	@$(if $(MANIFEST),MANIFEST="$(abspath $(MANIFEST))") scripts/bench-web.sh $(or $(MESSAGES),100000)
 
 bench-scan: ## beside other readers (builds them, C++ among them): MANIFEST=path/to/manifest.jsonl
 	@test -n "$(MANIFEST)" || { echo 'usage: make bench-scan MANIFEST=path/to/manifest.jsonl [BENCH_ARGS=...]'; exit 2; }

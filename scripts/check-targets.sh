@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # Usage: scripts/check-targets.sh [TARGET...]
 #
-# Type-checks the core and its bindings for phones and for browsers (which have bindings of their own, web/wasm) on a machine
-# that has none of their toolchains. Without targets: aarch64-linux-android, x86_64-linux-android, aarch64-apple-ios, and
-# wasm32-unknown-unknown unless PAIRLIGHT_WEB_BUILT says that the page was built just now, which is more than a check. Takes
-# targets that rustup has installed; otherwise Debian's rustc-web, cargo-web and rust-web-src, with the standard library
-# checked from its sources. C code of dependencies (SQLite, ring, zstd) is not compiled: a stand-in for the C compiler makes
-# empty objects, which is enough because nothing is linked. So this proves that the Rust code fits the platform, and no more.
+# Type-checks the core and its bindings for phones and for browsers (which have bindings of their own, web/wasm and
+# web/scanner) on a machine that has none of their toolchains. Without targets: aarch64-linux-android,
+# x86_64-linux-android, aarch64-apple-ios, and wasm32-unknown-unknown unless PAIRLIGHT_WEB_BUILT says that the page was built
+# just now, which is more than a check. Takes targets that rustup has installed; otherwise Debian's rustc-web, cargo-web and
+# rust-web-src, with the standard library checked from its sources. C code of dependencies (SQLite, ring, zstd) is not
+# compiled: a stand-in for the C compiler makes empty objects, which is enough because nothing is linked. So this proves that
+# the Rust code fits the platform, and no more.
 # Exit code 3: no toolchain, and the line "skipped: why".
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -82,6 +83,6 @@ for target in "${targets[@]}"; do
 done
 # Phones have threads and sockets; browsers have their own, and bindings of their own.
 check '-p pairlight-core -p pairlight-bindings' ${phones[@]+"${phones[@]}"}
-check '-p pairlight-core -p pairlight-web' ${browsers[@]+"${browsers[@]}"}
+check '-p pairlight-core -p pairlight-web -p pairlight-web-scanner' ${browsers[@]+"${browsers[@]}"}
 # As cargo says it: one test for each.
 echo "test result: ok. ${#targets[@]} passed; 0 failed; 0 ignored;"

@@ -12,7 +12,11 @@ fi
 target=${CARGO_TARGET_DIR:-target}
 case $target in /*) ;; *) target=$PWD/$target ;; esac
 if [ -z "${PAIRLIGHT_BIN:-}" ] || [ ! -x "$PAIRLIGHT_BIN" ]; then
-    cargo build --locked --workspace --bin pairlight
+    cargo build --locked --workspace --bin pairlight --bin pairlight-lens --example web_phone
     export PAIRLIGHT_BIN=$target/debug/pairlight
+fi
+if [ ! web/tests/vite/node_modules/.package-lock.json -nt web/tests/vite/package-lock.json ]; then
+    npm ci --prefix web/tests/vite --no-audit --no-fund --no-progress --silent
+    touch web/tests/vite/node_modules/.package-lock.json
 fi
 exec node web/tests/run.mjs "$@"

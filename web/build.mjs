@@ -30,8 +30,13 @@ function put(stem, ending, bytes) {
 const wasm = readFileSync(at("dist/wasm/pairlight_web_bg.wasm"));
 const worker = await bundle("src/worker.ts");
 const names = { wasm: put("pairlight", "wasm", wasm), worker: put("worker", "js", worker) };
+// Fetched by whoever opens the camera.
+const scanner = { wasm: readFileSync(at("dist/wasm/pairlight_web_scanner_bg.wasm")), worker: await bundle("src/scanner-worker.ts") };
+const scannerNames = { wasm: put("scanner", "wasm", scanner.wasm), worker: put("scanner", "js", scanner.worker) };
 const script = await bundle("page/main.ts", {
   WORKER: JSON.stringify(names.worker), WASM: JSON.stringify(names.wasm), WASM_INTEGRITY: JSON.stringify(integrity(wasm)),
+  SCANNER_WORKER: JSON.stringify(scannerNames.worker), SCANNER_WASM: JSON.stringify(scannerNames.wasm),
+  SCANNER_WASM_INTEGRITY: JSON.stringify(integrity(scanner.wasm)),
 });
 const style = await bundle("page/page.css");
 const [main, css] = [put("page", "js", script), put("page", "css", style)];
@@ -54,18 +59,18 @@ for (const [name, bytes] of files) writeFileSync(at(`dist/page/${name}`), bytes)
 mkdirSync(at("dist/package"), { recursive: true });
 writeFileSync(at("dist/package/index.js"), await bundle("src/index.ts"));
 writeFileSync(at("dist/package/worker.js"), worker);
-cpSync(at("dist/wasm/pairlight_web_bg.wasm"), at("dist/package/pairlight_web_bg.wasm"));
+writeFileSync(at("dist/package/scanner-worker.js"), scanner.worker);
+for (const program of ["pairlight_web_bg.wasm", "pairlight_web_scanner_bg.wasm"]) cpSync(at(`dist/wasm/${program}`), at(`dist/package/${program}`));
 
-const total = { raw: 0, gzip: 0, brotli: 0 };
 console.log(`${"file".padEnd(34)}${"bytes".padStart(10)}${"gzip".padStart(10)}${"brotli".padStart(10)}`);
-const line = (name, raw, gzip, brotli) =>
-  console.log(name.padEnd(34) + [raw, gzip, brotli].map((size) => String(size).padStart(10)).join(""));
-for (const [name, bytes] of files) {
-  const sizes = [bytes.length, gzipSync(bytes, { level: 9 }).length, brotliCompressSync(bytes).length];
-  line(name, ...sizes);
-  [total.raw, total.gzip, total.brotli] = [total.raw + sizes[0], total.gzip + sizes[1], total.brotli + sizes[2]];
-}
-line("all that the page loads", total.raw, total.gzip, total.brotli);
+const line = (name, sizes) => console.log(name.padEnd(34) + sizes.map((size) => String(size).padStart(10)).join(""));
+const sizes = (bytes) => [bytes.length, gzipSync(bytes, { level: 9 }).length, brotliCompressSync(bytes).length];
+const sum = (lists) => lists.reduce((total, list) => total.map((size, at) => size + list[at]), [0, 0, 0]);
+const lines = [...files].map(([name, bytes]) => [name, sizes(bytes)]);
+for (const [name, list] of lines) line(name, list);
+const isScanner = ([name]) => Object.values(scannerNames).includes(name);
+line("all that the page loads", sum(lines.filter((each) => !isScanner(each)).map(([, list]) => list)));
+line("and with the camera open, more", sum(lines.filter(isScanner).map(([, list]) => list)));
 const all = createHash("sha256");
 for (const name of [...files.keys()].sort()) all.update(`${name}\n`).update(files.get(name));
 console.log(`sha256 of the bundle: ${all.digest("hex")}`);

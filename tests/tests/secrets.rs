@@ -136,7 +136,9 @@ fn holders(file: &str, text: &str) -> Vec<Holder> {
 fn all_holders() -> Vec<Holder> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let mut files = Vec::new();
-    for package in ["wire/src", "core/src", "relay/src", "bindings/src", "web/wasm/src", "scanner-cli/src"] {
+    for package in
+        ["wire/src", "core/src", "relay/src", "bindings/src", "web/wasm/src", "web/scanner/src", "scanner-cli/src"]
+    {
         sources(&root.join(package), &mut files);
     }
     let files = files.iter().filter(|(path, _)| !path.to_string_lossy().contains("/tests"));

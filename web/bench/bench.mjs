@@ -1,24 +1,19 @@
-// What the page costs: bytes, the time to a code that can be scanned, 100,000 messages.
-// Usage: node bench/bench.mjs [MESSAGES]; scripts/bench-web.sh builds what it needs. Prints one line for each figure.
+// What the page costs: bytes, the time to a code that can be scanned, 100,000 messages, the scanner beside others.
+// Usage: node bench/bench.mjs [MESSAGES]; scripts/bench-web.sh builds what it needs. Prints one line for each figure. MANIFEST names
+// a set of pictures for the scanners, besides films.
 
 import { readFileSync, readdirSync } from "node:fs";
-import { brotliCompressSync, gzipSync } from "node:zlib";
 import { build } from "esbuild";
 import { World, pageFolder, root, until } from "../tests/world.mjs";
+import { of, say, size } from "./figures.mjs";
+import { scanners } from "./scan.mjs";
 
 const COUNT = Number(process.argv[2] ?? 100_000);
 const RUNS = 9;
+/** Photos of a manifest that are looked at, spread over it. */
+const PHOTOS = 150;
 /** A frame that took longer than two of a screen of 60 Hz was seen to be late, ms. */
 const LATE = 34;
-
-const quantile = (values, part) => [...values].sort((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * part))];
-const of = (values) => `p50 ${quantile(values, 0.5).toFixed(0)}, p95 ${quantile(values, 0.95).toFixed(0)}, worst ${Math.max(...values).toFixed(0)} ms`;
-const say = (what, words) => console.log(`${what.padEnd(44)}${words}`);
-const size = (files) => {
-  const sum = (each) => files.reduce((total, bytes) => total + each(bytes), 0);
-  const kb = (bytes) => `${(bytes / 1000).toFixed(0)} KB`;
-  return `${kb(sum((bytes) => bytes.length))}, gzip ${kb(sum((bytes) => gzipSync(bytes, { level: 9 }).length))}, brotli ${kb(sum((bytes) => brotliCompressSync(bytes).length))}`;
-};
 
 /** The other library as an app ships it: its WebAssembly, and its JavaScript as one file. */
 async function matrix() {
@@ -69,7 +64,7 @@ const scroll = (page, step, frames) => page.evaluate(([step, frames]) => new Pro
 
 const world = new World(`${root}/target/web/shots`);
 try {
-  const files = readdirSync(pageFolder).map((name) => readFileSync(`${pageFolder}/${name}`));
+  const files = readdirSync(pageFolder).filter((name) => !name.startsWith("scanner-")).map((name) => readFileSync(`${pageFolder}/${name}`));
   say("the page, all that it loads", size(files));
   await matrix();
 
@@ -105,6 +100,8 @@ try {
   await page.reload();
   await page.waitForSelector(".list li button", { timeout: 600_000 });
   say("reload to the first conversation", `${Date.now() - began} ms`);
+  await page.close();
+  await scanners(world, process.env.MANIFEST, PHOTOS);
 } finally {
   await world.end();
 }

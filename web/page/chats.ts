@@ -2,15 +2,15 @@
 
 import type { Attachment, Conversation, FileState, LineEvent, Message, PairlightDevice } from "../src/index.js";
 import { make, say, screen, show, size } from "./dom.js";
+import { day, hour, number, t } from "./language.js";
+import { openScan } from "./scan.js";
 import { VirtualList } from "./virtual.js";
 
 const PAGE = 100;
 const LONGEST_FILE = 64 * 1024 * 1024;
-/** What whoever uses this browser is called in their own messages. */
+/** What whoever uses this browser is called in their own messages, in every language. */
 const SENDER = "Me";
 
-const day = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
-const hour = new Intl.DateTimeFormat(undefined, { timeStyle: "short" });
 const when = (ms: number) => {
   const date = new Date(ms);
   return date.toDateString() === new Date().toDateString() ? hour.format(date) : day.format(date);
@@ -24,14 +24,14 @@ export class Chats {
   #open: Conversation | undefined;
   #messages: VirtualList<Message> | undefined;
   #online = false;
-  #list = make("ul", { "aria-label": "Conversations" });
-  #talk = make("section", { class: "talk", "aria-label": "Messages" });
+  #list = make("ul", { "aria-label": t.chats.conversations });
+  #talk = make("section", { class: "talk", "aria-label": t.chats.messages });
   #state = make("span", { "data-part": "line", role: "status" });
   #progress = make("div", { class: "progress", "data-part": "history" });
   #notice = make("p", { class: "alarm", hidden: true, role: "alert", "data-part": "notice" });
   /** Apart from the notices: that a lease is renewed must not wipe an alert. */
   #restriction = make("p", { class: "alarm", hidden: true, role: "alert", "data-part": "restriction" });
-  #find = make("input", { type: "search", placeholder: "Search messages", "aria-label": "Search messages" });
+  #find = make("input", { type: "search", placeholder: t.chats.search, "aria-label": t.chats.search });
   #files = new Map<string, { state: FileState | undefined; url: string | undefined }>();
   #waiting = 0;
   #left = false;
@@ -45,12 +45,13 @@ export class Chats {
     show("chats",
       make("header", { class: "bar" },
         make("h1", { class: "grow" }, "Pairlight"), this.#state,
-        make("button", { class: "plain", onclick: lock }, "Lock"),
-        make("button", { class: "plain", onclick: () => this.#askLogOut() }, "Log out"),
+        make("button", { class: "plain", onclick: () => openScan() }, t.scan.open),
+        make("button", { class: "plain", onclick: lock }, t.chats.lock),
+        make("button", { class: "plain", onclick: () => this.#askLogOut() }, t.chats.logOut),
         this.#notice, this.#restriction, this.#progress),
-      make("nav", { class: "list", "aria-label": "Conversations" }, make("div", { class: "find" }, this.#find), this.#list),
+      make("nav", { class: "list", "aria-label": t.chats.conversations }, make("div", { class: "find" }, this.#find), this.#list),
       this.#talk);
-    this.#line(false, "Connecting…");
+    this.#line(false, t.chats.connecting);
     this.#empty();
     quietly(this.#read());
   }
@@ -62,8 +63,8 @@ export class Chats {
 
   hear(event: LineEvent): void {
     switch (event.type) {
-      case "online": return this.#line(true, "Online");
-      case "offline": return this.#line(false, `Offline. Trying again in ${Math.round(event.retryMs / 1000)} s; what you write goes out then.`);
+      case "online": return this.#line(true, t.chats.online);
+      case "offline": return this.#line(false, t.chats.offline(Math.round(event.retryMs / 1000)));
       case "changed": return this.#soon();
       case "missed":
         // The history is read with the conversations.
@@ -71,11 +72,11 @@ export class Chats {
         return this.#soon();
       case "history": return quietly(this.#history());
       case "file": return quietly(this.#file(event.hash));
-      case "silent": return this.#tell("The phone has been silent for long. Open the app there, or this browser will be locked.");
+      case "silent": return this.#tell(t.chats.silent);
       case "leased": return this.#tell(event.restriction ?? "", this.#restriction);
       case "notice": return this.#tell(event.words);
-      case "forked": return this.#tell("Somebody shows your devices different lists of devices. Compare them on the phone before you go on.");
-      case "rolled-back": return this.#tell("The relay shows an older list of devices than before. This browser keeps its own.");
+      case "forked": return this.#tell(t.chats.forked);
+      case "rolled-back": return this.#tell(t.chats.rolledBack);
     }
   }
 
@@ -90,8 +91,8 @@ export class Chats {
   }
 
   /** Work that a person asked for: that it failed is said. */
-  #loudly(what: string, work: Promise<unknown>): void {
-    work.catch((error: Error) => this.#tell(`${what}: ${error.message}.`));
+  #loudly(words: (why: string) => string, work: Promise<unknown>): void {
+    work.catch((error: Error) => this.#tell(words(error.message)));
   }
 
   /** Changes come in bursts; they are read at most four times a second. */
@@ -127,22 +128,22 @@ export class Chats {
     if (this.#left) return;
     if (!history || history.state === "done") {
       this.#progress.replaceChildren();
-      if (history && this.#talks.length === 0) this.#list.replaceChildren(make("li", { class: "calm" }, "No conversations yet."));
+      if (history && this.#talks.length === 0) this.#list.replaceChildren(make("li", { class: "calm" }, t.chats.none));
       return;
     }
     const words = {
-      waiting: "Linked. Your history follows as soon as the phone is online.",
-      running: `Your history: ${history.records.toLocaleString()} of ${history.total.toLocaleString()}`,
-      held: history.untilMs ? `The older history follows on ${day.format(history.untilMs)}, or when you free it on the phone.` : "The older history follows when you free it on the phone.",
-      cancelled: "The history was stopped. It can be begun again on the phone.",
+      waiting: t.chats.history.waiting,
+      running: t.chats.history.running(number.format(history.records), number.format(history.total)),
+      held: history.untilMs ? t.chats.history.heldUntil(day.format(history.untilMs)) : t.chats.history.held,
+      cancelled: t.chats.history.cancelled,
     }[history.state];
-    const bar = make("progress", { max: Math.max(1, history.total), value: history.records, "aria-label": "History" });
+    const bar = make("progress", { max: Math.max(1, history.total), value: history.records, "aria-label": t.chats.history.label });
     this.#progress.replaceChildren(make("span", { class: "soft" }, words), ...(history.state === "running" ? [bar] : []));
   }
 
   #drawList(): void {
     if (this.#talks.length === 0) {
-      this.#list.replaceChildren(make("li", { class: "calm" }, "Your conversations appear here in a moment."));
+      this.#list.replaceChildren(make("li", { class: "calm" }, t.chats.soon));
       return;
     }
     this.#list.replaceChildren(...this.#talks.map((talk) => this.#entry(talk)));
@@ -154,7 +155,7 @@ export class Chats {
     const last = latest ? `${latest.sender}: ${latest.text || (latest.attachments[0]?.name ?? "")}` : "";
     return make("li", {}, make("button", { "aria-current": talk.id === this.#open?.id ? "true" : undefined, onclick: () => quietly(this.#show(talk)) },
       make("bdi", { class: "name" }, talk.title), make("time", {}, latest ? when(latest.sentMs) : ""),
-      make("bdi", { class: "last" }, last), fresh ? make("span", { class: "unread" }, "New") : make("span")));
+      make("bdi", { class: "last" }, last), fresh ? make("span", { class: "unread" }, t.chats.unread) : make("span")));
   }
 
   async #search(): Promise<void> {
@@ -162,17 +163,17 @@ export class Chats {
     if (!text) return this.#drawList();
     const found = await this.device.search(text, 100);
     if (this.#find.value.trim() !== text) return;
-    say(`${found.length} messages found`);
+    say(t.chats.found(found.length));
     const titles = new Map(this.#talks.map((talk) => [talk.id, talk]));
     const entry = (message: Message) => make("li", {}, make("button", {
       onclick: () => { const talk = titles.get(message.conversation); if (talk) quietly(this.#show(talk)); },
     }, make("bdi", { class: "name" }, titles.get(message.conversation)?.title ?? ""), make("time", {}, when(message.sentMs)),
       make("bdi", { class: "last" }, `${message.sender}: ${message.text}`)));
-    this.#list.replaceChildren(...(found.length > 0 ? found.map(entry) : [make("li", { class: "calm" }, "Nothing found on this device.")]));
+    this.#list.replaceChildren(...(found.length > 0 ? found.map(entry) : [make("li", { class: "calm" }, t.chats.notFound)]));
   }
 
   #empty(): void {
-    this.#talk.replaceChildren(make("p", { class: "calm" }, "Choose a conversation."));
+    this.#talk.replaceChildren(make("p", { class: "calm" }, t.chats.choose));
   }
 
   #isOwn(message: Message): boolean {
@@ -185,10 +186,10 @@ export class Chats {
     for (const button of this.#list.querySelectorAll("button")) button.removeAttribute("aria-current");
     const older = async (oldest: Message | undefined) =>
       (await this.device.messages(talk.id, oldest?.place ?? null, PAGE)).reverse();
-    const messages = new VirtualList<Message>((message) => message.id, (message) => this.#message(message), older, `Messages of ${talk.title}`);
+    const messages = new VirtualList<Message>((message) => message.id, (message) => this.#message(message), older, t.chats.messagesOf(talk.title));
     this.#messages = messages;
     const text = make("textarea", {
-      rows: 1, placeholder: "Write a message", "aria-label": "Write a message",
+      rows: 1, placeholder: t.chats.write, "aria-label": t.chats.write,
       onkeydown: (event: KeyboardEvent) => {
         if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
         event.preventDefault();
@@ -205,17 +206,17 @@ export class Chats {
         messages.toEnd();
       } catch (error) {
         text.value = words;
-        this.#tell(`It was not sent: ${(error as Error).message}.`);
+        this.#tell(t.chats.notSent((error as Error).message));
       }
     };
     const attach = make("input", {
-      type: "file", class: "unseen", "aria-label": "Attach a file",
+      type: "file", class: "unseen", "aria-label": t.chats.attach,
       onchange: () => {
         const file = attach.files?.[0];
         attach.value = "";
         if (!file) return;
-        if (file.size > LONGEST_FILE) return this.#tell(`A file may be ${size(LONGEST_FILE)} long here; this one is ${size(file.size)}.`);
-        this.#loudly("The file was not attached", add(file));
+        if (file.size > LONGEST_FILE) return this.#tell(t.chats.tooLong(size(LONGEST_FILE), size(file.size)));
+        this.#loudly(t.chats.notAttached, add(file));
       },
     });
     const add = async (file: File) => {
@@ -224,11 +225,11 @@ export class Chats {
     };
     this.#talk.replaceChildren(
       make("header", {},
-        make("button", { class: "back", "aria-label": "Back to the conversations", onclick: () => { this.#open = undefined; this.#messages = undefined; delete document.body.dataset["open"]; this.#drawList(); } }, "‹"),
+        make("button", { class: "back", "aria-label": t.chats.back, onclick: () => { this.#open = undefined; this.#messages = undefined; delete document.body.dataset["open"]; this.#drawList(); } }, "‹"),
         make("h2", {}, make("bdi", {}, talk.title))),
       messages.element,
       make("form", { class: "composer", onsubmit: (event: Event) => { event.preventDefault(); void send(); } },
-        make("label", { class: "file", title: "Attach a file" }, "+", attach), text, make("button", { class: "main" }, "Send")));
+        make("label", { class: "file", title: t.chats.attach }, "+", attach), text, make("button", { class: "main" }, t.chats.send)));
     if (!this.#find.value.trim()) this.#drawList();
     await messages.begin();
     if (talk.latest) await this.#mark(talk, talk.latest);
@@ -247,7 +248,7 @@ export class Chats {
         own ? null : make("bdi", { class: "who" }, message.sender), own ? null : make("br"),
         message.text,
         ...message.attachments.map((file) => this.#attached(file)),
-        make("time", { datetime: new Date(message.sentMs).toISOString() }, `${when(message.sentMs)}${message.editedMs ? " · edited" : ""}`)));
+        make("time", { datetime: new Date(message.sentMs).toISOString() }, `${when(message.sentMs)}${message.editedMs ? ` · ${t.chats.edited}` : ""}`)));
   }
 
   #attached(file: Attachment): HTMLElement {
@@ -266,12 +267,12 @@ export class Chats {
       await this.#file(file.hash);
     };
     const action = state?.isComplete
-      ? make("button", { onclick: () => this.#loudly("The file was not saved", save()) }, "Save")
+      ? make("button", { onclick: () => this.#loudly(t.chats.notSaved, save()) }, t.chats.save)
       : state?.isMissing
-        ? make("span", { class: "soft" }, "The phone does not have it any more.")
+        ? make("span", { class: "soft" }, t.chats.gone)
         : state
-          ? make("span", { class: "soft" }, `${size(state.stored)} of ${size(file.size)}`)
-          : make("button", { onclick: () => this.#loudly("The file cannot be fetched", get()) }, "Get");
+          ? make("span", { class: "soft" }, t.chats.part(size(state.stored), size(file.size)))
+          : make("button", { onclick: () => this.#loudly(t.chats.notFetched, get()) }, t.chats.get);
     const box = make("div", { class: "attached", "data-hash": file.hash }, make("bdi", { class: "grow" }, file.name), make("span", { class: "soft" }, size(file.size)), action);
     return box;
   }
@@ -299,12 +300,12 @@ export class Chats {
   }
 
   #askLogOut(): void {
-    const ask = make("dialog", { class: "card narrow ask", "aria-label": "Log out" },
-      make("h2", {}, "Log out of this browser?"),
-      make("p", {}, this.#online ? "Everything that it knows is erased. Your phone keeps everything." : "Everything that it knows is erased. What was written offline and has not gone out yet is lost. Your phone keeps the rest."),
+    const ask = make("dialog", { class: "card narrow ask", "aria-label": t.chats.logOut },
+      make("h2", {}, t.chats.ask.title),
+      make("p", {}, this.#online ? t.chats.ask.online : t.chats.ask.offline),
       make("div", { class: "buttons" },
-        make("button", { class: "main", onclick: () => { ask.close(); ask.remove(); this.logOut(); } }, "Log out"),
-        make("button", { onclick: () => { ask.close(); ask.remove(); } }, "Stay")));
+        make("button", { class: "main", onclick: () => { ask.close(); ask.remove(); this.logOut(); } }, t.chats.logOut),
+        make("button", { onclick: () => { ask.close(); ask.remove(); } }, t.chats.ask.stay)));
     screen.append(ask);
     ask.showModal();
   }

@@ -3,7 +3,9 @@
 import type { LinkEvent, PairlightDevice, PasskeyWanted } from "../src/index.js";
 import { draw } from "./code.js";
 import { make, say, show } from "./dom.js";
-import { ending, ownName, span } from "./words.js";
+import { t } from "./language.js";
+import { openScan } from "./scan.js";
+import { ending, ownName, span, type Ending } from "./words.js";
 
 /** If nobody has scanned by then, the code grows and help is offered. */
 const SLOW_MS = 8_000;
@@ -17,11 +19,11 @@ export const forgetName = (): void => localStorage.removeItem(NAME);
 
 export class LinkScreen {
   #code: { size: number; modules: string; until: number; text: string } | undefined;
-  #canvas = make("canvas", { role: "img", "aria-label": "QR code to scan with the phone" });
+  #canvas = make("canvas", { role: "img", "aria-label": t.link.code });
   #count = make("p", { class: "soft", "data-part": "countdown" });
   #note = make("p", { class: "soft" });
-  #big = make("canvas", { role: "img", "aria-label": "QR code to scan with the phone, large" });
-  #full = make("dialog", { class: "big", "aria-label": "The code, as large as it gets" });
+  #big = make("canvas", { role: "img", "aria-label": t.link.bigCode });
+  #full = make("dialog", { class: "big", "aria-label": t.link.full });
   #help = make("div", { hidden: true });
   #began = Date.now();
   /** For how long the relay takes no more attempts, if it said so. */
@@ -62,7 +64,7 @@ export class LinkScreen {
       await this.device.link(this.#name, os, app);
     } catch (error) {
       if (this.#left) return;
-      this.#end("The link could not begin", `${(error as Error).message}.`, "Reload the page and try again.", "Try again");
+      this.#end({ ...t.link.notBegun, what: t.said((error as Error).message), again: t.again });
     }
   }
 
@@ -78,22 +80,20 @@ export class LinkScreen {
         void this.device.dropLink().then(() => this.#start());
       },
     });
-    this.#full.replaceChildren(this.#big, make("button", { onclick: () => this.#full.close() }, "Close"));
-    const enlarge = make("button", { class: "code", "aria-label": "Show the code as large as it gets", onclick: () => this.#enlarge() }, this.#canvas);
+    this.#full.replaceChildren(this.#big, make("button", { onclick: () => this.#full.close() }, t.close));
+    const enlarge = make("button", { class: "code", "aria-label": t.link.enlarge, onclick: () => this.#enlarge() }, this.#canvas);
     this.#help.replaceChildren(
-      make("h2", {}, "Does it not scan?"),
-      make("p", { class: "soft" }, "Make this screen as bright as it goes, and hold the phone still, two hands away. Tap the code to enlarge it. Wipe the camera."));
+      make("h2", {}, t.link.noScan),
+      make("p", { class: "soft" }, t.link.help));
     show("code", make("section", { class: "card link" },
       make("div", {},
-        make("h1", {}, "Link this browser to your phone"),
-        make("ol", {},
-          make("li", {}, "Open the app on your phone."),
-          make("li", {}, "Choose “Link a device” there. No other way is safe: not the system camera, not a message."),
-          make("li", {}, "Point it at this code, and confirm.")),
-        make("label", { for: "name" }, "The phone will call it"),
+        make("h1", {}, t.link.title),
+        make("ol", {}, ...t.link.steps.map((step) => make("li", {}, step))),
+        make("label", { for: "name" }, t.link.name),
         name,
-        make("p", { class: "soft" }, "Keys are made in this browser and never leave it. The relay passes on what it cannot read."),
-        this.#help),
+        make("p", { class: "soft" }, t.link.keys),
+        this.#help,
+        make("p", {}, make("button", { class: "plain", onclick: () => this.#scan() }, t.scan.open))),
       make("div", { class: "show" }, enlarge, make("div", { class: "below" }, this.#count, this.#note))),
     this.#full);
     this.#draw();
@@ -105,7 +105,7 @@ export class LinkScreen {
     const button = this.#canvas.parentElement;
     button?.classList.toggle("gone", !shown);
     if (!shown) {
-      this.#count.textContent = this.#away ? "The code rests while nobody looks." : "Asking the relay for a code…";
+      this.#count.textContent = this.#away ? t.link.resting : t.link.asking;
       const room = Math.min(WIDTH, document.documentElement.clientWidth - 48);
       draw(this.#canvas, 33, "", room);
       this.#drawn = "";
@@ -130,13 +130,13 @@ export class LinkScreen {
     if (this.#code && !this.#wide && Date.now() - this.#began > SLOW_MS) {
       this.#wide = true;
       this.#help.hidden = false;
-      say("Does it not scan? The code is larger now.");
+      say(t.link.larger);
     }
     this.#help.hidden = !this.#wide;
     this.#draw();
     if (this.#code) {
       const left = Math.max(0, Math.ceil((this.#code.until - Date.now()) / 1000));
-      this.#count.textContent = left > 0 ? `A new code in ${left} s` : "A new code comes…";
+      this.#count.textContent = left > 0 ? t.link.newIn(left) : t.link.newComes;
     }
   }
 
@@ -146,6 +146,19 @@ export class LinkScreen {
     } catch {
       // It is a courtesy: the screen may go dark.
     }
+  }
+
+  /** The camera looks at other codes; this one is taken back meanwhile. */
+  #scan(): void {
+    this.#away = true;
+    this.#code = undefined;
+    this.#draw();
+    void this.device.dropLink();
+    openScan(() => {
+      if (this.#left || document.hidden) return;
+      this.#away = false;
+      void this.#start();
+    });
   }
 
   /** A code that nobody looks at is taken back. */
@@ -172,56 +185,56 @@ export class LinkScreen {
         this.#draw();
         return this.#tick();
       case "paused":
-        return this.#message("paused", "The code rests", "Nobody scanned it for five minutes.", "When the phone is at hand, show a new one.",
-          make("button", { class: "main", onclick: () => { this.#began = Date.now(); void this.device.showAgain(); } }, "Show a new code"));
+        return this.#message("paused", t.link.paused,
+          make("button", { class: "main", onclick: () => { this.#began = Date.now(); void this.device.showAgain(); } }, t.link.showNew));
       case "reconnecting":
         this.#code = undefined;
         this.#draw();
         this.#count.textContent = "";
-        this.#note.textContent = "The relay is out of reach. Trying again by itself…";
+        this.#note.textContent = t.link.reconnecting;
         return;
       case "second-scanner":
-        say("Somebody else tried to scan this code and was refused.");
-        this.#note.textContent = "Somebody else tried to scan this code and was refused.";
+        say(t.link.secondScanner);
+        this.#note.textContent = t.link.secondScanner;
         return;
       case "claimed":
         this.#code = undefined;
         if (this.#full.open) this.#full.close();
-        return this.#message("claimed", "Phone connected", "Look at the phone and confirm there that it is this browser.", "It then shows six digits.", this.#cancel());
+        return this.#message("claimed", t.link.claimed, this.#cancel());
       case "enter-check-code":
         return this.#digits("");
       case "wrong-check-code":
-        return this.#digits(`Those were not the digits. ${event.triesLeft === 1 ? "One try is" : `${event.triesLeft} tries are`} left.`);
+        return this.#digits(t.link.digits.wrong(event.triesLeft));
       case "check-code-accepted":
-        return this.#message("deciding", "The digits are right", "The phone now decides what this browser may do.", "This takes a moment.", this.#cancel());
+        return this.#message("deciding", t.link.accepted, this.#cancel());
       case "evidence-wanted":
         return this.#evidence(event.passkey);
       case "linked":
-        say("Linked.");
+        say(t.link.linked);
         return this.linked();
       case "too-many-attempts":
         this.#pauseMs = event.retryAfterMs;
         return;
       case "failed": {
-        const { title, what, help, again } = ending(event.reason);
-        const pause = event.reason === "RateLimited" && this.#pauseMs ? `Try again in ${span(this.#pauseMs)}.` : help;
-        return this.#end(title, what, pause, again, event.reason);
+        const ended = ending(event.reason);
+        const help = event.reason === "RateLimited" && this.#pauseMs ? t.link.againIn(span(this.#pauseMs)) : ended.help;
+        return this.#end({ ...ended, help }, event.reason);
       }
     }
   }
 
   #cancel(): HTMLElement {
-    return make("button", { onclick: () => void this.device.cancelLink().catch(() => {}) }, "Cancel");
+    return make("button", { onclick: () => void this.device.cancelLink().catch(() => {}) }, t.cancel);
   }
 
-  #message(name: string, title: string, what: string, help: string, ...buttons: HTMLElement[]): void {
+  #message(name: string, { title, what, help }: { title: string; what: string; help: string }, ...buttons: HTMLElement[]): void {
     show(name, make("section", { class: "card narrow" },
       make("h1", {}, title), make("p", {}, what), make("p", { class: "soft" }, help), make("div", { class: "buttons" }, ...buttons)));
   }
 
-  #end(title: string, what: string, help: string, again: string, reason = ""): void {
+  #end(ended: Ending, reason = ""): void {
     if (this.#full.open) this.#full.close();
-    this.#message("ended", title, what, help, make("button", { class: "main", onclick: () => void this.#start() }, again));
+    this.#message("ended", ended, make("button", { class: "main", onclick: () => void this.#start() }, ended.again));
     document.body.dataset["reason"] = reason;
   }
 
@@ -239,12 +252,12 @@ export class LinkScreen {
       await this.device.enterCheckCode(field.value.replace(/\s/g, "")).catch(() => {});
     };
     show("digits", make("form", { class: "card narrow", onsubmit: (event: Event) => { event.preventDefault(); void send(); } },
-      make("h1", {}, "Type the six digits"),
-      make("p", {}, "The phone shows them. They prove that nobody stands between the two."),
-      make("label", { for: "digits" }, "Digits on the phone"),
+      make("h1", {}, t.link.digits.title),
+      make("p", {}, t.link.digits.what),
+      make("label", { for: "digits" }, t.link.digits.label),
       field,
       make("p", { id: "trouble", class: "alarm", role: "alert" }, trouble),
-      make("div", { class: "buttons" }, make("button", { class: "main" }, "Continue"), this.#cancel())));
+      make("div", { class: "buttons" }, make("button", { class: "main" }, t.link.digits.go), this.#cancel())));
     field.focus();
   }
 
@@ -272,9 +285,8 @@ export class LinkScreen {
         await this.device.giveNothing();
       }
     };
-    this.#message("passkey", "Your account asks for your passkey", "It proves to the phone that this page is the real one.",
-      "Your browser asks for your finger, face or PIN.",
-      make("button", { class: "main", onclick: () => void ask() }, "Use my passkey"),
-      make("button", { onclick: () => void this.device.giveNothing() }, "Go on without"));
+    this.#message("passkey", t.link.passkey,
+      make("button", { class: "main", onclick: () => void ask() }, t.link.passkey.use),
+      make("button", { onclick: () => void this.device.giveNothing() }, t.link.passkey.without));
   }
 }

@@ -2,6 +2,7 @@
 
 import type { PairlightDevice } from "../src/index.js";
 import { make, screen, show } from "./dom.js";
+import { t } from "./language.js";
 
 /** Without a key or a pointer for so long, a browser that has a lock is locked. */
 const IDLE_MS = 15 * 60_000;
@@ -18,9 +19,9 @@ const trouble = () => make("p", { id: "lock-trouble", class: "alarm", role: "ale
 
 /** Asks for the passphrase. `unlock` gives what was wrong, or nothing when another screen took the place of this one. */
 export function showLocked(unlock: (passphrase: string) => Promise<string | undefined>, erase: () => void): void {
-  const { row, input } = field("passphrase", "Passphrase", "current-password");
+  const { row, input } = field("passphrase", t.lock.passphrase, "current-password");
   const told = trouble();
-  const button = make("button", { class: "main" }, "Unlock");
+  const button = make("button", { class: "main" }, t.lock.unlock);
   const submit = async (event: Event) => {
     event.preventDefault();
     button.disabled = true;
@@ -33,11 +34,11 @@ export function showLocked(unlock: (passphrase: string) => Promise<string | unde
     input.focus();
   };
   show("locked", make("form", { class: "card narrow", onsubmit: (event: Event) => void submit(event) },
-    make("h1", {}, "This browser is locked"),
-    make("p", {}, "It shows nothing, and is offline, until somebody types the passphrase. Your phone and your other devices go on."),
+    make("h1", {}, t.lock.locked),
+    make("p", {}, t.lock.what),
     row, told,
     make("div", { class: "buttons" }, button,
-      make("button", { type: "button", onclick: () => askErase(erase) }, "I forgot it"))));
+      make("button", { type: "button", onclick: () => askErase(erase) }, t.lock.forgot))));
   input.focus();
 }
 
@@ -49,48 +50,47 @@ function dialog(title: string, ...children: (Node | string)[]): HTMLDialogElemen
 }
 
 function askErase(erase: () => void): void {
-  const ask = dialog("Log out without the passphrase?",
-    make("p", {}, "Nobody can bring the passphrase back. Everything that this browser knows is erased, and what it had not yet sent is lost. Your phone keeps the rest: remove this browser there, and link it anew."),
+  const ask = dialog(t.lock.erase.title,
+    make("p", {}, t.lock.erase.what),
     make("div", { class: "buttons" },
-      make("button", { class: "main", onclick: () => { ask.close(); erase(); } }, "Erase and log out"),
-      make("button", { onclick: () => ask.close() }, "Back")));
+      make("button", { class: "main", onclick: () => { ask.close(); erase(); } }, t.lock.erase.go),
+      make("button", { onclick: () => ask.close() }, t.back)));
 }
 
 /** Sets, changes or takes away the lock, or locks now. */
 export async function askLock(device: PairlightDevice, lock: () => void): Promise<void> {
   const has = await device.hasLock();
   if (screen.querySelector("dialog[open]")) return;
-  const current = field("current", "Passphrase now", "current-password");
-  const next = field("next", has ? "New passphrase" : "Passphrase", "new-password");
-  const again = field("again", "The same again", "new-password");
+  const current = field("current", t.lock.now, "current-password");
+  const next = field("next", has ? t.lock.next : t.lock.passphrase, "new-password");
+  const again = field("again", t.lock.same, "new-password");
   const told = trouble();
   const set = async (passphrase: string | null) => {
     told.textContent = "";
     if (passphrase !== null) {
-      if (passphrase.length < SHORTEST) return void (told.textContent = `Choose at least ${SHORTEST} characters.`);
-      if (passphrase !== again.input.value) return void (told.textContent = "The two are not the same.");
+      if (passphrase.length < SHORTEST) return void (told.textContent = t.lock.short(SHORTEST));
+      if (passphrase !== again.input.value) return void (told.textContent = t.lock.notSame);
     }
     try {
       await device.setLock(passphrase, has ? current.input.value : undefined);
     } catch (error) {
       const { name, message } = error as Error;
-      told.textContent = name === "WrongPassphrase" ? "That is not the passphrase." : `The lock was not changed: ${message}.`;
+      told.textContent = name === "WrongPassphrase" ? t.lock.wrong : t.lock.notChanged(message);
       return;
     }
     ask.close();
     if (passphrase !== null && !has) lock();
   };
   const submit = (event: Event) => { event.preventDefault(); void set(next.input.value); };
-  const close = make("button", { type: "button", onclick: () => ask.close() }, "Back");
-  const ask = dialog(has ? "The lock of this browser" : "Lock this browser?",
-    make("p", {}, has ? "Locked, it shows nothing and is offline until somebody types the passphrase."
-      : `Choose a passphrase that you do not use elsewhere. Without it this browser shows nothing: after “Lock”, after a reload, and after ${IDLE_MS / 60_000} minutes without you. Who forgets it must link the browser anew.`),
-    has ? make("div", { class: "buttons" }, make("button", { class: "main", type: "button", onclick: () => { ask.close(); lock(); } }, "Lock now")) : "",
+  const close = make("button", { type: "button", onclick: () => ask.close() }, t.back);
+  const ask = dialog(has ? t.lock.titleOwn : t.lock.titleNew,
+    make("p", {}, has ? t.lock.whatOwn : t.lock.whatNew(IDLE_MS / 60_000)),
+    has ? make("div", { class: "buttons" }, make("button", { class: "main", type: "button", onclick: () => { ask.close(); lock(); } }, t.lock.lockNow)) : "",
     make("form", { onsubmit: submit },
-      has ? make("h3", {}, "Change it") : "", has ? current.row : "", next.row, again.row, told,
+      has ? make("h3", {}, t.lock.changeIt) : "", has ? current.row : "", next.row, again.row, told,
       make("div", { class: "buttons" },
-        make("button", has ? {} : { class: "main" }, has ? "Change the passphrase" : "Lock"),
-        has ? make("button", { type: "button", onclick: () => void set(null) }, "Take the lock away") : "", close)));
+        make("button", has ? {} : { class: "main" }, has ? t.lock.change : t.chats.lock),
+        has ? make("button", { type: "button", onclick: () => void set(null) }, t.lock.takeAway) : "", close)));
 }
 
 /** Calls `idle` when nobody touched the page for long. */

@@ -4,24 +4,14 @@
 import { PairlightDevice, type LineEvent, type OpenOptions } from "../src/index.js";
 import { Chats } from "./chats.js";
 import { make, show } from "./dom.js";
+import { t } from "./language.js";
 import { LinkScreen, forgetName } from "./link.js";
 import { IdleWatch, askLock, showLocked } from "./lock.js";
+import { deviceProgram } from "./programs.js";
 
-// Written by the build: where the worker and the WebAssembly are, and what the latter must be.
-declare const WORKER: string;
-declare const WASM: string;
-declare const WASM_INTEGRITY: string;
+interface Problem { title: string; what: string; help: string }
 
-if (/^(ar|dv|fa|he|ku|ps|ur|yi)\b/.test(navigator.language)) document.documentElement.dir = "rtl";
-
-/** Trusted Types: the only address from which this page starts a program. A policy is made once. */
-const own = new URL(WORKER, document.baseURI).href;
-const policies = (window as unknown as { trustedTypes?: { createPolicy(name: string, rules: object): { createScriptURL(url: string): string } } }).trustedTypes;
-const workerUrl = policies?.createPolicy("pairlight", { createScriptURL: () => own }).createScriptURL(own) ?? own;
-
-const startWorker = () => new Worker(workerUrl, { type: "module", name: "pairlight" });
-
-function problem(title: string, what: string, help: string, button: string, retry: () => void): void {
+function problem({ title, what, help }: Problem, button: string, retry: () => void): void {
   show("problem", make("section", { class: "card narrow" },
     make("h1", {}, title), make("p", {}, what), make("p", {}, help),
     make("div", { class: "buttons" }, make("button", { class: "main", onclick: retry }, button))));
@@ -33,9 +23,7 @@ function options(takeOver: boolean): OpenOptions {
   return {
     relay: meta("relay") ?? location.origin,
     ...(relayKey ? { relayKey } : {}),
-    worker: startWorker(),
-    wasm: new URL(WASM, document.baseURI).href,
-    wasmIntegrity: WASM_INTEGRITY,
+    ...deviceProgram(),
     takeOver,
   };
 }
@@ -46,7 +34,7 @@ function locked(takeOver: boolean): void {
     try {
       new Page(await PairlightDevice.open({ ...options(takeOver), passphrase }));
     } catch (error) {
-      if ((error as Error).name === "WrongPassphrase") return "That is not the passphrase.";
+      if ((error as Error).name === "WrongPassphrase") return t.lock.wrong;
       notOpened(error, takeOver);
     }
     return undefined;
@@ -64,12 +52,11 @@ function locked(takeOver: boolean): void {
 }
 
 function loggedOut(again: () => void): void {
-  problem("You are logged out", "Everything that this browser knew is erased.",
-    "The phone still names it until you remove it there, in its list of linked devices.", "Link this browser", again);
+  problem(t.start.loggedOut, t.start.linkHere, again);
 }
 
 async function open(takeOver: boolean): Promise<void> {
-  show("starting", make("p", { class: "calm" }, "Opening Pairlight in this browser…"));
+  show("starting", make("p", { class: "calm" }, t.start.opening));
   try {
     new Page(await PairlightDevice.open(options(takeOver)));
   } catch (error) {
@@ -81,23 +68,15 @@ async function open(takeOver: boolean): Promise<void> {
 function notOpened(error: unknown, takeOver: boolean): void {
   const { name, message } = error as Error;
   if (name === "PassphraseNeeded") return locked(takeOver);
-  if (name === "InUse") {
-    return problem("Pairlight is open in another tab", "One tab at a time can have the keys of this browser.",
-      "Go on there, or go on here: the other tab then stops, and nothing is lost.", "Use it here", () => void open(true));
+  const what = t.said(message);
+  const again = () => void open(takeOver);
+  switch (name) {
+    case "InUse": return problem(t.start.inUse, t.start.useHere, () => void open(true));
+    case "Unreachable": return problem(t.start.unreachable, t.again, again);
+    case "Refused": return problem({ ...t.start.refused, what }, t.again, again);
+    case "Storage": return problem({ ...t.start.storage, what }, t.again, again);
+    default: return problem({ ...t.start.noStart, what }, t.reload, () => location.reload());
   }
-  if (name === "Unreachable") {
-    return problem("The relay is out of reach", "This page cannot reach the server that passes sealed messages on.",
-      "Check the network. Nothing is lost.", "Try again", () => void open(takeOver));
-  }
-  if (name === "Refused") {
-    return problem("The relay does not let this browser in", `${message}.`,
-      "Nothing is lost. Wait a few minutes, then try again.", "Try again", () => void open(takeOver));
-  }
-  if (name === "Storage") {
-    return problem("What this browser keeps cannot be read", `${message}.`,
-      "Free some space and try again. If that does not help, clear this site's data and link the browser anew: the phone has everything.", "Try again", () => void open(takeOver));
-  }
-  return problem("Pairlight did not start", `${message}.`, "Reload the page. If it happens again, update the browser.", "Reload", () => location.reload());
 }
 
 /** From here on there is a device. */
@@ -112,7 +91,7 @@ class Page {
     device.onLost = () => {
       this.#lost = true;
       this.#leave();
-      problem("Another tab has taken over", "Pairlight now runs in another tab or window of this browser.", "Close this one, or go on here.", "Use it here", () => void open(true));
+      problem(t.start.taken, t.start.useHere, () => void open(true));
     };
     device.onLine = (event) => void this.#hear(event);
     void this.#begin();
@@ -132,9 +111,9 @@ class Page {
     try {
       const standing = await this.device.standing();
       if (!standing) return this.#showLink();
-      if (standing.isLocked) return this.#locked(standing.restriction ?? "its permission was not renewed in time", () => this.#showLink());
+      if (standing.isLocked) return this.#locked(standing.restriction ?? t.start.ended.notRenewed, () => this.#showLink());
     } catch (error) {
-      return this.#stuck("Pairlight did not start", error, () => void this.#begin());
+      return this.#stuck(t.start.noStart.title, error, () => void this.#begin());
     }
     await this.#chat();
   }
@@ -145,12 +124,12 @@ class Page {
   }
 
   #locked(reason: string, again: () => void): void {
-    problem("This browser's permission has ended", `Why: ${reason}. What was read here stays sealed.`,
-      "Link it again with the phone, and everything comes back.", "Link again", again);
+    const { title, what, help, again: button } = t.start.ended;
+    problem({ title, what: what(reason), help }, button, again);
   }
 
   #stuck(title: string, error: unknown, again: () => void): void {
-    if (!this.#lost) problem(title, `${(error as Error).message}.`, "Try again.", "Try again", again);
+    if (!this.#lost) problem({ title, what: t.said((error as Error).message), help: "" }, t.again, again);
   }
 
   /** Erases all, also what the page itself noted. Whether that is done. */
@@ -160,7 +139,7 @@ class Page {
       await this.device.forget();
       return true;
     } catch (error) {
-      this.#stuck("Not everything could be erased", error, () => location.reload());
+      this.#stuck(t.start.notErased, error, () => location.reload());
       return false;
     }
   }
@@ -172,7 +151,7 @@ class Page {
     } catch (error) {
       const { name, message } = error as Error;
       if (name === "Locked") return this.#locked(message, () => this.#showLink());
-      return this.#stuck("This browser cannot go online", error, () => void this.#begin());
+      return this.#stuck(t.start.notOnline, error, () => void this.#begin());
     }
     this.#chats = new Chats(this.device, () => void this.#logOut(), () => void askLock(this.device, () => this.#lock()).catch(() => {}));
     this.#idle = new IdleWatch(() => void this.#lockIdle());
@@ -192,7 +171,7 @@ class Page {
 
   async #logOut(): Promise<void> {
     this.#leave();
-    show("starting", make("p", { class: "calm" }, "Erasing what this browser knows…"));
+    show("starting", make("p", { class: "calm" }, t.start.erasing));
     if (!(await this.#forget())) return;
     loggedOut(() => void this.#showLink());
   }
@@ -203,8 +182,7 @@ class Page {
       case "removed":
         this.#leave();
         if (!(await this.#forget())) return;
-        return problem("This browser was removed", `The account took it off its list of devices: ${event.reason}. Everything that it knew is erased.`,
-          "Your other devices are safe and go on. To use this browser again, link it anew.", "Link this browser", () => void this.#showLink());
+        return problem({ ...t.start.removed, what: t.start.removed.what(event.reason) }, t.start.linkHere, () => void this.#showLink());
       case "locked":
         this.#leave();
         // The store of this worker is locked for good; one that is opened anew can be linked again.
@@ -212,14 +190,12 @@ class Page {
       case "refused":
         this.#leave();
         if (event.reason === "Duplicate") {
-          return problem("This browser is online somewhere else, too", "Another browser or computer has just gone online as this one, with a copy of its keys. If it happens a second time within a day, your account takes it off its list, and both are erased.",
-            "If you did not copy this browser's profile yourself, remove this browser on your phone now.", "Go online here", () => void this.#begin());
+          return problem(t.start.copied, t.start.copied.again, () => void this.#begin());
         }
-        return problem("The relay does not let this browser in", `It says: ${event.reason}. Nothing was erased, and your other devices are safe.`,
-          "Try again later. If it goes on, link this browser anew.", "Try again", () => void this.#begin());
+        return problem({ ...t.start.shutOut, what: t.start.shutOut.what(event.reason) }, t.again, () => void this.#begin());
       case "failed":
         this.#leave();
-        return problem("Pairlight had to stop", `${event.reason}.`, "Reload the page: everything that was kept is still there.", "Reload", () => location.reload());
+        return problem({ ...t.start.stopped, what: t.said(event.reason) }, t.reload, () => location.reload());
       default:
         this.#chats?.hear(event);
     }

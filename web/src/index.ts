@@ -4,6 +4,7 @@ import type {
   Attachment, Conversation, FaultKind, FileState, History, LineEvent, LinkEvent, Message, OpenOptions, Standing,
 } from "./types.js";
 
+export { CodeScanner } from "./scanner.js";
 export type * from "./types.js";
 
 type Answer = { id: number; value?: unknown; error?: { name: FaultKind; message: string } };
@@ -50,7 +51,8 @@ export class PairlightDevice {
   }
 
   static async #begin(method: "open" | "erase", options: OpenOptions): Promise<PairlightDevice> {
-    const { worker = new URL("./worker.js", import.meta.url), ...rest } = options;
+    // Both are named here, where a bundler sees them.
+    const { worker = new URL("./worker.js", import.meta.url), ...rest } = { wasm: new URL("./pairlight_web_bg.wasm", import.meta.url).href, ...options };
     const started = worker instanceof Worker ? worker : new Worker(worker, { type: "module", name: "pairlight" });
     const device = new PairlightDevice(started);
     try {

@@ -131,7 +131,76 @@ export interface OpenOptions {
   passphrase?: string;
   /** Where the worker is. Default: beside this module. */
   worker?: string | URL | Worker;
-  /** Where the WebAssembly is. Default: beside the worker. */
+  /** Where the WebAssembly is. Default: beside this module. */
+  wasm?: string;
+  /** Its hash, as in an `integrity` attribute. */
+  wasmIntegrity?: string;
+}
+
+/** A place in pixels of the whole frame, from its upper left corner. */
+export interface Corner { x: number; y: number }
+
+/** How careful the person should be with what a code says. */
+export type Danger = "ours" | "info" | "caution" | "danger";
+
+/** What a code means. Nothing of it is ever opened; show it and ask. No secret of the code is in it. */
+export interface Meaning {
+  /** Stable, for translations: `pairing_offer`, `other_service`, `web_link` and so on. */
+  kind: string;
+  /** A few words. */
+  title: string;
+  /** One or two sentences. */
+  explanation: string;
+  danger: Danger;
+  /** Whether it is an offer to link a device. */
+  isOffer: boolean;
+}
+
+/** A code that was read. `bytes` is its exact content, which may be a secret; `text` the same, when it is text. */
+export interface ScannedCode {
+  bytes: Uint8Array;
+  text: string | null;
+  meaning: Meaning;
+  /** Top left, top right, bottom right, bottom left of the code. */
+  corners: Corner[];
+  /** QR version, 1 to 40. */
+  version: number;
+  /** Whether this content was not announced before. */
+  isNew: boolean;
+}
+
+/** What the person could do better: a stable key for translations, and the words in English. */
+export interface ScanHint { key: string; text: string }
+
+/** What became of the frames of a scanner. */
+export interface ScanCounts { submitted: number; scanned: number; dropped: number }
+
+/** What one frame gave. `width` and `height` are of the frame that the corners lie in. */
+export interface ScanReport {
+  codes: ScannedCode[];
+  /** Why nothing was read; when something was, at most `wrong-kind`. */
+  hints: ScanHint[];
+  /** Whether a code seems to be in view, read or not. */
+  sawCode: boolean;
+  /** How many times nearer a code that is too small should appear. */
+  zoom: number | null;
+  /** Whether the torch would help. */
+  torch: boolean;
+  width: number;
+  height: number;
+  /** When the frame was handed over, ms since 1970. */
+  takenMs: number;
+  counts: ScanCounts;
+}
+
+export interface ScannerOptions {
+  /** For still pictures instead of a camera: all work at once. */
+  thorough?: boolean;
+  /** A code that links no device is told all the same, with the hint `wrong-kind`. */
+  offersOnly?: boolean;
+  /** Where the scanner's worker is, or what starts one: a worker that failed is replaced. Default: beside this module. */
+  worker?: string | URL | (() => Worker);
+  /** Where the scanner's WebAssembly is. Default: beside this module. */
   wasm?: string;
   /** Its hash, as in an `integrity` attribute. */
   wasmIntegrity?: string;

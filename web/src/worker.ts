@@ -68,8 +68,7 @@ async function erase(given: Options): Promise<void> {
 async function open(given: Options): Promise<void> {
   options = given;
   const kept = await claimed(given);
-  const url = given.wasm ?? new URL("./pairlight_web_bg.wasm", import.meta.url);
-  await init({ module_or_path: fetch(url, given.wasmIntegrity ? { integrity: given.wasmIntegrity } : {}) });
+  await init({ module_or_path: fetch(given.wasm as string, given.wasmIntegrity ? { integrity: given.wasmIntegrity } : {}) });
   database = kept;
   await database.own();
   await opened(database);

@@ -1,29 +1,9 @@
 // What the page must do, as a person and a phone see it. Names are sentences; each begins with an empty browser.
 
 import { cpSync, readFileSync } from "node:fs";
-import { createRequire } from "node:module";
+import { accessible, assert, quiet } from "./checks.mjs";
+import { peers } from "./peers.mjs";
 import { packageFolder, until } from "./world.mjs";
-
-const axeSource = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-
-function assert(truth, words) {
-  if (!truth) throw new Error(words);
-}
-
-function quiet(page, allowed = []) {
-  const trouble = page.trouble.filter((line) => !allowed.some((pattern) => pattern.test(line)));
-  assert(trouble.length === 0, `the page had trouble: ${trouble.join("; ")}`);
-}
-
-/** No serious finding of axe on this screen. */
-async function accessible(page, screen) {
-  // Run in the driver's own world: the page's policy lets no foreign script in.
-  await page.evaluate(axeSource);
-  const { violations } = await page.evaluate("axe.run(document, { resultTypes: ['violations'] })");
-  const serious = violations.filter(({ impact }) => impact === "serious" || impact === "critical");
-  const told = serious.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(" ")}`);
-  assert(serious.length === 0, `axe on ${screen}: ${told.join("; ")}`);
-}
 
 const rows = (page) => page.locator(".list li button").count();
 
@@ -385,6 +365,9 @@ export const tests = {
       await page.locator(".code").scrollIntoViewIfNeeded();
       const text = await world.text(page, `setting-${name}`);
       assert(text.startsWith("PAIRLIGHT:/"), `${name}: ${text.slice(0, 12)}`);
+      for (const [peer, read] of Object.entries(await peers(`${world.shots}/setting-${name}.png`))) {
+        assert(read === text, `${name}: ${peer} reads ${read?.slice(0, 12)}`);
+      }
       const module = await page.evaluate("document.querySelector('.code canvas').getBoundingClientRect().width / 41");
       assert(module >= 4, `${name}: ${module} CSS pixels a module`);
       const crisp = await page.evaluate(`(() => { const canvas = document.querySelector('.code canvas');
@@ -396,7 +379,9 @@ export const tests = {
       if (name === "light") {
         await page.click(".code");
         await page.waitForSelector("dialog[open]");
-        assert(world.read(await world.shot(page, "setting-full"))?.startsWith("PAIRLIGHT:/"), "the large code is not read");
+        const full = await world.shot(page, "setting-full");
+        assert(world.read(full)?.startsWith("PAIRLIGHT:/"), "the large code is not read");
+        for (const [peer, read] of Object.entries(await peers(full))) assert(read?.startsWith("PAIRLIGHT:/"), `${peer} does not read the large code`);
       }
       quiet(page);
       await browser.close();

@@ -2,7 +2,7 @@
 
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import * as http from "node:http";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -101,24 +101,26 @@ export class World {
     return ["--host", `localhost:${port}`];
   }
 
-  /** The page as static files on an origin of its own, which names the relay as the guide says. */
-  async serveElsewhere() {
+  /** Static files on an origin of their own; `change` may rewrite a document. */
+  async serve(folder, change = (html) => html) {
     const types = { html: "text/html", js: "text/javascript", css: "text/css", wasm: "application/wasm" };
-    const { host } = new URL(this.url);
     const server = http.createServer((request, response) => {
-      const name = request.url === "/" ? "index.html" : request.url.slice(1);
-      const path = `${pageFolder}/${name}`;
-      if (name.includes("/") || !existsSync(path)) return response.writeHead(404).end();
-      let bytes = readFileSync(path);
-      if (name === "index.html") {
-        bytes = bytes.toString().replace("http://127.0.0.1:* ws://127.0.0.1:*", `http://${host} ws://${host}`)
-          .replace("<title>", `<meta name="pairlight-relay" content="${this.url}"><title>`);
-      }
-      response.writeHead(200, { "content-type": types[name.split(".").at(-1)] }).end(bytes);
+      const { pathname } = new URL(request.url, "http://page");
+      const path = `${folder}${pathname === "/" ? "/index.html" : pathname}`;
+      if (pathname.includes("..") || !existsSync(path)) return response.writeHead(404).end();
+      const bytes = path.endsWith(".html") ? change(readFileSync(path, "utf8")) : readFileSync(path);
+      response.writeHead(200, { "content-type": types[path.split(".").at(-1)] }).end(bytes);
     }).listen(0, "127.0.0.1");
     await once(server, "listening");
     this.#servers.push(server);
     return `http://127.0.0.1:${server.address().port}`;
+  }
+
+  /** The page on an origin of its own, which names the relay as the guide says. */
+  serveElsewhere() {
+    const { host } = new URL(this.url);
+    return this.serve(pageFolder, (html) => html.replace("http://127.0.0.1:* ws://127.0.0.1:*", `http://${host} ws://${host}`)
+      .replace("<title>", `<meta name="pairlight-relay" content="${this.url}"><title>`));
   }
 
   /** Starts the relay, or starts it again with the same store at the same address. */
@@ -187,6 +189,23 @@ export class World {
   read(image) {
     const done = spawnSync(program, ["scan", "--format", "raw", image], { encoding: "utf8" });
     return done.status === 0 ? done.stdout : undefined;
+  }
+
+  /** A film of a code on a screen, as the simulated camera takes it, for Chromium in place of a camera; `dark` black frames first. */
+  film(name, text, { condition = "nominal", frames = 12, fps = 10, dark = 0 } = {}) {
+    const path = this.folder(`${name}.y4m`);
+    const given = ["sequence", "--text", text, "--condition", condition, "--frames", String(frames), "--fps", String(fps), "--out", path];
+    const done = spawnSync(join(dirname(program), "pairlight-lens"), given, { encoding: "utf8" });
+    if (done.status !== 0) throw new Error(`pairlight-lens ended with ${done.status}: ${done.error ?? done.stderr}`);
+    if (!dark) return path;
+    const film = readFileSync(path);
+    const head = film.indexOf("\n") + 1;
+    const [, width, height] = film.subarray(0, head).toString().match(/W(\d+) H(\d+)/).map(Number);
+    const black = Buffer.alloc("FRAME\n".length + (width * height * 3) / 2, 128);
+    black.write("FRAME\n");
+    black.fill(8, "FRAME\n".length, "FRAME\n".length + width * height);
+    writeFileSync(path, Buffer.concat([film.subarray(0, head), ...Array(dark).fill(black), film.subarray(head)]));
+    return path;
   }
 
   async browser(options = {}) {

@@ -60,23 +60,23 @@ impl LumaBuffer {
         }
         self.luma.clear();
         for row in data.chunks(row_stride).take(height as usize) {
-            let pixels = row.chunks_exact(pixel_bytes).take(width as usize);
+            let pixels = row.get(..pixel_bytes.saturating_mul(width as usize)).unwrap_or(row);
             match format {
-                PackedFormat::Rgb => self.luma.extend(pixels.map(|p| match p {
-                    [r, g, b] => luma(*r, *g, *b),
-                    _ => 0,
-                })),
-                PackedFormat::Rgba => self.luma.extend(pixels.map(|p| match p {
-                    [r, g, b, a] => on_white(luma(*r, *g, *b), *a),
-                    _ => 0,
-                })),
-                PackedFormat::Bgra => self.luma.extend(pixels.map(|p| match p {
-                    [b, g, r, _] => luma(*r, *g, *b),
-                    _ => 0,
-                })),
+                PackedFormat::Rgb => self.luma.extend(pixels.as_chunks().0.iter().map(|&[r, g, b]| luma(r, g, b))),
+                PackedFormat::Rgba => self.fill_row(pixels.as_chunks().0),
+                PackedFormat::Bgra => self.luma.extend(pixels.as_chunks().0.iter().map(|&[b, g, r, _]| luma(r, g, b))),
             }
         }
         LumaFrame::luma8(&self.luma, width, height, width as usize)
+    }
+
+    /// Red, green, blue and opacity. Nearly every row is opaque, and then nothing has to be mixed.
+    fn fill_row(&mut self, pixels: &[[u8; 4]]) {
+        if pixels.iter().fold(u8::MAX, |all, &[.., alpha]| all & alpha) == u8::MAX {
+            self.luma.extend(pixels.iter().map(|&[r, g, b, _]| luma(r, g, b)));
+        } else {
+            self.luma.extend(pixels.iter().map(|&[r, g, b, a]| on_white(luma(r, g, b), a)));
+        }
     }
 }
 
@@ -92,9 +92,6 @@ fn luma(r: u8, g: u8, b: u8) -> u8 {
 /// A pixel of the given opacity lying on white paper.
 #[expect(clippy::arithmetic_side_effects, reason = "at most 255 * 255 + 127, and alpha is at most 255")]
 fn on_white(luma: u8, alpha: u8) -> u8 {
-    if alpha == u8::MAX {
-        return luma;
-    }
     let alpha = u32::from(alpha);
     ((u32::from(luma) * alpha + 255 * (255 - alpha) + 127) / 255) as u8
 }
