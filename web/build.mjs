@@ -12,10 +12,12 @@ const at = (path) => here + path;
 const hash = (bytes) => createHash("sha256").update(bytes).digest("hex").slice(0, 16);
 const integrity = (bytes) => `sha384-${createHash("sha384").update(bytes).digest("base64")}`;
 
-async function bundle(entry, define = {}) {
+/** `apart` maps modules that are files of their own to their names. */
+async function bundle(entry, define = {}, apart = {}) {
+  const setup = (build) => build.onResolve({ filter: /./ }, ({ path }) => (Object.hasOwn(apart, path) ? { path: `./${apart[path]}`, external: true } : undefined));
   const { outputFiles } = await build({
     entryPoints: [at(entry)], bundle: true, format: "esm", target: "es2022", minify: true, legalComments: "none", write: false, define,
-    logLevel: "warning",
+    logLevel: "warning", plugins: [{ name: "apart", setup }],
   });
   return Buffer.from(outputFiles[0].contents);
 }
@@ -33,16 +35,20 @@ const names = { wasm: put("pairlight", "wasm", wasm), worker: put("worker", "js"
 // Fetched by whoever opens the camera.
 const scanner = { wasm: readFileSync(at("dist/wasm/pairlight_web_scanner_bg.wasm")), worker: await bundle("src/scanner-worker.ts") };
 const scannerNames = { wasm: put("scanner", "wasm", scanner.wasm), worker: put("scanner", "js", scanner.worker) };
-const script = await bundle("page/main.ts", {
+const programs = await bundle("page/programs.ts", {
   WORKER: JSON.stringify(names.worker), WASM: JSON.stringify(names.wasm), WASM_INTEGRITY: JSON.stringify(integrity(wasm)),
   SCANNER_WORKER: JSON.stringify(scannerNames.worker), SCANNER_WASM: JSON.stringify(scannerNames.wasm),
   SCANNER_WASM_INTEGRITY: JSON.stringify(integrity(scanner.wasm)),
 });
+const first = put("programs", "js", programs);
+const script = await bundle("page/main.ts", {}, { "./programs.js": first });
 const style = await bundle("page/page.css");
 const [main, css] = [put("page", "js", script), put("page", "css", style)];
 const head = [
   // For a server that sends no header of its own; the relay sends a stricter one (frame-ancestors cannot stand here).
   `<meta http-equiv="Content-Security-Policy" content="default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self' https: wss: http://127.0.0.1:* ws://127.0.0.1:*; worker-src 'self'; base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'; trusted-types pairlight">`,
+  // Starts the worker, before there is anything to see.
+  `<script type="module" async src="${first}" integrity="${integrity(programs)}"></script>`,
   `<link rel="stylesheet" href="${css}" integrity="${integrity(style)}">`,
   // All at once: the worker and its program are wanted before the page's script has run.
   `<link rel="preload" href="${names.wasm}" as="fetch" type="application/wasm" crossorigin integrity="${integrity(wasm)}">`,

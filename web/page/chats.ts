@@ -13,7 +13,7 @@ const SENDER = "Me";
 
 const when = (ms: number) => {
   const date = new Date(ms);
-  return date.toDateString() === new Date().toDateString() ? hour.format(date) : day.format(date);
+  return date.toDateString() === new Date().toDateString() ? hour().format(date) : day().format(date);
 };
 
 /** Work that nobody waits for. When it fails the line has ended, and whoever ended it shows why. */
@@ -133,8 +133,8 @@ export class Chats {
     }
     const words = {
       waiting: t.chats.history.waiting,
-      running: t.chats.history.running(number.format(history.records), number.format(history.total)),
-      held: history.untilMs ? t.chats.history.heldUntil(day.format(history.untilMs)) : t.chats.history.held,
+      running: t.chats.history.running(number().format(history.records), number().format(history.total)),
+      held: history.untilMs ? t.chats.history.heldUntil(day().format(history.untilMs)) : t.chats.history.held,
       cancelled: t.chats.history.cancelled,
     }[history.state];
     const bar = make("progress", { max: Math.max(1, history.total), value: history.records, "aria-label": t.chats.history.label });

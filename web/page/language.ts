@@ -18,11 +18,12 @@ const language = chosen();
 /** The words of that language. */
 export const t: Texts = LANGUAGES[language] ?? en;
 
-// Digits are those that the phone shows and that are typed.
+// Digits are those that the phone shows and that are typed. A format takes longer to make than a screen, so each waits until it is used.
 const formats = `${language}-u-nu-latn`;
-export const day = new Intl.DateTimeFormat(formats, { dateStyle: "medium" });
-export const hour = new Intl.DateTimeFormat(formats, { timeStyle: "short" });
-export const number = new Intl.NumberFormat(formats);
+const lazy = <T>(make: () => T) => { let made: T | undefined; return () => (made ??= make()); };
+export const day = lazy(() => new Intl.DateTimeFormat(formats, { dateStyle: "medium" }));
+export const hour = lazy(() => new Intl.DateTimeFormat(formats, { timeStyle: "short" }));
+export const number = lazy(() => new Intl.NumberFormat(formats));
 
 document.documentElement.lang = language;
 document.documentElement.dir = RIGHT_TO_LEFT.has(language) ? "rtl" : "ltr";

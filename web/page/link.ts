@@ -58,10 +58,12 @@ export class LinkScreen {
   async #start(): Promise<void> {
     this.#began = Date.now();
     this.#code = undefined;
-    this.#frame();
     const { os, app } = ownName();
+    // First: the worker and the relay are busy with it while the screen is drawn.
+    const begun = this.device.link(this.#name, os, app);
+    this.#frame();
     try {
-      await this.device.link(this.#name, os, app);
+      await begun;
     } catch (error) {
       if (this.#left) return;
       this.#end({ ...t.link.notBegun, what: t.said((error as Error).message), again: t.again });

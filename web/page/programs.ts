@@ -1,6 +1,8 @@
-// Where the page's other programs are. They are started from these addresses alone, and are what the build says they are.
+// Where the page's other programs are. They are started from these addresses alone, and are what the build says they are. This is a
+// file of its own that runs before the page's: the device's worker starts at once, while all else is still being read.
 
-import type { OpenOptions, ScannerOptions } from "../src/index.js";
+import { prepare } from "../src/prepare.js";
+import type { OpenOptions, ScannerOptions } from "../src/types.js";
 
 // Written by the build.
 declare const WORKER: string;
@@ -24,9 +26,17 @@ const policy = policies?.createPolicy("pairlight", { createScriptURL }) ?? { cre
 
 const start = (name: string, file: string) => new Worker(policy.createScriptURL(at(file)), { type: "module", name });
 
-/** What opens the device. */
-export const deviceProgram = (): Pick<OpenOptions, "worker" | "wasm" | "wasmIntegrity"> =>
-  ({ worker: start("pairlight", WORKER), wasm: at(WASM), wasmIntegrity: WASM_INTEGRITY });
+const core = { wasm: at(WASM), wasmIntegrity: WASM_INTEGRITY };
+let prepared: Worker | undefined = prepare(start("pairlight", WORKER), core);
+// Nobody listens yet: whoever opens the device starts another one, and hears why that fails.
+prepared.onerror = () => { prepared = undefined; };
+
+/** What opens the device: the worker that was prepared, or another one. */
+export function deviceProgram(): Pick<OpenOptions, "worker" | "wasm" | "wasmIntegrity"> {
+  const worker = prepared ?? start("pairlight", WORKER);
+  prepared = undefined;
+  return { worker, ...core };
+}
 
 /** What opens a scanner. */
 export const scannerProgram = (): ScannerOptions =>

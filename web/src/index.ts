@@ -4,6 +4,7 @@ import type {
   Attachment, Conversation, FaultKind, FileState, History, LineEvent, LinkEvent, Message, OpenOptions, Standing,
 } from "./types.js";
 
+export { prepare } from "./prepare.js";
 export { CodeScanner } from "./scanner.js";
 export type * from "./types.js";
 

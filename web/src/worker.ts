@@ -65,12 +65,23 @@ async function erase(given: Options): Promise<void> {
   await database.erase();
 }
 
+/** The core, which takes time to compile: begun as soon as it is known where it is. */
+let loading: Promise<unknown> | undefined;
+
+function load({ wasm, wasmIntegrity }: Options): Promise<unknown> {
+  loading ??= init({ module_or_path: fetch(wasm as string, wasmIntegrity ? { integrity: wasmIntegrity } : {}) });
+  return loading;
+}
+
 async function open(given: Options): Promise<void> {
   options = given;
+  const loaded = load(given);
+  // That it failed is told below, unless there is something else to tell first.
+  loaded.catch(() => {});
   const kept = await claimed(given);
-  await init({ module_or_path: fetch(given.wasm as string, given.wasmIntegrity ? { integrity: given.wasmIntegrity } : {}) });
+  await kept.own();
+  await loaded;
   database = kept;
-  await database.own();
   await opened(database);
   delete options.passphrase;
 }
@@ -133,6 +144,7 @@ async function follow(kind: keyof typeof turns, turn: number, next: () => Promis
 }
 
 async function answer({ method, given }: Call): Promise<unknown> {
+  if (method === "prepare") return void load(given[0] as Options).catch(() => {});
   if (method === "open") return open(given[0] as Options);
   if (method === "erase") return erase(given[0] as Options);
   if (!database) throw fault("Ended", "the device is not open");
