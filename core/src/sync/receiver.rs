@@ -15,10 +15,12 @@ use super::history::{HistoryPhase, HistoryProgress, HistoryStanding, Received};
 use super::replica::{Replica, SyncRole};
 use super::turn::Turn;
 use super::{SyncError, peer};
-use crate::store::{Store, Table};
+use crate::store::{Batch, Store, Table};
 
 const ROW: &[u8] = b"in";
 const WORD: &[u8] = b"in/word";
+/// The word is to be said again.
+const AGAIN: &[u8] = b"in/again";
 const OVER: u8 = 3;
 
 record! {
@@ -78,6 +80,14 @@ fn stop(turn: &mut Turn<'_>, to: &DeviceId, history: [u8; 16], rng: &mut impl Cr
     decide(turn, history, true);
     let cancel = HistoryMessage::Cancel(HistoryCancel { history });
     turn.post(to, EnvelopeKind::History, &cancel.encode(), rng)
+}
+
+/// What was said to the primary device may be lost: what a person decided here, and it does not know yet, is said again.
+pub(super) fn repeat(store: &Store, batch: &mut Batch) -> Result<(), SyncError> {
+    if word(store)?.is_some() {
+        batch.put(Table::History, AGAIN, &[]);
+    }
+    Ok(())
 }
 
 impl ReceiverState {
@@ -305,6 +315,19 @@ impl Replica {
     ) -> Result<(), SyncError> {
         let (collection, group) = (named("collection", collection)?, limited("group", group)?);
         self.request(turn, Some(HistoryRange { collection, group, before, count }), rng)
+    }
+
+    /// Says again what [`repeat`] has noted.
+    pub(super) fn say_again(&self, turn: &mut Turn<'_>, rng: &mut impl CryptoRng) -> Result<(), SyncError> {
+        if turn.store.get(Table::History, AGAIN)?.is_none() {
+            return Ok(());
+        }
+        turn.batch.delete(Table::History, AGAIN);
+        match (word(turn.store)?, load(turn.store)?) {
+            (Some(word), Some(state)) if word.stopped => stop(turn, &state.from, word.history, rng),
+            (Some(_), _) => self.request(turn, None, rng),
+            (None, _) => Ok(()),
+        }
     }
 
     fn request(

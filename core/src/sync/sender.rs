@@ -325,16 +325,18 @@ impl Replica {
     /// # Errors
     /// [`SyncError`].
     pub fn pump_history(&self, turn: &mut Turn<'_>, rng: &mut impl CryptoRng) -> Result<(), SyncError> {
-        let SyncRole::Primary(policy) = self.role else { return Ok(()) };
+        let SyncRole::Primary(policy) = self.role else { return self.say_again(turn, rng) };
         let now = turn.now.unix_ms();
         for (device, _) in peer::peers(turn.store)? {
             let Some(mut state) = load(turn.store, &device)? else { continue };
             let before = state.clone();
-            if (state.cancelled && state.told) || !turn.reaches(&device)? {
+            // That it was stopped, and of what, is said again when a session may have lost it.
+            let again = state.cancelled && state.phase_told == u8::MAX;
+            if (state.cancelled && state.told && !again) || !turn.reaches(&device)? {
                 continue;
             }
             let gate = state.gate(&policy, &device, turn.now);
-            if !state.told {
+            if !state.told || again {
                 let start = HistoryStart {
                     history: state.history,
                     key: state.key,
@@ -348,6 +350,7 @@ impl Replica {
             }
             if state.cancelled {
                 say_cancelled(turn, &device, &state, rng)?;
+                state.phase_told = state.phase;
                 save(&mut turn.batch, &device, &state);
                 continue;
             }

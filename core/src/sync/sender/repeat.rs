@@ -7,7 +7,8 @@ use super::{begin, is_over, load, save};
 use crate::store::{Batch, Store};
 use crate::sync::SyncError;
 
-/// What was said to a device may be lost: a history that is under way begins anew, the end of one is said again.
+/// What was said to a device may be lost: a history that is under way begins anew; that one is over, or was stopped, is said
+/// again.
 pub(in crate::sync) fn repeat(
     store: &Store,
     batch: &mut Batch,

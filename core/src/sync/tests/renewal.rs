@@ -88,3 +88,29 @@ fn that_a_history_is_complete_is_said_again_when_a_session_lost_it() {
     assert_eq!(world.standings(one), (HistoryStanding::Done, HistoryStanding::Done));
     world.in_step();
 }
+
+/// Each word of a person is on its way when the session that carries it ends.
+#[test]
+fn what_was_decided_about_a_history_is_said_again_when_a_session_lost_it() {
+    for (words, stands) in [("s", HistoryStanding::Cancelled), ("sa", HistoryStanding::Done)] {
+        for at in [0, 1] {
+            let mut world = World::new(34, Policy::DEVELOPMENT);
+            world.write(0, talk(60, 200));
+            let one = world.link(Grade::Strong);
+            world.deliver(one, 0, false);
+            for word in words.chars() {
+                let device = world.devices[one].id;
+                world
+                    .turn(at, |replica, turn, rng| match word {
+                        's' => replica.cancel(turn, &device, rng),
+                        _ => replica.retry(turn, &device, rng),
+                    })
+                    .unwrap();
+                world.pump(at, false);
+                world.renew(one);
+                world.run();
+            }
+            assert_eq!(world.standings(one), (stands, stands), "{words} by {at}");
+        }
+    }
+}
