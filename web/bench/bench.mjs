@@ -47,6 +47,29 @@ async function cold(world, slower) {
   return times;
 }
 
+/** From the moment when a phone is given the code to the screen that says so; the claim, over the relay, included. */
+async function claims(world, phone) {
+  const times = [];
+  const page = await world.open(await world.browser());
+  await world.code(page);
+  for (let run = 0; run < RUNS; run++) {
+    const text = await world.text(page);
+    await page.evaluate(() => {
+      window.claimed = 0;
+      const look = new MutationObserver(() => { if (document.body.dataset.screen === "claimed") window.claimed ||= Date.now(); });
+      look.observe(document.body, { attributes: true });
+    });
+    const began = Date.now();
+    phone.type(`decline ${text}`);
+    await page.waitForSelector("body[data-reason=Declined]");
+    times.push((await page.evaluate("window.claimed")) - began);
+    await page.click("button:has-text('Show a new code')");
+    await world.code(page);
+  }
+  await page.close();
+  return times;
+}
+
 /** Scrolls by hand's speed until `until` says so; gives the time between frames, ms. */
 const scroll = (page, step, frames) => page.evaluate(([step, frames]) => new Promise((done) => {
   const list = document.querySelector(".messages");
@@ -74,6 +97,7 @@ try {
   }
 
   const phone = await world.startPhone();
+  say("a phone has the code to \"Phone connected\"", of(await claims(world, phone)));
   phone.type(`seed ${COUNT}`);
   await phone.says(/seeded/, 600_000);
   const page = await world.open(await world.browser());

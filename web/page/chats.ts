@@ -239,6 +239,8 @@ export class Chats {
     if (last.sentMs <= talk.readUpToMs) return;
     talk.readUpToMs = last.sentMs;
     await this.device.markRead(talk.id, last.sentMs);
+    // What is written here is no news to this device.
+    this.#soon();
   }
 
   #message(message: Message): HTMLElement {

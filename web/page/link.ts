@@ -142,9 +142,15 @@ export class LinkScreen {
     }
   }
 
+  /** One lock at a time; the browser takes it back when the page is hidden. */
   async #stayAwake(): Promise<void> {
     try {
-      this.#lock = await navigator.wakeLock?.request("screen");
+      const before = this.#lock;
+      this.#lock = undefined;
+      await before?.release();
+      const lock = await navigator.wakeLock?.request("screen");
+      if (this.#left || this.#lock) await lock?.release();
+      else this.#lock = lock;
     } catch {
       // It is a courtesy: the screen may go dark.
     }

@@ -346,6 +346,14 @@ export const tests = {
 
   async the_code_is_read_in_every_setting_of_the_screen(world) {
     await world.startRelay();
+    // One is watched all the while: a next code takes its place in time, without a moment in which there is none.
+    const watched = await world.open(await world.browser());
+    const first = await world.text(watched, "first");
+    await watched.evaluate(() => {
+      const button = document.querySelector(".code");
+      window.gaps = 0;
+      new MutationObserver(() => { if (button.classList.contains("gone")) window.gaps += 1; }).observe(button, { attributes: true });
+    });
     const settings = {
       light: {},
       dark: { colorScheme: "dark" },
@@ -386,6 +394,9 @@ export const tests = {
       quiet(page);
       await browser.close();
     }
+    await until("another code", async () => (await world.text(watched, "next")) !== first);
+    assert((await watched.evaluate("window.gaps")) === 0, "there was a moment without a code");
+    quiet(watched);
   },
 
   async a_file_comes_when_it_is_asked_for_and_goes_to_the_phone(world) {

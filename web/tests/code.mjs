@@ -1,0 +1,102 @@
+// The screen with the code, what it is served with, and what two browsers of one account know of each other.
+
+import { createHash } from "node:crypto";
+import { accessible, assert, quiet } from "./checks.mjs";
+import { peers } from "./peers.mjs";
+import { until } from "./world.mjs";
+
+const hash = (name, bytes, how) => createHash(name).update(bytes).digest(how);
+const width = (page) => page.evaluate("document.querySelector('.code canvas').getBoundingClientRect().width");
+
+export const tests = {
+  async a_code_that_nobody_scans_grows_and_offers_help_while_the_screen_stays_awake(world) {
+    await world.startRelay();
+    const phone = await world.startPhone();
+    const page = await world.open(await world.browser());
+    await page.addInitScript(() => {
+      window.awake = 0;
+      const request = async (kind) => {
+        window.awake += kind === "screen" ? 1 : 0;
+        return { release: async () => { window.awake -= 1; } };
+      };
+      Object.defineProperty(navigator, "wakeLock", { value: { request } });
+    });
+    // The clock is the page's alone.
+    await page.clock.install();
+    await page.reload();
+    await world.code(page);
+    await until("the screen to stay awake", async () => (await page.evaluate("window.awake")) === 1);
+    const before = await width(page);
+    await page.clock.fastForward("00:07");
+    assert((await page.locator("text=Does it not scan?").count()) === 0 || !(await page.isVisible("h2:has-text('Does it not scan?')")), "help is offered too soon");
+    await page.clock.fastForward("00:02");
+    await page.waitForSelector("h2:has-text('Does it not scan?')");
+    await page.waitForSelector("p:has-text('as bright as it goes')");
+    assert((await page.textContent("#said")).includes("larger now"), "it is not said to whoever listens");
+    const after = await width(page);
+    assert(after > before * 1.3, `the code was ${before} and is ${after} CSS pixels wide`);
+    const text = await world.text(page, "code-helped");
+    for (const [peer, read] of Object.entries(await peers(`${world.shots}/code-helped.png`))) assert(read === text, `${peer} does not read the larger code`);
+    await accessible(page, "help");
+
+    // The name goes to the phone with the next code, and stays.
+    await page.fill("#name", "Kim's laptop");
+    await page.keyboard.press("Enter");
+    await until("a code with that name", async () => {
+      await world.code(page);
+      return (await world.text(page)) !== text;
+    });
+    phone.type(`decline ${await world.text(page)}`);
+    await phone.says(/review Kim's laptop/);
+    await page.waitForSelector("body[data-reason=Declined]");
+    await page.click("text=Show a new code");
+    await world.code(page);
+    assert((await page.inputValue("#name")) === "Kim's laptop", "the name was forgotten");
+    await world.join(page, phone);
+    await until("the screen to be let go of", async () => (await page.evaluate("window.awake")) === 0);
+    quiet(page);
+  },
+
+  async every_file_of_the_page_is_named_by_its_hash_checked_and_served_under_a_strict_policy(world) {
+    await world.startRelay();
+    const answer = await fetch(`${world.url}/`);
+    const policy = answer.headers.get("content-security-policy");
+    const html = await answer.text();
+    for (const part of [policy, html]) {
+      for (const word of ["unsafe-inline", "'unsafe-eval'", "style=", " onload="]) assert(!part.includes(word), `there is ${word}`);
+      for (const word of ["default-src 'none'", "require-trusted-types-for 'script'", "base-uri 'none'"]) assert(part.includes(word), `there is no ${word}`);
+    }
+    assert(!/<script(?![^>]* src=)/.test(html), "a script stands in the document");
+    const named = [...html.matchAll(/<(?:script|link) [^>]*(?:src|href)="([^":]+)"([^>]*)>/g)];
+    assert(named.length >= 5, `the document names ${named.length} files`);
+    for (const [, name, rest] of named) {
+      const file = await fetch(`${world.url}/${name}`);
+      const bytes = Buffer.from(await file.arrayBuffer());
+      assert(name.split(/[-.]/).at(-2) === hash("sha256", bytes, "hex").slice(0, 16), `${name} is not named by its hash`);
+      assert(rest.includes(`integrity="sha384-${hash("sha384", bytes, "base64")}"`), `${name} is not checked`);
+      assert(file.headers.get("cache-control").includes("immutable"), `${name} may change`);
+      assert(file.headers.get("content-security-policy") === policy, `${name} has another policy`);
+    }
+  },
+
+  async what_is_read_in_one_browser_is_read_in_the_other(world) {
+    await world.startRelay();
+    const phone = await world.startPhone();
+    phone.type("seed 3");
+    const pages = [];
+    for (let at = 0; at < 2; at++) {
+      const page = await world.open(await world.browser());
+      await world.join(page, phone);
+      await page.waitForSelector(".list .unread");
+      pages.push(page);
+    }
+    const [first, second] = pages;
+    await first.locator(".list li button").first().click();
+    for (const page of [first, second]) await page.waitForSelector(".list .unread", { state: "detached" });
+    // And what comes later is unread again where nobody looks.
+    phone.type("send Something new");
+    await second.waitForSelector(".list .unread");
+    await first.waitForSelector(".message:has-text('Something new')");
+    for (const page of pages) quiet(page);
+  },
+};
