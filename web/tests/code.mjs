@@ -3,6 +3,7 @@
 import { createHash } from "node:crypto";
 import { accessible, assert, quiet } from "./checks.mjs";
 import { peers } from "./peers.mjs";
+import { table } from "./texts.mjs";
 import { until } from "./world.mjs";
 
 const hash = (name, bytes, how) => createHash(name).update(bytes).digest(how);
@@ -55,6 +56,73 @@ export const tests = {
     await world.join(page, phone);
     await until("the screen to be let go of", async () => (await page.evaluate("window.awake")) === 0);
     quiet(page);
+  },
+
+  async every_end_of_a_link_and_of_the_line_has_a_screen_that_says_what_is_safe(world) {
+    await world.startRelay();
+    const en = await table("en");
+    const browser = await world.browser();
+    /** The page before a worker that does what the test says, in place of the core. */
+    const before = async (setup) => {
+      const page = await world.open(browser, "/", world.url);
+      await page.addInitScript(() => {
+        window.calls = { open: () => undefined, standing: () => null, hasLock: () => false, conversations: () => [], history: () => [] };
+        window.tell = (said) => window.told.onmessage({ data: said });
+        window.Worker = class {
+          constructor() { window.told = this; }
+          postMessage({ id, method, given }) {
+            setTimeout(() => {
+              try {
+                this.onmessage?.({ data: { id, value: window.calls[method]?.(...given) } });
+              } catch (error) {
+                this.onmessage?.({ data: { id, error: { name: error.name, message: error.message } } });
+              }
+            });
+          }
+          terminate() {}
+        };
+      });
+      await page.addInitScript(setup);
+      await page.reload();
+      return page;
+    };
+    const shows = async (page, { title, help }, safe = /safe|[Nn]othing (is|was) |erased|still there|phone has everything|sealed|nothing is lost/) => {
+      await page.waitForSelector(`h1:text-is("${title}")`);
+      const said = await page.textContent("#screen");
+      assert(said.includes(help), `${title}: it does not say what to do`);
+      assert(safe.test(said), `${title}: it does not say what is safe`);
+      assert((await page.locator("#screen button").count()) >= 1, `${title}: there is nothing to press`);
+    };
+
+    const page = await before(() => {});
+    for (const [reason, ending] of Object.entries(en.endings)) {
+      await world.screen(page, "code");
+      await page.evaluate((reason) => window.tell({ link: { type: "failed", reason } }), reason);
+      await shows(page, ending, /your other devices are safe/);
+      assert((await page.evaluate("document.body.dataset.reason")) === reason, `${reason} is not named`);
+      if (reason === "Refused") await accessible(page, reason);
+      await page.click("#screen button.main");
+    }
+    await page.evaluate(() => window.tell({ link: { type: "paused" } }));
+    await shows(page, en.link.paused, /./);
+    quiet(page);
+
+    const kinds = { Unreachable: en.start.unreachable, Refused: en.start.refused, Storage: en.start.storage, InUse: en.start.inUse, Failed: en.start.noStart };
+    for (const [kind, words] of Object.entries(kinds)) {
+      const page = await before(`window.calls.open = () => { throw Object.assign(new Error("as it was"), { name: "${kind}" }); };`);
+      await shows(page, words, kind === "Failed" ? /./ : undefined);
+      await page.close();
+    }
+    const ends = {
+      removed: en.start.removed, locked: en.start.ended, failed: en.start.stopped, refused: en.start.shutOut, copied: en.start.copied,
+    };
+    for (const [type, words] of Object.entries(ends)) {
+      const page = await before(`window.calls.standing = () => ({ isLocked: false, restriction: null });`);
+      await world.screen(page, "chats");
+      await page.evaluate((type) => window.tell({ line: type === "copied" ? { type: "refused", reason: "Duplicate" } : { type, reason: "as it was" } }), type);
+      await shows(page, words);
+      await page.close();
+    }
   },
 
   async every_file_of_the_page_is_named_by_its_hash_checked_and_served_under_a_strict_policy(world) {

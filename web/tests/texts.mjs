@@ -10,7 +10,7 @@ const LETTERS = { en: /[A-Za-z]/, de: /[A-Za-zÄÖÜäöüß]/, ar: /[\u0621-\u0
 const NAMES = new Set(["said", "seconds", "minutes", "ownName"]);
 
 /** The table of a language, as the page has it. */
-async function table(language) {
+export async function table(language) {
   const { outputFiles } = await build({ entryPoints: [`${root}/web/page/texts/${language}.ts`], bundle: true, format: "esm", write: false });
   return (await import(`data:text/javascript;base64,${Buffer.from(outputFiles[0].contents).toString("base64")}`))[language];
 }
@@ -46,7 +46,8 @@ export const tests = {
     const must = {
       hints: [Object.keys(en.scan.hints), all(source("core/src/scan/hint.rs"), /Self::\w+ => "([a-z-]+)",/g)],
       kinds: [Object.keys(en.scan.kinds), all(source("core/src/payload/explain.rs"), /Self::[^>]+ => "([a-z_]+)",/g)],
-      endings: [Object.keys(en.endings), all(source("web/src/types.ts").match(/EndReason =([^;]+);/)[1], /"(\w+)"/g)],
+      endings: [Object.keys(en.endings), all(source("wire/src/pairing.rs").match(/pub enum EndReason \{([^}]+)\}/)[1], /^ +(\w+) = /gm)],
+      reasons: [all(source("web/src/types.ts").match(/EndReason =([^;]+);/)[1], /"(\w+)"/g), Object.keys(en.endings)],
     };
     for (const [what, [have, need]] of Object.entries(must)) {
       assert(need.length > 7, `${what}: nothing was found in the core`);

@@ -53,7 +53,7 @@ export const de: Texts = {
     },
     copied: {
       title: "Dieser Browser ist noch anderswo online",
-      what: "Ein anderer Browser oder Rechner ist gerade als dieser hier online gegangen, mit einer Kopie seiner Schlüssel. Geschieht das binnen eines Tages ein zweites Mal, nimmt Ihr Konto ihn von der Liste, und beide werden gelöscht.",
+      what: "Ein anderer Browser oder Rechner ist gerade als dieser hier online gegangen, mit einer Kopie seiner Schlüssel. Geschieht das binnen eines Tages ein zweites Mal, nimmt Ihr Konto ihn von der Liste, und beide werden gelöscht. Ihre anderen Geräte sind sicher.",
       help: "Wenn Sie das Profil dieses Browsers nicht selbst kopiert haben, entfernen Sie ihn jetzt auf Ihrem Telefon.", again: "Hier online gehen",
     },
     shutOut: {

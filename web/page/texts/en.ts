@@ -53,7 +53,7 @@ export const en = {
     },
     copied: {
       title: "This browser is online somewhere else, too",
-      what: "Another browser or computer has just gone online as this one, with a copy of its keys. If it happens a second time within a day, your account takes it off its list, and both are erased.",
+      what: "Another browser or computer has just gone online as this one, with a copy of its keys. If it happens a second time within a day, your account takes it off its list, and both are erased. Your other devices are safe.",
       help: "If you did not copy this browser's profile yourself, remove this browser on your phone now.", again: "Go online here",
     },
     shutOut: {
