@@ -136,7 +136,7 @@ export const de: Texts = {
     forked: "Jemand zeigt Ihren Geräten verschiedene Gerätelisten. Vergleichen Sie sie auf dem Telefon, bevor Sie weitermachen.",
     rolledBack: "Das Relay zeigt eine ältere Geräteliste als zuvor. Dieser Browser behält seine eigene.",
     none: "Noch keine Unterhaltungen.",
-    soon: "Ihre Unterhaltungen erscheinen hier gleich.",
+    soon: "Ihre Unterhaltungen erscheinen hier, während das Telefon online ist.",
     choose: "Wählen Sie eine Unterhaltung.",
     unread: "Neu",
     history: {

@@ -137,7 +137,7 @@ export const en = {
     forked: "Somebody shows your devices different lists of devices. Compare them on the phone before you go on.",
     rolledBack: "The relay shows an older list of devices than before. This browser keeps its own.",
     none: "No conversations yet.",
-    soon: "Your conversations appear here in a moment.",
+    soon: "Your conversations appear here while the phone is online.",
     choose: "Choose a conversation.",
     unread: "New",
     history: {
