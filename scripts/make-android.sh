@@ -41,6 +41,7 @@ rm -rf "$out/kotlin"
 mkdir -p "$out/kotlin"
 cargo run --locked -p pairlight-bindings --example uniffi-bindgen -- generate --config bindings/uniffi.toml --no-format --language kotlin \
     --out-dir "$out/kotlin" "$out/jniLibs/arm64-v8a/libpairlight_bindings.so"
+scripts/carry-cancellation.sh "$out/kotlin/org/pairlight/bridge/pairlight_bindings.kt"
 
 cd android
 gradle=gradle

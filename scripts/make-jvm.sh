@@ -24,6 +24,7 @@ mkdir -p "$natives" "$out/jvm-library" "$out/none"
 cp "$target/debug/deps/$library" "$natives/"
 [ "$system" = darwin ] || strip --strip-unneeded "$natives/$library"
 cp "$target/tmp/bindings/kotlin/org/pairlight/bridge/pairlight_bindings.kt" "$out/jvm-library/"
+scripts/carry-cancellation.sh "$out/jvm-library/pairlight_bindings.kt"
 mvn --batch-mode --quiet --file android/pom.xml "-Dpairlight.out=$out/jvm-install" "-Dpairlight.generated=$out/jvm-library" \
     "-Dpairlight.sample=$out/none" "-Dpairlight.natives=$out/natives" -Dmaven.test.skip=true install
 echo "installed org.pairlight:pairlight-jvm:0.1.0 in the local Maven repository"

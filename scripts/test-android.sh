@@ -24,6 +24,7 @@ scripts/make-bindings.sh program
 generated=$out/jvm-kotlin
 mkdir -p "$out/fresh" "$generated"
 cp "$target/tmp/bindings/kotlin/org/pairlight/bridge/pairlight_bindings.kt" "$out/fresh/"
+scripts/carry-cancellation.sh "$out/fresh/pairlight_bindings.kt"
 # In place of the class that aapt makes of the sample's texts.
 {
     echo 'package org.pairlight.sample'

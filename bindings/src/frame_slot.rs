@@ -57,8 +57,12 @@ impl FrameSlot {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts a checked frame into the slot. Gives what became of it, and whether somebody must begin to read.
-    pub(crate) fn put(&self, luma: &[u8], info: FrameInfo) -> Result<(FrameFate, bool), PairlightError> {
+    /// Puts a checked frame into the slot. Gives what became of it, and who must begin to read where nobody does.
+    pub(crate) fn put(
+        self: &Arc<Self>,
+        luma: &[u8],
+        info: FrameInfo,
+    ) -> Result<(FrameFate, Option<Reading>), PairlightError> {
         view(luma, &info)?;
         // What follows the plane in the caller's buffer, colours mostly, is left there.
         let luma = luma.get(..plane_len(&info)).unwrap_or(luma);
@@ -78,19 +82,17 @@ impl FrameSlot {
         state.waiting = Some(Frame { plane, info });
         state.counts.submitted = state.counts.submitted.saturating_add(1);
         let begins = !std::mem::replace(&mut state.is_reading, true);
-        Ok((fate, begins))
+        drop(state);
+        Ok((fate, begins.then(|| Reading { slot: Arc::clone(self), stands: Stands::Waiting })))
     }
 
     /// Reads frames until none waits. Runs where blocking is allowed, on one thread at a time.
-    pub(crate) fn read_all(self: &Arc<Self>) {
-        let mut guard = Reading { slot: Arc::clone(self), ends_well: false };
+    fn read_all(&self) {
         loop {
             let mut state = self.state();
             let Some(Frame { plane, info }) = state.waiting.take().filter(|_| !state.is_closed) else {
                 // Under the lock: a frame that comes from now on finds nobody reading.
                 state.is_reading = false;
-                drop(state);
-                guard.ends_well = true;
                 return;
             };
             drop(state);
@@ -159,20 +161,39 @@ impl FrameSlot {
     }
 }
 
-/// If reading ends by a panic, the app hears of it and the next frame is read.
-struct Reading {
+/// Whoever reads. If that ends by a panic, the app hears of it; if it never begins, because the threads were ended, the next
+/// frame begins it.
+pub(crate) struct Reading {
     slot: Arc<FrameSlot>,
-    ends_well: bool,
+    stands: Stands,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stands {
+    Waiting,
+    Reading,
+    Done,
+}
+
+impl Reading {
+    /// Reads frames until none waits. Runs where blocking is allowed.
+    pub(crate) fn read_all(mut self) {
+        self.stands = Stands::Reading;
+        self.slot.read_all();
+        self.stands = Stands::Done;
+    }
 }
 
 impl Drop for Reading {
     fn drop(&mut self) {
-        if self.ends_well {
+        if self.stands == Stands::Done {
             return;
         }
         let mut state = self.slot.state();
         state.is_reading = false;
-        state.failure = Some(PairlightError::internal("Scanner.read"));
+        if self.stands == Stands::Reading {
+            state.failure = Some(PairlightError::internal("Scanner.read"));
+        }
         drop(state);
         self.slot.changed.notify_waiters();
     }
@@ -232,5 +253,34 @@ fn report(outcome: &ScanOutcome, width: u32, height: u32, taken_ms: u64) -> Scan
         height,
         taken_ms,
         counts: ScanCounts::default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reader_that_was_dropped_before_it_began_lets_the_next_frame_begin() {
+        let slot = FrameSlot::new(pairlight_core::scan::Scanner::new(pairlight_core::scan::ScanOptions::default()));
+        let plane = [0; 64 * 64];
+        let info = FrameInfo {
+            width: 64,
+            height: 64,
+            row_stride: 64,
+            pixel_stride: 1,
+            turn: Turn::None,
+            mirrored: false,
+            crop: None,
+            taken_ms: 1,
+        };
+        // As when the threads are ended before they come to it.
+        drop(slot.put(&plane, info.clone()).unwrap().1.expect("nobody reads yet"));
+        assert!(matches!(slot.take(), Taken::Nothing));
+        let (fate, reading) = slot.put(&plane, info.clone()).unwrap();
+        assert_eq!(fate, FrameFate::ReplacedOlder);
+        assert!(slot.put(&plane, info).unwrap().1.is_none(), "one reads at a time");
+        reading.expect("nobody reads").read_all();
+        assert!(matches!(slot.take(), Taken::Report(_)));
     }
 }

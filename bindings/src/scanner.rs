@@ -163,10 +163,9 @@ impl Scanner {
     pub fn submit(&self, luma: &[u8], info: FrameInfo) -> Result<FrameFate, PairlightError> {
         contain("Scanner.submit", || {
             let threads = handle()?;
-            let (fate, begins) = self.0.put(luma, info)?;
-            if begins {
-                let slot = Arc::clone(&self.0);
-                drop(threads.spawn_blocking(move || slot.read_all()));
+            let (fate, reading) = self.0.put(luma, info)?;
+            if let Some(reading) = reading {
+                drop(threads.spawn_blocking(move || reading.read_all()));
             }
             Ok(fate)
         })

@@ -230,7 +230,11 @@ impl LinkingFlow {
             };
             let converted = task.await;
             *converting = None;
-            let event = converted.map_err(|_| PairlightError::internal("LinkingFlow.next_event"))?;
+            let event = converted.map_err(|error| match error.is_panic() {
+                true => PairlightError::internal("LinkingFlow.next_event"),
+                // The threads were ended meanwhile.
+                false => PairlightError::Ended,
+            })?;
             self.over.told(matches!(event, LinkingEvent::Linked { .. } | LinkingEvent::Failed { .. }));
             Ok(Some(event))
         })

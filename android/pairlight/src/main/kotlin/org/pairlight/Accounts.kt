@@ -21,13 +21,14 @@ public class PrimaryAccount private constructor(internal val bridge: BridgePrima
      * @throws PairlightException.Offline when the relay is out of reach
      */
     public suspend fun link(code: ByteArray, source: CodeSource, scope: CoroutineScope): LinkFlow =
-        LinkFlow(own { bridge.link(code, source.bridge()) }, scope, judge)
+        LinkFlow(own { bridge.link(code, source.bridge()) }, scope, judge, devices)
 
     /** Goes on with links that were interrupted by the end of the app. Call it once after [open]. */
-    public suspend fun resume(scope: CoroutineScope): List<LinkFlow> = own { bridge.resume() }.map { LinkFlow(it, scope, judge) }
+    public suspend fun resume(scope: CoroutineScope): List<LinkFlow> =
+        own { bridge.resume() }.map { LinkFlow(it, scope, judge, devices) }
 
     /** Goes online for as long as [scope] lives, and keeps the records of all devices in step. One at a time. */
-    public suspend fun sync(scope: CoroutineScope): Sync = Sync(own { bridge.sync() }, scope)
+    public suspend fun sync(scope: CoroutineScope): Sync = Sync(own { bridge.sync() }, scope, devices)
 
     /**
      * Makes a recovery key in place of any before. Gives its 24 words: a secret, to be shown once and written down; they are

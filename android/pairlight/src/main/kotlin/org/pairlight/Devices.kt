@@ -10,7 +10,10 @@ import org.pairlight.bridge.PrimaryAccount as BridgePrimary
 public class Devices internal constructor(private val bridge: BridgePrimary) {
     private val changes = MutableStateFlow(0)
 
-    /** The devices now, the first linked first, and again after each change that this object makes or is told of. */
+    /**
+     * The devices now, the first linked first, and again after each change: by this object, by a link of this account, and what a
+     * [Sync] of this account hears while it is open.
+     */
     public val all: Flow<List<Device>> = changes.map { list() }
 
     /** The devices now. */
@@ -44,11 +47,15 @@ public class Devices internal constructor(private val bridge: BridgePrimary) {
      */
     public suspend fun dueAlerts(): List<Alert> = own { bridge.dueAlerts() }.map { it.own() }
 
-    /** Reads the list again for those who collect [all]: after a link, or when [Sync] says that devices changed. */
+    /** Reads the list again for those who collect [all]: by a pull of the finger, say, for when each device reported last. */
     public fun refresh(): Unit = changes.update { it + 1 }
 
     private suspend fun changing(change: suspend () -> Unit) {
-        own { change() }
-        refresh()
+        try {
+            own { change() }
+        } finally {
+            // What failed may have been done in part: here, and not yet at the relay.
+            refresh()
+        }
     }
 }

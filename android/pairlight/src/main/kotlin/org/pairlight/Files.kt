@@ -4,12 +4,7 @@ import java.io.InputStream
 import java.io.OutputStream
 import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.flow.Flow
-import kotlinx.coroutines.flow.SharedFlow
-import kotlinx.coroutines.flow.conflate
-import kotlinx.coroutines.flow.filter
-import kotlinx.coroutines.flow.first
-import kotlinx.coroutines.flow.map
-import kotlinx.coroutines.flow.onSubscription
+import kotlinx.coroutines.flow.firstOrNull
 import kotlinx.coroutines.withContext
 import org.pairlight.bridge.Sync as BridgeSync
 
@@ -36,7 +31,7 @@ public data class FileState(
  * Files of messages, sealed in the store. What a linked device adds goes to the device that holds the account by itself; every
  * other one comes when it is fetched.
  */
-public class Files internal constructor(private val bridge: BridgeSync, private val moved: SharedFlow<String>) {
+public class Files internal constructor(private val bridge: BridgeSync, private val moved: Changes<String>) {
     /**
      * Takes a file into the store, to be sent with [Sync.send]; 4 GiB at most. Reads [content] to its end and does not close
      * it. Cancelling leaves nothing behind.
@@ -52,10 +47,9 @@ public class Files internal constructor(private val bridge: BridgeSync, private 
         }
     }
 
-    /** How much of a file is here: now, and again whenever it moves; null as long as nothing is known of it. */
+    /** How much of a file is here: now, and again whenever it moves, as long as the line is open; null as long as nothing is known of it. */
     public fun state(attachment: Attachment): Flow<FileState?> =
-        moved.onSubscription { emit("") }.filter { it.isEmpty() || it == attachment.file }.conflate()
-            .map { own { bridge.file(attachment.file) }?.own() }
+        moved.reading({ it.isEmpty() || it == attachment.file }) { own { bridge.file(attachment.file) }?.own() }
 
     /**
      * Has a file come, and waits until all of it is here, or the other device says that it does not have it
@@ -65,7 +59,7 @@ public class Files internal constructor(private val bridge: BridgeSync, private 
      */
     public suspend fun fetch(attachment: Attachment): FileState {
         own { bridge.wantFile(attachment.file, attachment.size.toULong()) }
-        return state(attachment).first { it != null && (it.isComplete || it.isMissing) }!!
+        return state(attachment).firstOrNull { it != null && (it.isComplete || it.isMissing) } ?: throw PairlightException.Ended()
     }
 
     /**

@@ -47,7 +47,7 @@ public object Pairlight {
             level.bridge(),
             object : org.pairlight.bridge.LogSink {
                 override fun line(level: org.pairlight.bridge.LogLevel, place: String, text: String) {
-                    sink.line(LogLevel.valueOf(level.name), place, text)
+                    answering { sink.line(LogLevel.valueOf(level.name), place, text) }
                 }
             },
         )
@@ -76,7 +76,8 @@ internal inline fun <T> answering(call: () -> T): T = try {
     throw e
 } catch (e: PairlightException.NotConfirmed) {
     throw BridgeException.NotConfirmed()
-} catch (e: Exception) {
+} catch (e: Throwable) {
+    // An `Error` too: the bridge lets none through, and would take an answer that was never given.
     throw BridgeException.KeyStore(e.message ?: e.javaClass.simpleName)
 }
 
@@ -91,5 +92,5 @@ internal fun Approver.bridge(): org.pairlight.bridge.Approver = object : org.pai
 }
 
 internal fun (() -> Long).bridge(): org.pairlight.bridge.Clock = object : org.pairlight.bridge.Clock {
-    override fun nowMs(): ULong = this@bridge().toULong()
+    override fun nowMs(): ULong = answering { this@bridge().toULong() }
 }

@@ -64,6 +64,7 @@ public class LinkFlow internal constructor(
     private val bridge: PairingFlow,
     private val scope: CoroutineScope,
     private val judge: Judge?,
+    private val devices: Devices,
 ) : AutoCloseable {
     private val states = MutableStateFlow<LinkState>(LinkState.Connecting)
     private val intruder = MutableStateFlow(false)
@@ -85,6 +86,8 @@ public class LinkFlow internal constructor(
             states.value = failure?.let(LinkState::Broken) ?: LinkState.Failed(EndedReason.CANCELLED, emptyList())
         }
         bridge.close()
+        // However it ended: a link that is cancelled at its last step may have come about.
+        devices.refresh()
     }
 
     private fun take(event: PairingEvent) {

@@ -133,9 +133,15 @@ public class Scanner(thorough: Boolean = false) : AutoCloseable {
      * by newer ones, but a code that was announced is announced again until it is taken. For one collector.
      */
     public val reports: Flow<ScanReport> = flow {
-        while (true) {
-            val report = own { bridge.nextReport() } ?: break
+        var report = own { bridge.nextReport() }
+        while (report != null) {
             emit(report.own())
+            report = try {
+                own { bridge.nextReport() }
+            } catch (_: PairlightException.Ended) {
+                // Closed while the last one was looked at.
+                null
+            }
         }
     }
 

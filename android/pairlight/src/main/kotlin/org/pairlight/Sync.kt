@@ -10,10 +10,6 @@ import kotlinx.coroutines.flow.SharedFlow
 import kotlinx.coroutines.flow.StateFlow
 import kotlinx.coroutines.flow.asSharedFlow
 import kotlinx.coroutines.flow.asStateFlow
-import kotlinx.coroutines.flow.conflate
-import kotlinx.coroutines.flow.filter
-import kotlinx.coroutines.flow.map
-import kotlinx.coroutines.flow.onSubscription
 import kotlinx.coroutines.flow.receiveAsFlow
 import org.pairlight.bridge.LineEvent
 import org.pairlight.bridge.SyncEvent
@@ -59,16 +55,22 @@ public class Signal internal constructor(public val from: String, public val nam
  * A device that is online and keeps its conversations in step, for as long as its scope lives. What is read here is what is
  * on this device; what is written is durable here when the call returns, and goes out when both devices are online.
  */
-public class Sync internal constructor(private val bridge: BridgeSync, scope: CoroutineScope) : AutoCloseable {
+public class Sync internal constructor(
+    private val bridge: BridgeSync,
+    scope: CoroutineScope,
+    /** Of the account that this device holds. */
+    private val list: Devices? = null,
+) : AutoCloseable {
     private val lines = MutableStateFlow<LineState>(LineState.Connecting)
     /** Conversations in which something changed; none for "read everything again". */
-    private val changed = burst<Set<String>>()
-    private val moved = burst<Unit>()
-    private val devices = burst<Unit>()
-    private val told = Channel<Alert>(WAITING, BufferOverflow.DROP_OLDEST)
+    private val changed = Changes<Set<String>>()
+    private val moved = Changes<Unit>()
+    private val devices = burst<Unit>(replay = 1)
+    private val told = Alerts()
     private val signalled = burst<Signal>()
     private val leases = MutableStateFlow<Lease?>(null)
-    private val filesMoved = burst<String>()
+    /** The file that moved; nothing for "ask for all of them". */
+    private val filesMoved = Changes<String>()
     private val arrived = Channel<Parcel>(WAITING, BufferOverflow.DROP_OLDEST)
 
     /** Whether it is in touch. */
@@ -80,30 +82,34 @@ public class Sync internal constructor(private val bridge: BridgeSync, scope: Co
     /** Files of messages. */
     public val files: Files = Files(bridge, filesMoved)
 
-    /** What to tell the person; nothing of the kind is left out. For one collector: what comes before it collects waits for it. */
-    public val alerts: Flow<Alert> = told.receiveAsFlow()
+    /**
+     * What to tell the person; nothing of the kind is left out, but what is for a developer's screen while 256 of that wait. For one
+     * collector: what comes before it collects waits for it.
+     */
+    public val alerts: Flow<Alert> = told.all
 
     /** Passing words of other devices. */
     public val signals: SharedFlow<Signal> = signalled.asSharedFlow()
 
-    /** Bytes that other devices sent with [sendBytes]. For one collector: what comes before it collects waits for it. */
+    /**
+     * Bytes that other devices sent with [sendBytes]. For one collector: what comes before it collects waits for it, the newest 256
+     * of them.
+     */
     public val parcels: Flow<Parcel> = arrived.receiveAsFlow()
 
-    /** That the account has a new device list: call [Devices.refresh]. */
+    /** That the account has a new device list; the last time also to who comes later. [PrimaryAccount.devices] hears it by itself. */
     public val devicesChanged: SharedFlow<Unit> = devices.asSharedFlow()
 
-    /** The conversations, latest first: now, and again after each change. */
+    /** The conversations, latest first: now, and again after each change, as long as the line is open. */
     public val conversations: Flow<List<Conversation>> =
-        changed.onSubscription { emit(emptySet()) }.conflate().map { own { bridge.conversations() }.map { it.own() } }
+        changed.reading { own { bridge.conversations() }.map { it.own() } }
 
-    /** How the transfers of history are doing: now, and again whenever one moves. */
-    public val history: Flow<List<History>> =
-        moved.onSubscription { emit(Unit) }.conflate().map { own { bridge.history() }.map { it.own() } }
+    /** How the transfers of history are doing: now, and again whenever one moves, as long as the line is open. */
+    public val history: Flow<List<History>> = moved.reading { own { bridge.history() }.map { it.own() } }
 
-    /** The [limit] newest messages of a conversation, newest first: now, and again after each change. */
+    /** The [limit] newest messages of a conversation, newest first: now, and again after each change, as long as the line is open. */
     public fun messages(conversation: String, limit: Int = 100): Flow<List<Message>> =
-        changed.onSubscription { emit(emptySet()) }.filter { it.isEmpty() || conversation in it }.conflate()
-            .map { older(conversation, null, limit) }
+        changed.reading({ it.isEmpty() || conversation in it }) { older(conversation, null, limit) }
 
     /** A page of messages older than [before] (null: the newest), newest first. */
     public suspend fun older(conversation: String, before: PageMark?, limit: Int): List<Message> {
@@ -177,9 +183,10 @@ public class Sync internal constructor(private val bridge: BridgeSync, scope: Co
 
     private val job = scope.takingEvents(bridge::nextEvent, ::take) { failure ->
         if (!lines.value.isFinal) lines.value = failure?.let(LineState::Broken) ?: LineState.Closed
+        changed.end()
+        moved.end()
+        filesMoved.end()
         bridge.close()
-        // Whoever waits for a file asks again, and hears that this has ended.
-        filesMoved.tryEmit("")
     }
 
     private fun take(event: SyncEvent) {
@@ -187,16 +194,16 @@ public class Sync internal constructor(private val bridge: BridgeSync, scope: Co
             is SyncEvent.Changed -> {
                 // A deletion does not say where: then all conversations are read again.
                 val groups = event.records.map { it.group }
-                changed.tryEmit(if (groups.any { it == null }) emptySet() else groups.filterNotNull().toSet())
+                changed.tell(if (groups.any { it == null }) emptySet() else groups.filterNotNull().toSet())
             }
             SyncEvent.Missed -> {
-                changed.tryEmit(emptySet())
-                moved.tryEmit(Unit)
-                filesMoved.tryEmit("")
+                changed.tell(emptySet())
+                moved.tell(Unit)
+                filesMoved.tell("")
             }
-            SyncEvent.HistoryMoved -> moved.tryEmit(Unit)
+            SyncEvent.HistoryMoved -> moved.tell(Unit)
             is SyncEvent.Signal -> signalled.tryEmit(Signal(event.from, event.name, event.body))
-            is SyncEvent.FileMoved -> filesMoved.tryEmit(event.file)
+            is SyncEvent.FileMoved -> filesMoved.tell(event.file)
             is SyncEvent.Line -> take(event.event)
         }
     }
@@ -209,11 +216,20 @@ public class Sync internal constructor(private val bridge: BridgeSync, scope: Co
             is LineEvent.Removed -> lines.value = LineState.Removed(event.reason)
             LineEvent.Refused -> lines.value = LineState.Refused
             is LineEvent.Failed -> lines.value = LineState.Broken(event.error.own())
-            LineEvent.DevicesChanged -> devices.tryEmit(Unit)
+            LineEvent.DevicesChanged -> {
+                list?.refresh()
+                devices.tryEmit(Unit)
+            }
             is LineEvent.Message -> arrived.trySend(Parcel(event.from, event.body))
-            is LineEvent.Alerted -> told.trySend(event.alert.own())
+            is LineEvent.Alerted -> tell(event.alert.own())
             is LineEvent.Leased -> leases.value = Lease(event.untilMs.toLong(), event.restriction)
         }
+    }
+
+    private fun tell(alert: Alert) {
+        // It may be about what this device did by itself, which is no list that somebody else published.
+        if (!alert.kind.isForDevelopers) list?.refresh()
+        told.tell(alert)
     }
 
     /** Goes offline. */
@@ -224,6 +240,6 @@ public class Sync internal constructor(private val bridge: BridgeSync, scope: Co
         const val WAITING = 256
 
         /** Told to whoever listens now; a reader that is very slow loses the oldest, never the line its events. */
-        fun <T> burst() = MutableSharedFlow<T>(extraBufferCapacity = WAITING, onBufferOverflow = BufferOverflow.DROP_OLDEST)
+        fun <T> burst(replay: Int = 0) = MutableSharedFlow<T>(replay, WAITING, BufferOverflow.DROP_OLDEST)
     }
 }

@@ -120,6 +120,10 @@ public enum class AlertKind {
 
     /** For a developer's screen: the session with a device was made anew under the pinned keys. */
     SESSION_RESET,
+    ;
+
+    internal val isForDevelopers: Boolean
+        get() = this == UNREADABLE || this == WITHHELD || this == SESSION_RESET
 }
 
 /** Something to tell the person. [device] is the id of the device that it is about, if any; [text] says it in English. */

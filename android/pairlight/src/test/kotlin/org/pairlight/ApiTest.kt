@@ -24,7 +24,7 @@ class ApiTest {
         val classes = File(Scanner::class.java.protectionDomain.codeSource.location.toURI()).resolve("org/pairlight")
         // Functions of a file, and what Kotlin calls internal, are no app's business.
         val files = classes.listFiles { file -> file.extension == "class" }.orEmpty()
-            .filterNot { it.nameWithoutExtension.endsWith("Kt") || it.name.startsWith("KeystoreKeys") }
+            .filterNot { it.nameWithoutExtension.endsWith("Kt") || Regex("(Alerts|Changes|KeystoreKeys)[.$].*").matches(it.name) }
             .filterNot { Regex("[$](\\d|WhenMappings|own[$]|bridge[$])").containsMatchIn(it.name) }
             .sortedBy { it.name }
         val out = StringWriter()

@@ -2,6 +2,7 @@ package org.pairlight
 
 import kotlinx.coroutines.CoroutineScope
 import kotlinx.coroutines.Dispatchers
+import kotlinx.coroutines.cancel
 import kotlinx.coroutines.cancelAndJoin
 import kotlinx.coroutines.flow.first
 import kotlinx.coroutines.job
@@ -54,6 +55,30 @@ class CancelTest {
             took
         }
         println("cancelled coroutine to its own end, which waits without work in the library, worst of $rounds: $what $worst us")
+    }
+
+    @Test
+    fun `what comes at the moment of the cancelling does not stay open`() = runBlocking(Dispatchers.Default) {
+        World().use { world ->
+            val tablet = LinkedAccount.open(world.path("tablet.db"), SoftKey(), world.address)
+            val idle = settledTasks()
+            suspend fun round(patienceNs: Long) {
+                val screen = CoroutineScope(Dispatchers.Default)
+                val begin = screen.launch { tablet.link("Tablet", "Android", "test", screen) }
+                val began = System.nanoTime()
+                while (begin.isActive && System.nanoTime() - began < patienceNs) Thread.onSpinWait()
+                screen.cancel()
+                begin.join()
+            }
+            repeat(100) { round(Long.MAX_VALUE) }
+            val began = System.nanoTime()
+            repeat(100) { round(Long.MAX_VALUE) }
+            val usual = (System.nanoTime() - began) / 100
+            repeat(3_000) { round(usual * (it % 100) / 66) }
+            // One that stayed would show codes for as long as the process lives.
+            untilIdle(idle)
+            tablet.close()
+        }
     }
 
     @Test

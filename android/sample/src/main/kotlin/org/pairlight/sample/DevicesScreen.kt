@@ -15,8 +15,8 @@ class DevicesScreen(activity: MainActivity) : Screen(activity) {
         scope.launch {
             try {
                 val devices = activity.account().devices
-                val line = activity.line()
-                launch { line.devicesChanged.collect { devices.refresh() } }
+                // Online, the list hears what other devices change.
+                activity.line()
                 devices.all.collect { list(devices, it) }
             } catch (e: PairlightException) {
                 spoken().text = e.message

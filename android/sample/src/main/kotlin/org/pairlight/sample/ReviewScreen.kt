@@ -54,7 +54,6 @@ class ReviewScreen(activity: MainActivity, private val code: ByteArray) : Screen
             }
             is LinkState.Linked -> {
                 spoken().setText(R.string.linked)
-                activity.scope.launch { activity.account().devices.refresh() }
                 button(R.string.devices) { activity.go(DevicesScreen(activity)) }
             }
             is LinkState.Failed -> {
