@@ -5,17 +5,21 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use pairlight_core::net::{Connection, ConnectionEvent, Primary, system_time};
+use pairlight_core::crypto::sign::SigningKey;
+use pairlight_core::devices::Account;
+use pairlight_core::net::{Connection, ConnectionEvent, Primary, SharedStore, system_time};
 use pairlight_core::pairing::PrimaryEvent;
 use pairlight_core::trust::{EvidenceBit, Finding, Policy, ScanSource};
-use pairlight_tests::world::{Person, World, play};
+use pairlight_tests::world::{Person, World, boxed_rng, open_store, play};
 use pairlight_wire::device::SCOPE_ALL;
 use pairlight_wire::envelope::EnvelopeKind;
 use pairlight_wire::id::DeviceId;
-use pairlight_wire::list::RemovalReason;
+use pairlight_wire::list::{DeviceList, RemovalReason};
 use pairlight_wire::pairing::EndReason;
 use pairlight_wire::qr::QrPayload;
+use pairlight_wire::sign::{Signed, SigningContext};
 use pairlight_wire::standing::{Discrepancy, Standing};
+use pairlight_wire::{List, Wire};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
@@ -110,17 +114,20 @@ struct Pair {
     line: Connection,
     linked: Linked,
     device: DeviceId,
+    store: SharedStore,
 }
 
 impl Pair {
     async fn online() -> Option<Self> {
         let world = World::start().await;
         let mut linked = Linked::start(&["link", &world.relay.url()])?;
-        let phone = world.primary("phone", Policy::DEVELOPMENT).await.unwrap();
+        let store = open_store(world.folder.path(), "phone");
+        let (client, clock) = (world.client.clone(), world.time.clock());
+        let phone = Primary::open_at(store.clone(), client, Policy::DEVELOPMENT, "phone", clock).await.unwrap();
         let device = link(&mut linked, &phone).await;
         linked.until("welcome").await;
         let line = phone.connect().await.unwrap();
-        Some(Self { world, phone, line, linked, device })
+        Some(Self { world, phone, line, linked, device, store })
     }
 
     /// The first event of the phone's line that is wanted.
@@ -415,6 +422,67 @@ async fn the_typescript_device_follows_the_signed_list_as_it_changes() {
     pair.talk("there", "and back").await;
     pair.linked.hears(json!({ "report": true })).await;
     assert_eq!(pair.linked.until("leased").await["epoch"], 4);
+}
+
+/// The root key of an account, out of its record: the first of its seeds.
+fn root_key(account: &Account) -> SigningKey {
+    let record = account.encode();
+    let at = record.windows(2).position(|head| head == [0x58, 0x20]).unwrap() + 2;
+    let key = SigningKey::from_seed(&record[at..at + 32].try_into().unwrap());
+    assert_eq!(key.public(), account.root_pk());
+    key
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_typescript_device_follows_a_signed_root_rotation_and_refuses_an_unsigned_one() {
+    let Some(pair) = Pair::online().await else { return };
+    let Pair { world, phone, line, mut linked, device, store } = pair;
+    let account = store.run(|store| store.account()).await.unwrap().unwrap();
+    let now = (world.time.clock())();
+    let next = account.rotate_root(now, &mut boxed_rng()).unwrap();
+    let new_root = root_key(&next);
+    // What follows the list that the device knows, but for its last rotation; signed as a list all the same.
+    let bent = |bend: &dyn Fn(&mut Vec<Signed>)| {
+        let mut list = DeviceList::decode(next.list().signed().payload.as_slice()).unwrap();
+        let mut roots = list.roots.as_slice().to_vec();
+        bend(&mut roots);
+        list.roots = List::new(roots).unwrap();
+        new_root.sign_payload(SigningContext::DeviceList, list.encode()).unwrap()
+    };
+    let by_itself = |roots: &mut Vec<Signed>| {
+        let payload = roots[0].payload.as_slice().to_vec();
+        roots[0] = new_root.sign_payload(SigningContext::RootRotate, payload).unwrap();
+    };
+    let as_another_record = |roots: &mut Vec<Signed>| {
+        let payload = roots[0].payload.as_slice().to_vec();
+        roots[0] = root_key(&account).sign_payload(SigningContext::DeviceList, payload).unwrap();
+    };
+    let cases = [
+        ("signed by the root key before", bent(&|_| {}), true),
+        ("not signed", bent(&|roots| roots[0].sig = [0; 64]), false),
+        ("a bit of the signature", bent(&|roots| roots[0].sig[40] ^= 1), false),
+        ("signed by the new key", bent(&by_itself), false),
+        ("signed as something else", bent(&as_another_record), false),
+        ("no rotation at all", bent(&|roots| roots.clear()), false),
+        ("twice", bent(&|roots| roots.push(roots[0].clone())), false),
+    ];
+    for (what, list, follows) in cases {
+        let ops = hex::encode(next.ops_cert().encode());
+        linked.hears(json!({ "list": hex::encode(list.encode()), "ops": ops })).await;
+        let said = linked.until("judged").await;
+        assert_eq!(said["follows"], follows, "{what}: {said}");
+    }
+
+    // And over the relay: the device follows, takes leases under the new key, and goes on talking.
+    drop(line);
+    phone.rotate_root().await.unwrap();
+    let said = linked.until("list").await;
+    assert_eq!((said["epoch"].as_u64(), said["devices"].as_array().map(Vec::len)), (Some(3), Some(2)), "{said}");
+    let line = phone.connect().await.unwrap();
+    let mut pair = Pair { world, phone, line, linked, device, store };
+    pair.linked.hears(json!({ "report": true })).await;
+    assert_eq!(pair.linked.until("leased").await["epoch"], 3);
+    pair.talk("under the new key", "and back").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,12 +4,13 @@
 //   {"pass":MS}                                                       its clock goes on
 //   {"spoil":true}                                                    breaks its session
 //   {"keys":true}                                                     says where it still holds a secret
+//   {"list":HEX,"ops":HEX}                                            says whether this list would follow the one it knows
 //   {"link":true}                                                     links again, under the key that it has
 //   {"quit":true}
 //
 // It makes check-ins when it is told to, so that a test can count them.
 
-import { equal, hex, must, type Bytes } from "./bytes.js";
+import { equal, hex, must, unhex, type Bytes } from "./bytes.js";
 import { holds, verifySuccessor, type Account, type VerifiedList } from "./account.js";
 import { input, say, type, type Line } from "./lines.js";
 import { link, type Linked } from "./link.js";
@@ -284,6 +285,15 @@ export class Member {
     return true;
   }
 
+  private async judge(next: records.Signed, ops: records.Signed): Promise<void> {
+    try {
+      await this.successor(this.account.list, next, ops);
+      say({ event: "judged", follows: true });
+    } catch (error) {
+      say({ event: "judged", follows: false, why: String(error) });
+    }
+  }
+
   // ---- how it ends
 
   /** 12.3 */
@@ -332,6 +342,8 @@ export class Member {
       await this.look();
     } else if (line.keys === true) {
       say({ event: "keys", held: held(this) });
+    } else if (typeof line.list === "string" && typeof line.ops === "string") {
+      await this.judge(records.Signed.decode(unhex(line.list)), records.Signed.decode(unhex(line.ops)));
     } else if (line.link === true && this.secrets.seed !== null) {
       await this.linkAgain(this.secrets.seed);
     } else if (this.state !== "linked" || this.secrets.conversation === null) {
