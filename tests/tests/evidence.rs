@@ -8,8 +8,8 @@ use ed25519_dalek::{Signer, SigningKey};
 use pairlight_core::net::{ConnectionEvent, LinkedDevice, Linking, Primary, Sync, SyncUpdates};
 use pairlight_core::pairing::{AppEvidence, EvidenceWanted, LinkedAccount, LinkedEvent, PrimaryEvent, ReviewModel};
 use pairlight_core::store::Cursor;
-use pairlight_core::sync::Change;
 use pairlight_core::sync::messages::{self, Message};
+use pairlight_core::sync::{Change, Replica, SyncRole};
 use pairlight_core::trust::{
     Evidence, EvidenceBit, EvidenceSetup, Finding, Grade, LinkedAbilities, PasskeyRegistration, Policy, Radio,
     RadioOrder, ScanSource, TapMedium,
@@ -316,8 +316,8 @@ async fn comes_back(phone_is_there: bool) {
     let clock = world.time.clock();
     let phone = Primary::open_at(phone_store.clone(), world.client.clone(), Policy::BALANCED, "phone", clock.clone());
     let phone = phone.await.unwrap().with_evidence(near());
-    let laptop = open_store(world.folder.path(), "laptop");
-    let laptop = LinkedDevice::open_at(laptop, world.client.clone(), clock).await.unwrap();
+    let laptop_store = open_store(world.folder.path(), "laptop");
+    let laptop = LinkedDevice::open_at(laptop_store.clone(), world.client.clone(), clock).await.unwrap();
     let first = play(&phone, &laptop.link(description("laptop")), Attempt::default()).await.linked.unwrap();
 
     // In step, with more than one exchange and both ways.
@@ -369,6 +369,19 @@ async fn comes_back(phone_is_there: bool) {
     assert_eq!(phone.devices().await.unwrap().len(), 2);
     let entry = back.list().entry(&back.device_id()).unwrap();
     assert!(entry.created > first.list().entry(&first.device_id()).unwrap().created + 60 * DAY_MS);
+
+    if !phone_is_there {
+        // Before either says a word, each has noted that it asks for what the session before may have lost.
+        let phone = first.primary().unwrap();
+        let both = [
+            (&phone_store, phone, SyncRole::Primary(Policy::BALANCED)),
+            (&laptop_store, first.device_id(), SyncRole::Linked),
+        ];
+        for (store, own, role) in both {
+            let owes = store.run(move |store| Ok(Replica::new(own, role).owes(store).unwrap()));
+            assert!(owes.await.unwrap(), "{own:?}");
+        }
+    }
 
     let came = laptop.sync().await.unwrap();
     assert!(has(&came, 91).await, "what it had read is still there");

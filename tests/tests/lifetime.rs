@@ -6,6 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use pairlight_core::Timestamp;
+use pairlight_core::crypto::aead::RecordKey;
+use pairlight_core::crypto::kdf::{KdfLabel, derive};
+use pairlight_core::crypto::sign::SigningKey;
 use pairlight_core::devices::{Action, ListFork, RecoveryWords, Supervision, Tenancy};
 use pairlight_core::net::{Connection, ConnectionEvent, LinkedDevice, NetError, Primary, SharedStore, SyncUpdates};
 use pairlight_core::pairing::LinkedAccount;
@@ -14,10 +17,13 @@ use pairlight_core::sync::messages;
 use pairlight_core::trust::{EvidenceBit, Policy};
 use pairlight_relay::{Place, PlaceLookup, RelayConfig};
 use pairlight_tests::world::{Person, World, open_store, play, play_relink};
-use pairlight_wire::envelope::EnvelopeKind;
+use pairlight_wire::device::{CheckIn, Report};
+use pairlight_wire::envelope::{Envelope, EnvelopeKind, Header};
 use pairlight_wire::id::DeviceId;
 use pairlight_wire::list::RemovalReason;
+use pairlight_wire::sign::SigningContext;
 use pairlight_wire::standing::{Discrepancy, NoticeKind, Standing};
+use pairlight_wire::{Bytes, Wire};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const HOUR_MS: u64 = 3_600_000;
@@ -459,6 +465,103 @@ async fn d8_a_session_that_broke_is_made_anew_noted_in_the_list_and_the_third_ti
     let notices = phone_store.run(|store| store.notices()).await.unwrap();
     let told = notices.iter().filter(|stored| stored.notice.kind == NoticeKind::Discrepancy).count();
     assert_eq!(told, 3, "each of them is told of");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn d8_a_laptop_that_cannot_read_its_phone_asks_for_a_new_session_and_the_phone_notes_it() {
+    let (pair, phone_store, laptop_store) = pair_with_stores().await;
+    let (phone, line) = pair.online().await;
+    let (primary, device) = (pair.account.primary().unwrap(), pair.device());
+    break_session(&laptop_store, device, primary).await;
+    for number in 0..6u8 {
+        phone.send(device, EnvelopeKind::Application, &[number]).await.unwrap();
+    }
+    let mut unreadable = 0;
+    until(&line, "a new session", |event| {
+        unreadable += u32::from(matches!(event, ConnectionEvent::Unreadable { from } if *from == primary));
+        assert!(!matches!(event, ConnectionEvent::Message { .. }), "it can read nothing");
+        matches!(event, ConnectionEvent::SessionReset { peer } if *peer == primary).then_some(())
+    })
+    .await;
+    assert!(unreadable > 5, "not before the sixth: {unreadable}");
+    // The phone, which could read everything, notes it in the list and tells the person.
+    assert_eq!(found(&phone, Discrepancy::Undecryptable).await, Action::Notice);
+    let account = phone_store.run(|store| store.account()).await.unwrap().unwrap();
+    assert_eq!(account.list().list().resets.as_slice().iter().filter(|mark| mark.device == device).count(), 1);
+    phone.send(device, EnvelopeKind::Application, b"read again").await.unwrap();
+    assert_eq!(message(&line).await, b"read again");
+    line.send(primary, EnvelopeKind::Application, b"and heard").await.unwrap();
+    assert_eq!(message(&phone).await, b"and heard");
+}
+
+/// Reports that this device sends and another key signed: as from a program that lost the key, or a profile that was put
+/// together by somebody else.
+fn forged_reports(of: &LinkedAccount, count: u8) -> Vec<Envelope> {
+    let (device, primary) = (of.device_id(), of.primary().unwrap());
+    let key = derive::<32>(of.id().as_bytes(), of.label_key(), KdfLabel::Report, &[]);
+    let key = RecordKey::new(*key);
+    let signer = SigningKey::from_seed(&[0x66; 32]);
+    let list = of.list();
+    let forged = |number: u8| {
+        let check_in = CheckIn {
+            device,
+            ctr: 100 + u64::from(number),
+            prev: [0; 32],
+            epoch: list.list().epoch,
+            list_hash: *list.hash(),
+            rx_hw: 0,
+            tx_hw: 0,
+            platform: [0; 8],
+            time: 1,
+            nonce: [number; 16],
+        };
+        let check_in = signer.sign_payload(SigningContext::CheckIn, check_in.encode()).unwrap();
+        let report = Report { session: [0; 8], check_in }.encode();
+        let header = Header { kind: EnvelopeKind::CheckIn, from: device, to: primary, seq: 0 };
+        let sealed = key.seal(&mut pairlight_tests::world::boxed_rng(), &header.encode(), &report).unwrap();
+        let body_ct = Bytes::new(sealed).unwrap();
+        let (kind, from, to) = (header.kind, header.from, header.to);
+        Envelope { kind, from, to, seq: 0, olm_type: 0, olm_ct: Bytes::default(), body_ct }
+    };
+    (0..count).map(forged).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn d7_reports_that_another_key_signed_quarantine_and_a_new_link_ends_it() {
+    let (pair, _, laptop_store) = pair_with_stores().await;
+    let (primary, device) = (pair.account.primary().unwrap(), pair.device());
+    let (phone, laptop) = pair.online().await;
+    drop(laptop);
+    // What waits in its store goes out before anything else, over its own line: the relay takes it from nobody else.
+    for (number, forged) in (1_000_000_u64..).zip(forged_reports(&pair.account, 5)) {
+        let row = [number.to_be_bytes().as_slice(), primary.as_bytes()].concat();
+        laptop_store.run(move |store| store.put(Table::Outgoing, &row, &forged.encode())).await.unwrap();
+    }
+    let line = pair.laptop.sync().await.unwrap();
+    let mut follows = Vec::new();
+    for _ in 0..5 {
+        follows.push(found(&phone, Discrepancy::BadSignatures).await);
+    }
+    assert_eq!(follows, [Action::Count, Action::Count, Action::Count, Action::Count, Action::Quarantine]);
+    let shown = async || pair.phone.devices().await.unwrap().into_iter().find(|shown| shown.id == device).unwrap();
+    let quarantined = (Standing::Quarantined, Some(Discrepancy::BadSignatures));
+    assert_eq!((shown().await.standing, shown().await.because), quarantined);
+    // Nothing that the device says is taken now, and the answer to its next report tells it so.
+    drop(line);
+    let laptop = pair.laptop.connect().await.unwrap();
+    // The answer to an honest report from before may still have waited for it.
+    while (leased(&laptop).await.1, Some(Discrepancy::BadSignatures)) != quarantined {}
+    let refused = laptop.send(primary, EnvelopeKind::Application, b"psst").await;
+    assert!(matches!(refused, Err(NetError::OutOfScope(Some(Discrepancy::BadSignatures)))), "{refused:?}");
+    drop(laptop);
+    // The person links it again: in its own place, and everything is as it was.
+    let again = play_relink(&pair.phone, &pair.laptop, "laptop").await.linked.unwrap();
+    assert_eq!(again.device_id(), device);
+    assert_eq!((shown().await.standing, shown().await.because), (Standing::Active, None));
+    let laptop = pair.laptop.connect().await.unwrap();
+    assert_eq!(leased(&laptop).await.1, Standing::Active);
+    laptop.send(primary, EnvelopeKind::Application, b"heard again").await.unwrap();
+    assert_eq!(message(&phone).await, b"heard again");
 }
 
 #[tokio::test(flavor = "multi_thread")]
