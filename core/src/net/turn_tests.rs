@@ -7,9 +7,12 @@ use pairlight_wire::standing::{NoticeKind, Standing};
 use tempfile::TempDir;
 
 use super::*;
-use crate::pairing::LinkedAccount;
-use crate::pairing::tests::linked_pair;
-use crate::store::KeyFile;
+use crate::devices::action;
+use crate::net::records::save_link;
+use crate::pairing::tests::figures::documented;
+use crate::pairing::tests::{Linked, linked_and_relinked, linked_pair};
+use crate::pairing::{LinkedAccount, LinkedSave, PrimarySave};
+use crate::store::{KeyFile, Table};
 
 const NOW: Timestamp = Timestamp::from_unix_ms(1_800_000_100_000);
 const HOUR_MS: u64 = 3_600_000;
@@ -31,7 +34,10 @@ fn store(folder: &TempDir, name: &str) -> Store {
 
 impl Pair {
     fn new(seed: u8) -> Self {
-        let (account, linked, session) = linked_pair(seed);
+        Self::of(linked_pair(seed))
+    }
+
+    fn of((account, linked, session): Linked) -> Self {
         let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
         let (mut phone, mut laptop) = (store(&folder, "phone"), store(&folder, "laptop"));
         phone.put_account(&account).unwrap();
@@ -78,6 +84,46 @@ impl Pair {
         }
     }
 
+    /// Stores what another link of the same device gives both sides, as the drivers do.
+    fn link_again(&mut self, (account, linked, session): Linked) {
+        let (device, primary) = (linked.device_id(), linked.primary());
+        let session = session.encode().unwrap();
+        let save = PrimarySave::Linked { account: Box::new(account), device, session };
+        save_link(&mut self.phone, Some(device), |store| store.save_primary(&save)).unwrap();
+        let save = LinkedSave::Committed(Box::new(linked));
+        save_link(&mut self.laptop, primary, |store| store.save_linked(&save)).unwrap();
+    }
+
+    /// A message from the phone, or from the laptop, sealed under the session that its sender has now.
+    fn sealed(&mut self, by_phone: bool) -> Envelope {
+        let linked = self.linked();
+        let (store, to) = match by_phone {
+            true => (&mut self.phone, linked.device_id()),
+            false => (&mut self.laptop, linked.primary().unwrap()),
+        };
+        let mut session = store.session(&to).unwrap().unwrap();
+        let sealed = session.seal(EnvelopeKind::Application, b"hello", &mut system_rng()).unwrap();
+        store.put_session(&session).unwrap();
+        sealed
+    }
+
+    /// What the other side makes of it.
+    fn arrives(&mut self, at_phone: bool, envelope: &Envelope) -> Receipt {
+        match at_phone {
+            true => receive(&mut self.phone, envelope, Some(&Policy::BALANCED), self.now).unwrap(),
+            false => receive(&mut self.laptop, envelope, None, self.now).unwrap(),
+        }
+    }
+
+    /// What follows from a message that does not open.
+    fn follows(&mut self, at_phone: bool, envelope: &Envelope) -> Action {
+        let Receipt::Unreadable(Unreadable { count, since }) = self.arrives(at_phone, envelope) else {
+            panic!("it was opened")
+        };
+        let for_ms = self.now.ms_since(Timestamp::from_unix_ms(since));
+        action(&Observation::Undecryptable { count, for_ms })
+    }
+
     fn notice(&mut self) -> Vec<u8> {
         let device = self.linked().device_id();
         let notice =
@@ -100,6 +146,9 @@ impl Pair {
         assert!(self.phone.account().unwrap().unwrap().list().entry(&device).is_some(), "{what}");
     }
 }
+
+/// The README's row of how many faults there are.
+const FAULTS_ROW: &str = "faults at messages of a pairing, crashes in place of outputs, repetitions";
 
 /// The message, and one of the same place of another pair.
 type Fault = fn(&[u8], &[u8]) -> Vec<Vec<u8>>;
@@ -205,6 +254,8 @@ fn one_fault_at_every_report_lease_and_notice_leaves_an_honest_device_what_it_is
     println!(
         "faults at reports, leases and notices: {runs} injected, {runs} survived; {meaningless} bent bits meant nothing"
     );
+    // The ratchet draws its own randomness: a lease may be a byte longer.
+    assert!(documented(FAULTS_ROW)[3].abs_diff(runs) <= 2, "{runs}");
 }
 
 #[test]
@@ -274,6 +325,99 @@ fn d7_the_fifth_report_with_a_bad_signature_quarantines() {
 }
 
 #[test]
+fn a_new_link_ends_a_quarantine_on_both_sides() {
+    let [first, again] = linked_and_relinked();
+    let mut pair = Pair::of(first);
+    let device = pair.linked().device_id();
+    // An old profile reports: D1.
+    pair.assert_sound("before");
+    let tenancy = pair.laptop.tenancy().unwrap().unwrap();
+    pair.assert_sound("the report that the old profile knows nothing of");
+    let mut batch = Batch::new();
+    batch.put_tenancy(&tenancy);
+    pair.laptop.commit(&batch).unwrap();
+    let report = Envelope::decode(&pair.report()).unwrap();
+    let Receipt::Reported { answer: Some(lease), .. } = pair.arrives(true, &report) else { panic!("not answered") };
+    assert!(matches!(pair.arrives(false, &lease), Receipt::Leased { .. }));
+    let stands = |pair: &Pair| {
+        let (book, tenancy) = (pair.phone.book(&device).unwrap(), pair.laptop.tenancy().unwrap());
+        let tenancy = tenancy.unwrap_or_else(|| Tenancy::new(pair.linked().created()));
+        [(book.standing, book.because), (tenancy.standing, tenancy.because)]
+    };
+    let may_send = |pair: &Pair| {
+        let to = pair.linked().primary().unwrap();
+        check_scope(&pair.laptop, &to, EnvelopeKind::Application, None, pair.now).unwrap().is_ok()
+    };
+    let quarantined = (Standing::Quarantined, Some(pairlight_wire::standing::Discrepancy::CounterRepeated));
+    assert_eq!(stands(&pair), [quarantined; 2]);
+    assert!(!may_send(&pair), "the laptop knows that nobody would hear it");
+    let said = pair.sealed(false);
+    assert!(matches!(pair.arrives(true, &said), Receipt::Withheld), "and it is not heard");
+
+    // Time does not end it.
+    pair.now = pair.now.plus_ms(20 * 24 * HOUR_MS);
+    let said = pair.sealed(false);
+    assert!(matches!(pair.arrives(true, &said), Receipt::Withheld));
+
+    pair.link_again(again);
+    assert_eq!(pair.linked().device_id(), device, "the same device");
+    assert_eq!(stands(&pair), [(Standing::Active, None); 2]);
+    assert!(may_send(&pair));
+    let said = pair.sealed(false);
+    assert!(matches!(pair.arrives(true, &said), Receipt::Message { .. }), "it is heard again");
+    pair.assert_sound("after the new link");
+}
+
+#[test]
+fn mail_of_the_session_before_a_relink_breaks_nothing_and_what_does_not_open_later_does() {
+    for at_phone in [true, false] {
+        let [first, again] = linked_and_relinked();
+        let mut pair = Pair::of(first);
+        // It waits at the relay while the device comes back.
+        let old: Vec<_> = (0..20).map(|_| pair.sealed(!at_phone)).collect();
+        pair.link_again(again);
+        for envelope in &old[..12] {
+            assert_eq!(pair.follows(at_phone, envelope), Action::Count, "at the phone: {at_phone}");
+        }
+        // Something opened: from here on it is a session that breaks, after six in a row.
+        let fresh = pair.sealed(!at_phone);
+        assert!(matches!(pair.arrives(at_phone, &fresh), Receipt::Message { .. }));
+        for envelope in &old[12..17] {
+            assert_eq!(pair.follows(at_phone, envelope), Action::Count);
+        }
+        assert_eq!(pair.follows(at_phone, &old[17]), Action::ResetSession);
+
+        // Nor is a session spared for ever that never opens anything: for an hour.
+        let [first, again] = linked_and_relinked();
+        let mut pair = Pair::of(first);
+        let old: Vec<_> = (0..3).map(|_| pair.sealed(!at_phone)).collect();
+        pair.link_again(again);
+        for (envelope, expected) in old.iter().zip([Action::Count, Action::Count, Action::ResetSession]) {
+            assert_eq!(pair.follows(at_phone, envelope), expected);
+            pair.now = pair.now.plus_ms(HOUR_MS * 2 / 3);
+        }
+    }
+}
+
+#[test]
+fn what_waited_under_the_session_before_a_relink_is_not_sent_any_more() {
+    let [first, again] = linked_and_relinked();
+    let mut pair = Pair::of(first);
+    let linked = pair.linked();
+    let (device, primary, other) = (linked.device_id(), linked.primary().unwrap(), DeviceId([9; 16]));
+    let row = |to: DeviceId| [7_u64.to_be_bytes().as_slice(), to.as_bytes()].concat();
+    for (store, peer) in [(&mut pair.phone, device), (&mut pair.laptop, primary)] {
+        store.put(Table::Outgoing, &row(peer), b"sealed for nobody").unwrap();
+        store.put(Table::Outgoing, &row(other), b"of somebody else").unwrap();
+    }
+    pair.link_again(again);
+    for (store, peer) in [(&pair.phone, device), (&pair.laptop, primary)] {
+        assert!(store.get(Table::Outgoing, &row(peer)).unwrap().is_none());
+        assert!(store.get(Table::Outgoing, &row(other)).unwrap().is_some());
+    }
+}
+
+#[test]
 fn a_removal_is_believed_when_it_is_signed_and_never_otherwise() {
     let mut pair = Pair::new(7);
     let device = pair.linked().device_id();
@@ -310,4 +454,5 @@ fn a_removal_is_believed_when_it_is_signed_and_never_otherwise() {
     let followed = pair.laptop.follow(&chain(vec![good.clone(), good], account.ops_cert()), pair.now).unwrap();
     assert_eq!(followed.removal, Some(RemovalReason::Revoked));
     println!("faults at removals: {runs} injected, {runs} survived");
+    assert_eq!(runs, documented(FAULTS_ROW)[4]);
 }

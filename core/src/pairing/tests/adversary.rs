@@ -3,6 +3,7 @@
 
 use super::evidence::{self, ORIGIN};
 use super::faults::{flipped, messages_of};
+use super::figures::documented;
 use super::harness::{End, Leg, World};
 
 /// A pairing that nothing disturbs, and what it says.
@@ -112,6 +113,9 @@ const FAULTS: [Fault; 12] = [
     ("sent to both", |leg, bytes, _| vec![(other_way(leg), bytes.clone()), (leg, bytes)]),
 ];
 
+/// The README's row of how many there are.
+const README: &str = "faults at messages of a pairing, crashes in place of outputs, repetitions";
+
 /// Runs a world to its end; what must hold whatever happened.
 fn survives(name: &str, mut world: World) {
     // Shown only when the test fails: what it was.
@@ -127,12 +131,11 @@ fn survives(name: &str, mut world: World) {
 
 #[test]
 fn one_fault_at_every_message_in_every_way() {
-    for flow in &FLOWS {
-        one_fault_at_every_message_of(flow);
-    }
+    let runs = FLOWS.iter().map(one_fault_at_every_message_of).sum::<usize>();
+    assert_eq!(runs, documented(README)[0]);
 }
 
-fn one_fault_at_every_message_of(flow: &Flow) {
+fn one_fault_at_every_message_of(flow: &Flow) -> usize {
     let older = flow.older();
     let mut runs = 0;
     let mut survives = |what: String, world: World| {
@@ -182,10 +185,12 @@ fn one_fault_at_every_message_of(flow: &Flow) {
         }
     }
     println!("{}: single faults at messages: {runs} injected, {runs} survived", flow.name);
+    runs
 }
 
 #[test]
 fn a_crash_of_either_side_instead_of_every_single_output() {
+    let mut all = 0;
     for flow in &FLOWS {
         let mut honest = flow.fresh();
         honest.scan();
@@ -213,12 +218,15 @@ fn a_crash_of_either_side_instead_of_every_single_output() {
             }
         }
         println!("{}: crashes: {runs} injected at {steps} steps, {runs} survived", flow.name);
+        all += runs;
     }
+    assert_eq!(all, documented(README)[1]);
 }
 
 #[test]
 fn every_message_at_every_moment_by_a_relay_that_kept_it() {
     // A relay that says each thing again, under its own number and the next, after each later message.
+    let mut all = 0;
     for flow in &FLOWS {
         let mut runs = 0;
         for &(message, kept) in flow.messages {
@@ -244,5 +252,7 @@ fn every_message_at_every_moment_by_a_relay_that_kept_it() {
             }
         }
         println!("{}: repetitions: {runs} injected, {runs} survived", flow.name);
+        all += runs;
     }
+    assert_eq!(all, documented(README)[2]);
 }

@@ -15,6 +15,7 @@ use pairlight_wire::{Text, Wire};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
+use super::figures::documented;
 use super::harness::{App, End, Leg, START, World};
 use crate::Timestamp;
 use crate::pairing::*;
@@ -423,7 +424,7 @@ fn a_device_out_of_range_is_asked_again_where_the_policy_needs_it_and_then_refus
 // ---------------------------------------------------------------- known device
 
 /// A linked world, and what its linked device keeps.
-fn linked_before() -> (World, LinkedAccount) {
+pub(super) fn linked_before() -> (World, LinkedAccount) {
     let mut world = World::new();
     world.scan();
     world.run();
@@ -432,7 +433,7 @@ fn linked_before() -> (World, LinkedAccount) {
 }
 
 /// The same account and relay, a new attempt of `linked`.
-fn again(before: &World, linked: LinkedMachine<ChaCha20Rng>) -> World {
+pub(super) fn again(before: &World, linked: LinkedMachine<ChaCha20Rng>) -> World {
     let mut world = world(ClientKind::Native, LinkedAbilities::default());
     world.account = before.account.clone();
     world.published = before.published.clone();
@@ -440,7 +441,7 @@ fn again(before: &World, linked: LinkedMachine<ChaCha20Rng>) -> World {
     world
 }
 
-fn returning(account: &LinkedAccount) -> LinkedMachine<ChaCha20Rng> {
+pub(super) fn returning(account: &LinkedAccount) -> LinkedMachine<ChaCha20Rng> {
     LinkedMachine::relink(account, description(ClientKind::Native), 0, START, ChaCha20Rng::from_seed([70; 32]))
 }
 
@@ -749,4 +750,9 @@ fn what_each_evidence_costs_on_the_relay() {
         let asked = usize::from(name.contains("asked"));
         assert_eq!((*to_linked, *to_primary), (base.0 + asked, base.1 + asked), "{name}");
     }
+    let printed: Vec<_> = table.iter().map(|(_, (.., bytes))| *bytes).collect();
+    let documented = documented("bytes of the messages of a pairing");
+    // The ratchet draws its own randomness: a byte or two more or less.
+    let close = |(one, other): (&usize, &usize)| one.abs_diff(*other) <= 16;
+    assert!(printed.len() == documented.len() && printed.iter().zip(&documented).all(close), "{printed:?}");
 }

@@ -2,6 +2,7 @@
 
 use core::net::IpAddr;
 use core::time::Duration;
+use std::collections::BTreeSet;
 
 use pairlight_wire::context::{IpNet, OwnContext, RelayContext};
 use pairlight_wire::hash::sha256;
@@ -177,6 +178,13 @@ pub(super) struct World {
     /// What the person types first, one after the other.
     pub(super) slips: Vec<String>,
     pub(super) approves: bool,
+    /// Approvals of the person that the phone took.
+    pub(super) approvals: u32,
+    /// The same, of the second question; and how often it was asked.
+    pub(super) second_approvals: u32,
+    pub(super) second_questions: u32,
+    /// What stood on the lists when the phone's machine was given a code; `None` = it never was.
+    listed_before: Option<BTreeSet<[u8; 32]>>,
     /// Nobody touches either screen.
     pub(super) nobody: bool,
     pub(super) tamper: Tamper,
@@ -287,6 +295,10 @@ impl World {
             typed: None,
             slips: Vec::new(),
             approves: true,
+            approvals: 0,
+            second_approvals: 0,
+            second_questions: 0,
+            listed_before: None,
             nobody: false,
             tamper: Box::new(deliver),
             plan: None,
@@ -355,6 +367,7 @@ impl World {
     }
 
     pub(super) fn scan_payload(&mut self, payload: QrPayload) {
+        self.listed_before = Some(self.listed());
         let machine = PrimaryMachine::new(self.config(), payload, self.primary_now(), ChaCha20Rng::from_seed([10; 32]));
         self.primary = Some(machine.with_evidence(self.setup.clone()));
     }
@@ -384,6 +397,7 @@ impl World {
                         let approved = primary.approve(primary_now.plus_ms(early.left_ms));
                         assert_eq!(approved, Ok(()));
                     }
+                    self.approvals += 1;
                 }
                 PrimaryState::Review => primary.decline(primary_now),
                 PrimaryState::SecondApproval => {
@@ -392,6 +406,7 @@ impl World {
                         let approved = primary.approve_again(primary_now.plus_ms(early.left_ms));
                         assert_eq!(approved, Ok(()));
                     }
+                    self.second_approvals += 1;
                 }
                 _ => return self.person_types(linked_now),
             }
@@ -853,6 +868,7 @@ impl World {
                 }
             }
             PrimaryEvent::Failed(_) => self.told.primary_ended = Some(self.now),
+            PrimaryEvent::ApproveAgain { .. } => self.second_questions += 1,
             PrimaryEvent::Review(model) => self.review = Some(*model),
             PrimaryEvent::EvidenceChecked { bit, finding } => self.findings.push((bit, finding)),
             PrimaryEvent::EvidenceMissing { help, .. } => self.help = help,
@@ -1118,6 +1134,7 @@ impl World {
         let listed = self.device_is_listed();
         let (linked, primary) = self.ends();
         assert!(linked != End::Running && primary != End::Running);
+        self.assert_nothing_was_listed_without_an_approval();
         self.assert_no_secret_outlives_its_state();
         if linked == End::Linked {
             assert!(
@@ -1148,6 +1165,7 @@ impl World {
         let linked = self.disk.linked.as_ref().map(LinkedAccount::is_committed);
         assert_ne!(linked, Some(false), "the linked device is still undecided");
         assert!(self.disk.pending.is_none(), "the primary device is still undecided");
+        self.assert_nothing_was_listed_without_an_approval();
         if self.denied {
             return;
         }
@@ -1158,6 +1176,31 @@ impl World {
             assert!(nobody || linked == Some(true), "the primary device is linked with nobody");
         } else {
             assert!(!listed, "a device that the primary device does not know is on the list");
+        }
+    }
+
+    /// The certificates of all devices on all lists that were published.
+    fn listed(&self) -> BTreeSet<[u8; 32]> {
+        let lists = self.published.iter();
+        let lists = lists.map(|signed| VerifiedList::anchor(signed, Some(self.account.ops_cert())).unwrap());
+        lists
+            .flat_map(|list| list.list().entries.as_slice().iter().map(|entry| entry.cert_digest).collect::<Vec<_>>())
+            .collect()
+    }
+
+    /// No list that was published since the code was scanned holds a device that the person did not approve: exactly once, and
+    /// a second time where the policy asks twice.
+    fn assert_nothing_was_listed_without_an_approval(&self) {
+        let Some(before) = &self.listed_before else { return };
+        let new = self.listed().difference(before).count();
+        assert!(new <= 1, "one pairing, {new} devices");
+        if new == 1 {
+            let asked_twice = u32::from(self.second_questions > 0);
+            assert_eq!(
+                (self.approvals, self.second_approvals),
+                (1, asked_twice),
+                "approvals of the device on the list"
+            );
         }
     }
 

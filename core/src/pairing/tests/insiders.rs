@@ -2,7 +2,7 @@
 
 use pairlight_wire::device::{Certificate, Lease, Role};
 use pairlight_wire::limits::COMMIT_GIVE_UP_MS;
-use pairlight_wire::pairing::{EndReason, M3Body, M4Body, M5Body, Purpose};
+use pairlight_wire::pairing::{EndReason, EvidenceItem, M3Body, M4Body, M5Body, Purpose};
 use pairlight_wire::qr::QrPayload;
 use pairlight_wire::relay::{OpenSlot, PublishList};
 use pairlight_wire::sign::{Signed, SigningContext};
@@ -10,12 +10,13 @@ use pairlight_wire::{Bytes, Text, Wire};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
+use super::evidence::linked_before;
 use super::harness::{End, Leg, START, World};
 use crate::crypto::olm::{RatchetAccount, RatchetKeys};
 use crate::crypto::sign::SigningKey;
 use crate::devices::{Account, LeaseTerms, NewDevice};
 use crate::pairing::handshake::{DeviceDescription, Displayed, LinkedCertified, Scanned};
-use crate::trust::{Evidence, Grade, Policy};
+use crate::trust::{Evidence, EvidenceBit, Finding, Grade, KnownError, Policy, Refutation, known};
 
 fn rng(seed: u8) -> ChaCha20Rng {
     ChaCha20Rng::from_seed([seed; 32])
@@ -195,13 +196,25 @@ type BendM4 = fn(&mut M4Body, &SigningKey);
 
 /// A linked device made by hand is linked by the real phone: honest but for its ratchet keys and `m4`.
 fn lying_linked_device(bend_keys: BendKeys, m4: BendM4) -> World {
-    let mut world = World::new();
+    let key = SigningKey::generate(&mut rng(30));
+    linked_by_hand(World::new(), key.public(), &key, |_, _| Vec::new(), bend_keys, m4)
+}
+
+/// A linked device made by hand asks the phone of `world` for a link: it says that `claimed` is its key, signs with `key`, and
+/// gives what `evidence` makes of its key and the transcript.
+fn linked_by_hand(
+    mut world: World,
+    claimed: [u8; 32],
+    key: &SigningKey,
+    evidence: impl FnOnce(&SigningKey, &[u8; 32]) -> Vec<EvidenceItem>,
+    bend_keys: BendKeys,
+    m4: BendM4,
+) -> World {
     // The machine of the harness stands aside.
     world.crash_linked(u64::MAX / 4);
-    let device = SigningKey::generate(&mut rng(30));
     let kind = pairlight_wire::offer::ClientKind::Native;
     let description = DeviceDescription { name: "x".into(), os: "x".into(), app: "x".into(), kind };
-    let displayed = Displayed::generate(device.public(), &description, 0, &mut rng(31)).unwrap();
+    let displayed = Displayed::generate(claimed, &description, 0, &mut rng(31)).unwrap();
     let payload = QrPayload::parse(&displayed.text()).unwrap();
     let offer_ct = Bytes::new(displayed.offer_ct.clone()).unwrap();
     world.open(&OpenSlot { slot: displayed.keys.slot, offer_ct });
@@ -215,7 +228,8 @@ fn lying_linked_device(bend_keys: BendKeys, m4: BendM4) -> World {
     let ratchet = RatchetAccount::generate().unwrap();
     let mut ratchet_keys = ratchet.keys();
     bend_keys(&mut ratchet_keys);
-    let (confirmed, m2b) = keyed.confirm(Vec::new(), &ratchet_keys).unwrap();
+    let given = evidence(key, &keyed.th2);
+    let (confirmed, m2b) = keyed.confirm(given, &ratchet_keys).unwrap();
     let th2 = confirmed.th2;
     world.arrive(Leg::ToPrimary(1), m2b);
     world.settle();
@@ -224,15 +238,61 @@ fn lying_linked_device(bend_keys: BendKeys, m4: BendM4) -> World {
         if let Ok(joined) = ratchet.join(&m3.olm_ik, m3.olm_prekey.as_slice()) {
             let mut certified = certified;
             let mut ratchet = joined.ratchet;
-            let accept_sig = device.sign(SigningContext::DeviceAccept, &m3.cert.digest());
+            let accept_sig = key.sign(SigningContext::DeviceAccept, &m3.cert.digest());
             let olm_msg = Bytes::new(ratchet.seal(&th2).unwrap().bytes).unwrap();
             let mut body = M4Body { accept_sig, olm_msg };
-            m4(&mut body, &device);
+            m4(&mut body, key);
             world.arrive(Leg::ToPrimary(2), certified.accept(&body).unwrap());
             world.settle();
         }
     }
     world
+}
+
+/// What is made of a key and the transcript.
+type Prove<'a> = &'a dyn Fn(&SigningKey, &[u8; 32]) -> [u8; 64];
+
+#[test]
+fn a_thief_without_the_key_of_a_lapsed_device_does_not_get_its_place() {
+    let known = |proof: [u8; 64]| {
+        vec![EvidenceItem { bit: EvidenceBit::KnownDevice.number(), proof: Bytes::new(proof.to_vec()).unwrap() }]
+    };
+    let (before, lapsed) = linked_before();
+    let (device, owner) = (lapsed.device_id(), lapsed.device_key().clone());
+    let place = before.account.list().entry(&device).unwrap().clone();
+    let ask = |policy: Policy, key: &SigningKey, proof: Prove<'_>| {
+        let mut world = World::new();
+        (world.account, world.published) = (before.account.clone(), before.published.clone());
+        world.setup.lapsed = vec![device];
+        world.policy = policy;
+        linked_by_hand(world, owner.public(), key, |key, th2| known(proof(key, th2)), |_| {}, |_, _| {})
+    };
+    // The owner, made by hand in the same way, comes back.
+    let world = ask(Policy::STRONG_ONLY, &owner, &known::prove_known);
+    assert_eq!(world.ends().1, End::Linked);
+    assert_ne!(world.account.list().entry(&device).unwrap().cert_digest, place.cert_digest);
+
+    // A thief signs with a key of its own, or brings what the owner signed in another link.
+    let replayed = known::prove_known(&owner, &[5; 32]);
+    let signed_before = move |_: &SigningKey, _: &[u8; 32]| replayed;
+    let thief = SigningKey::from_seed(&[0x66; 32]);
+    let proofs: [Prove<'_>; 2] = [&known::prove_known, &signed_before];
+    for (policy, end) in [
+        (Policy::STRONG_ONLY, EndReason::Refused),
+        // Here it would be one more medium link; but then it must accept the certificate with the key.
+        (Policy::BALANCED, EndReason::Tampered),
+    ] {
+        for proof in proofs {
+            let mut world = ask(policy, &thief, proof);
+            let refuted = Finding::Refuted(Refutation::Known(KnownError::Signature));
+            assert_eq!(world.findings, [(EvidenceBit::KnownDevice, refuted)]);
+            assert_eq!(world.ends().1, End::Failed(end), "{:?}", policy.preset);
+            assert_eq!(world.account.list().entry(&device), Some(&place), "its place is what it was");
+            assert!(world.disk.pending.is_none() && !world.disk.linked_device);
+            world.run();
+            assert_eq!(world.published.len(), before.published.len(), "nothing was published");
+        }
+    }
 }
 
 #[test]

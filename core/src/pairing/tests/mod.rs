@@ -2,8 +2,10 @@
 
 mod adversary;
 mod commitment;
+mod endings;
 mod evidence;
 mod faults;
+pub(crate) mod figures;
 mod harness;
 mod insiders;
 mod model;
@@ -14,15 +16,32 @@ mod schedules;
 mod story;
 mod vectors;
 
-/// What both sides have after an honest pairing: the account, what the linked device knows of it, and the primary device's
-/// session. Another seed gives another device.
+/// What both sides have after a pairing: the account, what the linked device knows of it, and the primary device's session.
 #[cfg(feature = "net")]
-pub(crate) fn linked_pair(
-    seed: u8,
-) -> (crate::devices::Account, crate::pairing::LinkedAccount, crate::session::Session) {
+pub(crate) type Linked = (crate::devices::Account, crate::pairing::LinkedAccount, crate::session::Session);
+
+#[cfg(feature = "net")]
+fn linked(world: harness::World) -> Linked {
+    let session = crate::session::Session::decode(world.disk.session.as_ref().unwrap()).unwrap();
+    (world.account, world.disk.linked.unwrap(), session)
+}
+
+/// An honest pairing. Another seed gives another device.
+#[cfg(feature = "net")]
+pub(crate) fn linked_pair(seed: u8) -> Linked {
     let mut world = harness::World::with_seed(seed);
     world.scan();
     world.run();
-    let session = crate::session::Session::decode(world.disk.session.as_ref().unwrap()).unwrap();
-    (world.account, world.disk.linked.unwrap(), session)
+    linked(world)
+}
+
+/// An honest pairing, and another in which the same device comes back to the account after its lease.
+#[cfg(feature = "net")]
+pub(crate) fn linked_and_relinked() -> [Linked; 2] {
+    let (before, account) = evidence::linked_before();
+    let mut world = evidence::again(&before, evidence::returning(&account));
+    world.setup.lapsed = vec![account.device_id()];
+    world.scan();
+    world.run();
+    [linked(before), linked(world)]
 }

@@ -13,6 +13,7 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 use stateright::{Checker, Model};
 
+use super::figures::documented;
 use super::harness::{START, World};
 use super::model::{
     Action, Answer, Call, L, LinkedDisk, List, Msg, P, Pairing, PrimaryDisk, Seconds, Side, State, What,
@@ -556,6 +557,9 @@ fn replay(faults: u8, story: &[Action]) {
     }
 }
 
+/// The README's row of these figures.
+const MODEL: &str = "states of the model of a pairing with at most two faults";
+
 #[test]
 fn no_order_of_loss_repetition_crash_and_restart_leaves_half_a_link() {
     let checker = Pairing { faults: FAULTS }.checker().threads(2).spawn_bfs().join();
@@ -567,6 +571,7 @@ fn no_order_of_loss_repetition_crash_and_restart_leaves_half_a_link() {
     );
     assert!(checker.is_done());
     checker.assert_properties();
+    assert_eq!(checker.unique_state_count(), documented(MODEL)[0]);
 }
 
 /// What kind of step it is: where both stood, what happened, where both stand then.
@@ -628,6 +633,7 @@ fn every_kind_of_step_of_the_model_is_one_of_the_real_machines() {
         steps += story.len();
     }
     println!("model against machines: {runs} runs, one for each kind of step, {steps} steps; {} states", order.len());
+    assert_eq!(steps, documented(MODEL)[1]);
     assert!(runs > 300, "{runs}");
 }
 
@@ -659,6 +665,7 @@ fn long_runs_of_the_model_are_runs_of_the_real_machines() {
         steps += story.len();
     }
     println!("model against machines: {runs} random runs, {steps} steps");
+    assert_eq!(steps, documented(MODEL)[2]);
 }
 
 fn is_calm(action: &Action) -> bool {
