@@ -120,6 +120,12 @@ step kotlin scripts/test-android.sh
 step swift scripts/test-ios.sh
 step browser scripts/test-web.sh
 step targets scripts/check-targets.sh
+# Built anew with all optimisation, some minutes: where it matters that a growth is seen, not at each try.
+if [ -n "${CI:-}" ]; then
+    step size scripts/size-report.sh
+else
+    skip 'the size of the library for apps beside the committed one is compared in CI (CI=1), and by scripts/size-report.sh'
+fi
 # Licences, sources and versions are tested above as well (tests/tests/dependencies.rs); cargo-deny adds other systems.
 if command -v cargo-deny > /dev/null; then
     step deny cargo deny --locked check licenses bans sources
