@@ -19,7 +19,7 @@ export const tests = {
   async the_camera_names_a_code_of_another_service_and_opens_nothing(world) {
     await world.startRelay();
     // First it is dark for a while, each time.
-    const film = world.film("signal", "sgnl://linkdevice?uuid=Zm9v&pub_key=YmFy", { dark: 20 });
+    const film = world.film("signal", "sgnl://linkdevice?uuid=Zm9v&pub_key=YmFy", { dark: 20, fps: 5 });
     const browser = await watching(world, film);
     const page = await world.open(browser);
     await world.code(page);
