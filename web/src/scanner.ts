@@ -14,6 +14,15 @@ function fault(name: FaultKind, words: string): Error {
   return error;
 }
 
+/** What a video shows now. It may have no frame at this moment, while its size is known already. */
+async function shown(video: HTMLVideoElement): Promise<VideoFrame | ImageBitmap | undefined> {
+  try {
+    return typeof VideoFrame === "function" ? new VideoFrame(video) : await createImageBitmap(video);
+  } catch {
+    return undefined;
+  }
+}
+
 const close = (picture: Picture): void => { if ("close" in picture) picture.close(); };
 
 /** Reads codes from the frames of one camera, in a worker of its own. When frames come faster than that, the newest wins. */
@@ -127,7 +136,7 @@ export class CodeScanner {
       if (isOver || this.#isClosed) return;
       // Nothing is taken that nobody would look at: the next frame is newer.
       if (!this.#isBusy && video.videoWidth > 0) {
-        const picture = typeof VideoFrame === "function" ? new VideoFrame(video) : await createImageBitmap(video).catch(() => undefined);
+        const picture = await shown(video);
         if (picture && (isOver || this.#isClosed)) return picture.close();
         if (picture) this.offer(picture);
       }

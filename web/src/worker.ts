@@ -121,7 +121,10 @@ async function start(kept: Database): Promise<Device> {
   }
 }
 
-/** The device. After it was forgotten, or could not be opened, whoever asks first opens it anew. */
+/** What makes sense without a device, and opens it anew. A late question of a screen about one that was forgotten keeps nothing. */
+const OPENING = ["standing", "link", "connect", "hasLock", "setLock", "forget"];
+
+/** The device. After it was forgotten, or could not be opened, it is opened anew by whoever asks for that first. */
 function opened(kept: Database): Promise<Device> {
   if (!device) {
     const starting = start(kept);
@@ -154,6 +157,7 @@ async function answer({ method, given }: Call): Promise<unknown> {
   const { link, line } = turns;
   // Nothing to end where no device is open.
   if (!device && (method === "dropLink" || method === "disconnect")) return;
+  if (!device && !OPENING.includes(method)) throw fault("NotLinked", "this browser is not linked");
   const core = await opened(database);
   const [a, b, c, d] = given as [never, never, never, never];
   switch (method) {

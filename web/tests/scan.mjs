@@ -46,6 +46,14 @@ export const tests = {
     const browser = await watching(world, world.film("offer", offer));
     let page = await world.open(browser);
     await world.code(page);
+    // A video that has no frame yet when it is asked for its first one.
+    await page.evaluate(() => {
+      const Real = window.VideoFrame;
+      window.VideoFrame = function (...given) {
+        window.VideoFrame = Real;
+        throw new DOMException("Invalid source state", "InvalidStateError");
+      };
+    });
     await openCamera(page);
     await page.waitForSelector(OFFERED);
     assert((await page.textContent(OFFERED)).includes("cannot let others in"), "it does not say what to do");

@@ -39,6 +39,11 @@ async function toBeginning(page, count) {
 
 async function logOut(page) {
   await page.click("text=Log out");
+  // A screen asks for something a moment after the device is forgotten.
+  await page.evaluate(() => {
+    document.querySelector("input[type=search]").value = "eight";
+    document.querySelector("input[type=search]").dispatchEvent(new Event("input"));
+  });
   await page.click("dialog >> text=Log out >> nth=1");
   await page.waitForSelector("text=You are logged out");
 }
