@@ -35,7 +35,7 @@ why() {
         g++ | cmake | make) echo "builds zxing-cpp, the C++ reader that ours is measured against" ;;
         libc6-dev) echo "the C library's headers, for the same" ;;
         libclang-dev) echo "reads the kernel's camera header while the webcam support is built" ;;
-        nodejs) echo "runs the second implementation of the protocol, in tests/interop, and builds the page; 20 or newer" ;;
+        nodejs) echo "runs the second implementation of the protocol, in tests/interop, and builds the page; 20.19 or newer" ;;
         npm) echo "fetches its packages" ;;
         linux-libc-dev) echo "that header, linux/videodev2.h" ;;
         default-jdk-headless) echo "runs the tests of the Kotlin library, with the JVM in place of a phone; 17 or newer" ;;

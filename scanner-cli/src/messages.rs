@@ -467,9 +467,9 @@ async fn follow(
             Some(SyncUpdates::Update(SyncUpdate::Changed(mut changed))) => {
                 // What was typed here stands on the terminal.
                 changed.retain(|record| !record.is_own);
-                let titles = line.conversations().await?;
                 // A history brings thousands at once: those are counted by its progress, not printed one by one.
-                if changed.len() <= 64 {
+                if (1..=64).contains(&changed.len()) {
+                    let titles = line.conversations().await?;
                     let mut entries = Vec::new();
                     for record in changed.iter().filter(|record| record.collection == messages::MESSAGE) {
                         let logged = line.record(messages::MESSAGE, record.id.clone()).await?;

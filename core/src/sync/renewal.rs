@@ -9,7 +9,8 @@ use crate::store::{Batch, Store};
 
 /// The session with a device is another one, because it was linked anew or the session was broken. What the one before
 /// sealed may be lost on both sides: the next exchange asks for what follows the position that is stored here, and a
-/// history to the device is promised once more, as what was decided about one is said once more. Nothing happens for a device that is not exchanged with.
+/// history to the device is promised once more, as what was decided about one is said once more. Nothing happens for a
+/// device that is not exchanged with.
 ///
 /// # Errors
 /// [`SyncError`]; nothing changes then.
