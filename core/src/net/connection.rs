@@ -23,9 +23,9 @@ use super::error::NetError;
 pub(super) use super::event::ConnectionEvent;
 use super::host::{Socket, Task, sleep, spawn};
 pub(super) use super::membership::{Membership, Surroundings};
-use super::records::{sealed, until};
+use super::records::{Confirming, sealed};
 use super::shared::SharedStore;
-use super::syncing::{CONFIRM_AFTER, Syncing};
+use super::syncing::Syncing;
 use super::turn::check_scope;
 use super::upkeep::{DeviceNews, mark_shown};
 use crate::Timestamp;
@@ -320,7 +320,7 @@ impl Driver {
         self.socket_nonce = Some(challenge.nonce);
         (self.online_since, self.looked_for_missing) = (None, None);
         let mut online = false;
-        let mut confirm_at = None;
+        let mut confirming = Confirming::default();
         loop {
             if online && let Some(post) = self.sync.as_ref().and_then(|sync| sync.next_post()) {
                 // It was queued when its turn was committed, which may be before that is durable.
@@ -335,11 +335,11 @@ impl Driver {
             let tick = pause(self.now(), None);
             tokio::select! {
                 () = sealed(self.sync.as_deref()), if online => {}
-                () = until(&mut confirm_at) => {
-                    confirm_at = match self.sync_confirm().await {
-                        Ok(after) => after.map(|after| Box::pin(sleep(after))),
+                () = confirming.due() => {
+                    match self.sync_confirm().await {
+                        Ok(after) => confirming.confirmed(after),
                         Err(over) => return over,
-                    };
+                    }
                 }
                 () = sleep(tick), if online => {
                     if let Err(over) = self.upkeep(Some(&mut socket)).await {
@@ -355,8 +355,8 @@ impl Driver {
                         online = true;
                         *failures = 0;
                     }
-                    if self.sync.is_some() && confirm_at.is_none() {
-                        confirm_at = Some(Box::pin(sleep(CONFIRM_AFTER)));
+                    if self.sync.is_some() {
+                        confirming.hear(matches!(frame, StreamEvent::Deliver(_)));
                     }
                     if let Err(over) = self.on_frame(&mut socket, frame).await {
                         return over;

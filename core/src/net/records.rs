@@ -10,12 +10,12 @@ use pairlight_wire::id::DeviceId;
 use super::clock::system_rng;
 use super::connection::{ConnectionEvent, Driver, Over};
 use super::error::NetError;
-use super::host::Sleep;
+use super::host::{Sleep, sleep};
 use super::syncing::{Delivered, Syncing};
 use super::turn::{Receipt, scope_here};
 use crate::Timestamp;
 use crate::store::{Store, StoreError};
-use crate::sync::{SyncError, go_on};
+use crate::sync::{MOST_OUTSTANDING, SyncError, go_on};
 use crate::trust::Policy;
 
 /// Ends when the synchronisation has sealed something.
@@ -26,10 +26,52 @@ pub(super) async fn sealed(sync: Option<&Syncing>) {
     }
 }
 
-pub(super) async fn until(sleep: &mut Option<Pin<Box<Sleep>>>) {
-    match sleep {
-        Some(sleep) => sleep.await,
-        None => std::future::pending().await,
+/// An acknowledgement waits this long for company.
+pub(super) const CONFIRM_AFTER: Duration = Duration::from_millis(200);
+/// Envelopes that wait for no more company: who sent them may soon send nothing before it hears what came.
+const COMPANY: usize = MOST_OUTSTANDING / 4;
+
+/// When what came on a socket is to be acknowledged.
+#[derive(Default)]
+pub(super) struct Confirming {
+    when: When,
+    /// Envelopes that came since.
+    came: usize,
+}
+
+#[derive(Default)]
+enum When {
+    #[default]
+    Never,
+    /// Only to look at something again: no acknowledgement waits for it.
+    Later(Pin<Box<Sleep>>),
+    Soon(Pin<Box<Sleep>>),
+    Now,
+}
+
+impl Confirming {
+    /// Something came that may have to be acknowledged; envelopes are counted.
+    pub(super) fn hear(&mut self, is_envelope: bool) {
+        self.came = self.came.saturating_add(usize::from(is_envelope));
+        if self.came >= COMPANY {
+            self.when = When::Now;
+        } else if matches!(self.when, When::Never | When::Later(_)) {
+            self.when = When::Soon(Box::pin(sleep(CONFIRM_AFTER)));
+        }
+    }
+
+    /// Ends when it is time.
+    pub(super) async fn due(&mut self) {
+        match &mut self.when {
+            When::Never => std::future::pending().await,
+            When::Later(sleep) | When::Soon(sleep) => sleep.await,
+            When::Now => {}
+        }
+    }
+
+    /// All was acknowledged that can be now; there is something to look at again after this time.
+    pub(super) fn confirmed(&mut self, after: Option<Duration>) {
+        *self = Self { when: after.map_or(When::Never, |after| When::Later(Box::pin(sleep(after)))), came: 0 };
     }
 }
 
@@ -122,6 +164,27 @@ impl Driver {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn an_acknowledgement_waits_for_little_company_and_for_nothing_else() {
+        let mut confirming = Confirming::default();
+        // Something else waits, for long.
+        confirming.confirmed(Some(Duration::from_secs(3600)));
+        confirming.hear(true);
+        assert!(matches!(confirming.when, When::Soon(_)), "what came waited for the other");
+        for _ in 1..COMPANY {
+            assert!(!matches!(confirming.when, When::Now));
+            confirming.hear(false);
+            confirming.hear(true);
+        }
+        confirming.due().await;
+        assert!(matches!(confirming.when, When::Now));
+        confirming.confirmed(None);
+        assert!(matches!(confirming.when, When::Never));
+        confirming.hear(true);
+        assert!(matches!(confirming.when, When::Soon(_)), "what was acknowledged counts no more");
+    }
+
     use crate::crypto::olm::RatchetAccount;
     use crate::session::Session;
     use crate::store::KeyFile;

@@ -17,6 +17,7 @@ use super::clock::{Clock, system_rng};
 use super::error::NetError;
 use super::files::Files;
 use super::host::{sleep, timeout};
+use super::records::CONFIRM_AFTER;
 use super::shared::SharedStore;
 use crate::Timestamp;
 use crate::store::Store;
@@ -24,8 +25,6 @@ use crate::sync::{ChangedRecord, Listed, Post, Replica, SyncError, SyncEvent, Sy
 
 /// Updates that may wait for a slow reader; one that is slower hears [`SyncUpdate::Missed`].
 const UPDATES: usize = 1024;
-/// An acknowledgement waits this long for company.
-pub(super) const CONFIRM_AFTER: Duration = Duration::from_millis(200);
 /// How often it is looked for a session that is not stored yet, and for a quiet moment.
 const QUIET_LOOK: Duration = Duration::from_secs(1);
 /// How often a history that waits is looked at.

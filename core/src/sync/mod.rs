@@ -37,6 +37,8 @@ mod tests;
 pub use content::{Change, ChangedRecord, SyncError};
 pub use file::{FileInfo, FileOrder, FileWriter, SealedPiece, file, file_piece};
 pub use history::{HistoryPhase, HistoryProgress, HistoryStanding, Received};
+#[cfg(feature = "net")]
+pub(crate) use peer::MOST_OUTSTANDING;
 pub use renewal::go_on;
 pub use replica::{HistoryGate, Listed, Replica, SyncEvent, SyncRole};
 pub use sender::Upload;

@@ -7,7 +7,7 @@ use super::SyncError;
 use crate::store::{Batch, Store, Table};
 
 /// Most exchanges on their way to one device: more wait in the log and go together, so a mailbox never overflows.
-pub(super) const MOST_OUTSTANDING: usize = 32;
+pub(crate) const MOST_OUTSTANDING: usize = 32;
 
 const OWN: &[u8] = b"sync/self";
 const PEER: &[u8] = b"sync/peer/";
