@@ -40,6 +40,7 @@ mod account;
 mod attest;
 mod auth;
 mod blob;
+mod call_id;
 mod caller;
 mod config;
 mod error;

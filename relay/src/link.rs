@@ -46,7 +46,9 @@ pub(crate) async fn serve_socket(state: Arc<State>, caller: Caller, socket: WebS
     drop(events);
     state.slots.stand_up(&seat, Instant::now());
     if let Leave::Because(refusal) = leave {
-        debug!(code = ?refusal.code, "closing a link socket");
+        if !state.is_stopping() {
+            refusal.log();
+        }
         frames.leave(&LinkEvent::Refused(refusal.to_wire()), refusal.code).await;
     }
 }
@@ -78,7 +80,7 @@ async fn answer(
         Ok(Some(opened)) => frames.send(&LinkEvent::Opened(opened)).await,
         Ok(None) => Ok(()),
         Err(refusal) => {
-            debug!(slot = %short(slot.as_bytes()), code = ?refusal.code, "refused a linked device");
+            refusal.log();
             frames.send(&LinkEvent::Refused(refusal.about(slot).to_wire())).await
         }
     }

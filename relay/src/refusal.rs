@@ -9,6 +9,8 @@ use pairlight_wire::id::SlotId;
 use pairlight_wire::relay::{RefusalCode, Refused};
 use pairlight_wire::{DecodeError, Text, Wire};
 
+use crate::call_id::CallId;
+
 /// Why a call is not done, before it is encoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Refusal {
@@ -46,11 +48,26 @@ impl Refusal {
         Self { epoch: Some(epoch), ..self }
     }
 
+    /// The words, with the name of the call.
+    fn said(&self) -> String {
+        CallId::current().map_or_else(|| self.words.to_owned(), |id| format!("{} (request {id})", self.words))
+    }
+
+    /// A line in the log. Callers who are too fast come in crowds: they are counted by the metrics.
+    pub(crate) fn log(&self) {
+        let code = format!("{:?}", self.code);
+        match self.code {
+            RefusalCode::Unavailable => tracing::warn!(code, reason = self.words, "refused"),
+            RefusalCode::RateLimited => tracing::debug!(code, reason = self.words, "refused"),
+            _ => tracing::info!(code, reason = self.words, "refused"),
+        }
+    }
+
     pub(crate) fn to_wire(&self) -> Refused {
         Refused {
             code: self.code,
             retry_after_ms: u64::try_from(self.retry_after.as_millis()).unwrap_or(u64::MAX),
-            words: Text::truncated(self.words),
+            words: Text::truncated(&self.said()),
             slot: self.slot,
             reference: self.reference,
         }
@@ -68,6 +85,7 @@ impl From<DecodeError> for Refusal {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
+        self.log();
         let status = StatusCode::from_u16(self.code.http_status()).unwrap_or(StatusCode::BAD_REQUEST);
         let mut response = cbor(status, &self.to_wire());
         if !self.retry_after.is_zero() {

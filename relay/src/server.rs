@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Bytes;
+use axum::extract::ws::WebSocket;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::{ConnectInfo, Extension, Request as HttpRequest, State as Shared, WebSocketUpgrade};
 use axum::http::{HeaderValue, Method, StatusCode, header};
@@ -24,6 +25,7 @@ use tokio::time::timeout;
 
 use crate::attest::Attestor;
 use crate::auth::Nonces;
+use crate::call_id::{self, CallId, CallIds};
 use crate::caller::Caller;
 use crate::config::{Clock, PlaceLookup, RelayConfig};
 use crate::error::RelayError;
@@ -64,6 +66,7 @@ pub(crate) struct State {
     pub(crate) tokens: blob::Tokens,
     pub(crate) metrics: Metrics,
     pub(crate) probe: ready::Probe,
+    call_ids: CallIds,
     stopping: watch::Receiver<bool>,
     allowed_origins: Vec<String>,
     page: Option<Page>,
@@ -80,6 +83,11 @@ impl State {
     /// Counts an attempt of a caller.
     pub(crate) fn admit(&self, attempts: &Attempts, caller: &Caller) -> Result<(), Refusal> {
         if self.is_exempt(caller) { Ok(()) } else { attempts.count(caller.network(), Instant::now()) }
+    }
+
+    /// Whether the relay stops.
+    pub(crate) fn is_stopping(&self) -> bool {
+        *self.stopping.borrow()
     }
 
     /// Waits until the relay stops.
@@ -143,6 +151,7 @@ impl Relay {
             nonces: Nonces::new(limits.nonce_lifetime, limits.nonces),
             presence: Presence::default(),
             store: config.store.unwrap_or_else(|| Arc::new(MemoryStore::new(limits.store_bytes))),
+            call_ids: CallIds::new(),
             stopping: stopping.clone(),
             allowed_origins,
             page: config.page,
@@ -363,13 +372,22 @@ where
 
 type Answer = Pin<Box<dyn Future<Output = Result<Response, Refusal>> + Send>>;
 
-/// What holds for every call: the page must be allowed, and nobody keeps an answer.
+/// What holds for every call: it has a name, the page must be allowed, and nobody keeps an answer.
 async fn guard(
     Shared(state): Shared<Arc<State>>,
     ConnectInfo(Peer(peer)): ConnectInfo<Peer>,
-    mut request: HttpRequest,
+    request: HttpRequest,
     next: Next,
 ) -> Response {
+    let id = state.call_ids.next();
+    let mut response = id.around(guarded(&state, peer, request, next)).await;
+    if let Ok(id) = HeaderValue::from_str(&id.to_string()) {
+        response.headers_mut().insert(call_id::HEADER, id);
+    }
+    response
+}
+
+async fn guarded(state: &State, peer: SocketAddr, mut request: HttpRequest, next: Next) -> Response {
     let began = Instant::now();
     let waits = request.method() == Method::GET && request.uri().path().starts_with("/v1/link/");
     let waits = waits || request.uri().path() == "/readyz";
@@ -396,7 +414,7 @@ async fn guard(
     if let Some(origin) = origin.and_then(|origin| HeaderValue::from_str(&origin).ok()) {
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
         headers.insert(header::VARY, HeaderValue::from_static("Origin"));
-        let exposed = "retry-after, pairlight-epoch, upload-length, upload-offset, content-range";
+        let exposed = "retry-after, pairlight-epoch, pairlight-request, upload-length, upload-offset, content-range";
         let exposed = HeaderValue::from_static(exposed);
         headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
     }
@@ -433,7 +451,7 @@ async fn link_socket(
     upgrade: Upgrade,
 ) -> Result<Response, Refusal> {
     let upgrade = prepare(&state, &caller, upgrade, link::LINK_FRAME_BYTES)?;
-    Ok(upgrade.on_upgrade(move |socket| link::serve_socket(state, caller, socket)))
+    Ok(upgrade.on_upgrade(named(move |socket| link::serve_socket(state, caller, socket))))
 }
 
 async fn stream_socket(
@@ -444,7 +462,18 @@ async fn stream_socket(
     let country = state.places.place(caller.address).country;
     let upgrade = prepare(&state, &caller, upgrade, stream::STREAM_FRAME_BYTES)?;
     const { assert!(stream::STREAM_FRAME_BYTES > ENVELOPE_BYTES) };
-    Ok(upgrade.on_upgrade(move |socket| stream::serve_socket(state, country, socket)))
+    Ok(upgrade.on_upgrade(named(move |socket| stream::serve_socket(state, country, socket))))
+}
+
+/// What is done on a socket is done under the name of the call that opened it.
+fn named<F: Future<Output = ()> + Send + 'static>(
+    serve: impl FnOnce(WebSocket) -> F + Send + 'static,
+) -> impl FnOnce(WebSocket) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + 'static {
+    let id = CallId::current();
+    move |socket| match id {
+        Some(id) => Box::pin(id.around(serve(socket))),
+        None => Box::pin(serve(socket)),
+    }
 }
 
 /// Frames a little over the limit get a reason; far above, the socket just ends, so that nobody fills memory.

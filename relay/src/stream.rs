@@ -44,7 +44,9 @@ pub(crate) async fn serve_socket(state: Arc<State>, country: String, socket: Web
         Err(leave) => leave,
     };
     if let Leave::Because(refusal) = leave {
-        debug!(code = ?refusal.code, "closing a stream");
+        if !state.is_stopping() {
+            refusal.log();
+        }
         frames.leave(&StreamEvent::Refused(refusal.to_wire()), refusal.code).await;
     }
 }
@@ -181,7 +183,10 @@ impl Session<'_> {
         match self.accept(post).await {
             Ok(()) => frames.send(&StreamEvent::Accepted(Accepted { reference })).await,
             Err(refusal) if refusal.code == RefusalCode::Removed => Err(refusal.into()),
-            Err(refusal) => frames.send(&StreamEvent::Refused(refusal.of_post(reference).to_wire())).await,
+            Err(refusal) => {
+                refusal.log();
+                frames.send(&StreamEvent::Refused(refusal.of_post(reference).to_wire())).await
+            }
         }
     }
 

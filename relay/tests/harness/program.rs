@@ -15,9 +15,24 @@ pub struct Program {
 impl Program {
     /// Starts it on a free port, under the name `relay.test`, and waits until it listens.
     pub fn start(data_dir: &Path, more: &[&str]) -> Self {
+        Self::run(Self::command(data_dir, more))
+    }
+
+    /// The same, with its log as JSON in a file.
+    pub fn start_logging(data_dir: &Path, log: &Path) -> Self {
+        let mut command = Self::command(data_dir, &["--log-format", "json"]);
+        command.stderr(std::fs::File::create(log).unwrap());
+        Self::run(command)
+    }
+
+    fn command(data_dir: &Path, more: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_pairlight-relay"));
         command.args(["--listen", "127.0.0.1:0", "--limits", "generous", "--host", "relay.test"]);
         command.env_clear().arg("--data-dir").arg(data_dir).args(more);
+        command
+    }
+
+    fn run(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
