@@ -8,6 +8,7 @@ use crate::limits::Limits;
 use crate::network::{Cidr, is_within};
 use crate::page::Page;
 use crate::store::Store;
+use crate::tls::Tls;
 
 /// Where an address is, as far as somebody knows. Goes into the signed contexts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,6 +66,8 @@ pub struct RelayConfig {
     pub listen: SocketAddr,
     /// Where Prometheus asks, `GET /metrics`; `None`: nowhere. Not for the world.
     pub metrics_listen: Option<SocketAddr>,
+    /// The certificate, when the relay speaks TLS itself. `None`: plain HTTP, for a proxy that does.
+    pub tls: Option<Tls>,
     /// Host name that logins sign. `None`: the listen address with its real port.
     pub host: Option<String>,
     /// Ed25519 seed of the key that signs contexts. `None`: a fresh one, lost at the end.
@@ -94,6 +97,7 @@ impl RelayConfig {
         Self {
             listen,
             metrics_listen: None,
+            tls: None,
             host: None,
             attestation_seed: None,
             limits: Limits::public(),

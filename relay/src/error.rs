@@ -47,6 +47,14 @@ pub enum RelayError {
         /// What is wrong, and where.
         reason: String,
     },
+    /// The certificate or its key is not usable. See the reason.
+    #[error("cannot speak TLS with {path}: {reason}")]
+    Tls {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The store cannot be opened. See the reason; a relay never changes a file that it does not know.
     #[error("cannot use the store at {path}: {reason}")]
     Store {

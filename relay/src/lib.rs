@@ -1,6 +1,6 @@
 //! The relay: an untrusted server that lets two devices find each other and stores sealed messages between them.
 //!
-//! It cannot read what it carries. It links no decryption code (a test on the dependency tree proves it), holds no key
+//! It cannot read what it carries. It links no code that opens it (a test on the dependency tree proves it), holds no key
 //! but the one with which it signs what it saw of a caller's network, and forgets link slots when it stops. It can
 //! delay, drop and refuse; the protocol makes sure that it cannot do more.
 //!
@@ -13,7 +13,7 @@
 //! ```
 //!
 //! The table of calls is the documentation of [`pairlight_wire::relay`]. Files, in the order of a request:
-//! `listener` counts connections, `server` routes and guards, `caller` says who asks, `rate` whether too often; then
+//! `listener` counts connections, `tls` encrypts them where no proxy does, `server` routes and guards, `caller` says who asks, `rate` whether too often; then
 //! `slot` and `link`, or `account`, `stream`, `presence`, `blob` over the [`store`].
 //!
 //! ```
@@ -61,6 +61,7 @@ mod settings;
 mod slot;
 pub mod store;
 mod stream;
+mod tls;
 
 pub use config::{Clock, NoPlaces, Place, PlaceLookup, PlaceTable, RelayConfig};
 pub use error::RelayError;
@@ -70,3 +71,4 @@ pub use page::Page;
 pub use run::run_foreground;
 pub use server::{Relay, RelayHandle};
 pub use settings::{LimitsPreset, LogFormat, RelayArgs, Settings, StoreKind};
+pub use tls::Tls;

@@ -14,6 +14,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, Sleep, sleep};
+use tokio_rustls::server::TlsStream;
+use tokio_rustls::{Accept, TlsAcceptor};
 use tracing::{debug, warn};
 
 use crate::network::{Cidr, any_contains};
@@ -66,6 +68,7 @@ impl Drop for Guest {
 /// A listener that counts.
 pub(crate) struct CountingListener {
     listener: TcpListener,
+    tls: Option<TlsAcceptor>,
     places: Arc<Semaphore>,
     cut: watch::Receiver<bool>,
     door: Door,
@@ -74,8 +77,15 @@ pub(crate) struct CountingListener {
 
 impl CountingListener {
     /// `places` is the number of connections at a time; when `cut` turns true every connection fails at once.
-    pub(crate) fn new(listener: TcpListener, places: Arc<Semaphore>, cut: watch::Receiver<bool>, door: Door) -> Self {
-        Self { listener, places, cut, door, guests: Guests::default() }
+    /// With `tls` the connections are encrypted.
+    pub(crate) fn new(
+        listener: TcpListener,
+        tls: Option<TlsAcceptor>,
+        places: Arc<Semaphore>,
+        cut: watch::Receiver<bool>,
+        door: Door,
+    ) -> Self {
+        Self { listener, tls, places, cut, door, guests: Guests::default() }
     }
 }
 
@@ -104,6 +114,11 @@ impl Listener for CountingListener {
                     // Small frames must not wait for the acknowledgement of the one before.
                     let _ = stream.set_nodelay(true);
                     let presence = Presence { _place: place, _guest: guest };
+                    let stream = match &self.tls {
+                        None => Line::Plain(stream),
+                        // The next one is not kept waiting for this one's handshake.
+                        Some(tls) => Line::Handshake(Box::new(tls.accept(stream))),
+                    };
                     return (Connection::new(stream, self.cut.clone(), self.door.idle, presence), address);
                 }
                 Err(error) => {
@@ -125,9 +140,57 @@ struct Presence {
     _guest: Option<Guest>,
 }
 
+/// What bytes go through.
+enum Line {
+    Plain(TcpStream),
+    Handshake(Box<Accept<TcpStream>>),
+    Tls(Box<TlsStream<TcpStream>>),
+    /// The handshake failed.
+    Broken,
+}
+
+impl Line {
+    /// Ready when bytes of the caller's can go through. A handshake that takes too long ends as any connection on which
+    /// nothing moves.
+    fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Self::Handshake(accept) = self {
+            let Poll::Ready(done) = Pin::new(accept.as_mut()).poll(cx) else { return Poll::Pending };
+            match done {
+                Ok(stream) => *self = Self::Tls(Box::new(stream)),
+                Err(error) => {
+                    debug!(%error, "no TLS");
+                    *self = Self::Broken;
+                }
+            }
+        }
+        if matches!(self, Self::Broken) { aborted() } else { Poll::Ready(Ok(())) }
+    }
+}
+
+/// Does to a line that is open what is done to either kind of stream.
+macro_rules! through {
+    ($line:expr, $cx:expr, $stream:ident => $does:expr) => {
+        match $line.poll_open($cx) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Ready(Ok(())) => match &mut $line {
+                Line::Plain(stream) => {
+                    let $stream = Pin::new(stream);
+                    $does
+                }
+                Line::Tls(stream) => {
+                    let $stream = Pin::new(stream.as_mut());
+                    $does
+                }
+                Line::Handshake(_) | Line::Broken => aborted(),
+            },
+        }
+    };
+}
+
 /// A connection that ends when it is cut, or when it was idle for too long.
 pub(crate) struct Connection {
-    stream: TcpStream,
+    line: Line,
     /// `None` once it is cut.
     cut: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     idle: Duration,
@@ -137,13 +200,13 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    fn new(stream: TcpStream, mut cut: watch::Receiver<bool>, idle: Duration, presence: Presence) -> Self {
+    fn new(line: Line, mut cut: watch::Receiver<bool>, idle: Duration, presence: Presence) -> Self {
         let cut: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(async move {
             // An error means that the handle is gone: cut as well.
             let _ = cut.wait_for(|cut| *cut).await;
         });
         let alarm = Box::pin(sleep(idle));
-        Self { stream, cut: Some(cut), idle, moved: Instant::now(), alarm, _presence: presence }
+        Self { line, cut: Some(cut), idle, moved: Instant::now(), alarm, _presence: presence }
     }
 
     fn is_cut(&mut self, context: &mut Context<'_>) -> bool {
@@ -177,7 +240,7 @@ impl AsyncRead for Connection {
         if self.is_cut(cx) {
             return aborted();
         }
-        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        let read = through!(self.line, cx, stream => stream.poll_read(cx, buffer));
         self.note(read)
     }
 }
@@ -187,16 +250,16 @@ impl AsyncWrite for Connection {
         if self.is_cut(cx) {
             return aborted();
         }
-        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        let written = through!(self.line, cx, stream => stream.poll_write(cx, bytes));
         self.note(written)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        through!(self.line, cx, stream => stream.poll_flush(cx))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        through!(self.line, cx, stream => stream.poll_shutdown(cx))
     }
 }
 

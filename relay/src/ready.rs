@@ -22,15 +22,18 @@ use pairlight_wire::list::{DeviceList, Entry};
 use pairlight_wire::relay::*;
 use pairlight_wire::sign::{Signed, SigningContext, key_id};
 use pairlight_wire::{Bytes, List, Wire};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
+use tokio_rustls::TlsConnector;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
 use crate::link::random;
 use crate::server::State;
+use crate::tls::connect_to_itself;
 
 /// An answer is good for so long: probes of many machines cost one link.
 const FRESH: Duration = Duration::from_secs(5);
@@ -45,13 +48,20 @@ pub(crate) const PROBE: &str = "pairlight-probe";
 pub(crate) struct Probe {
     to: SocketAddr,
     secret: String,
+    /// When the relay speaks TLS.
+    tls: Option<TlsConnector>,
     account: Synthetic,
     last: Mutex<Option<(Instant, Result<Duration, String>)>>,
 }
 
 impl Probe {
     /// `listening` is where the relay listens; of all addresses it is reached by loopback.
-    pub(crate) fn new(listening: SocketAddr, attestation_seed: &[u8; 32], secret: [u8; 16]) -> Self {
+    pub(crate) fn new(
+        listening: SocketAddr,
+        attestation_seed: &[u8; 32],
+        secret: [u8; 16],
+        tls: Option<TlsConnector>,
+    ) -> Self {
         let ip = match listening.ip() {
             ip if !ip.is_unspecified() => ip,
             IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
@@ -60,6 +70,7 @@ impl Probe {
         Self {
             to: SocketAddr::new(ip, listening.port()),
             secret: secret.iter().map(|b| format!("{b:02x}")).collect(),
+            tls,
             account: Synthetic::new(attestation_seed),
             last: Mutex::default(),
         }
@@ -159,7 +170,12 @@ impl Synthetic {
     }
 }
 
-type Socket = WebSocketStream<TcpStream>;
+/// A connection through the relay's own front door.
+type Line = Box<dyn Both>;
+type Socket = WebSocketStream<Line>;
+
+trait Both: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Both for T {}
 
 /// One link from the code to mail. The error says which step did not work.
 async fn link(probe: &Probe, host: &str) -> Result<(), String> {
@@ -227,12 +243,20 @@ async fn mail(probe: &Probe, host: &str) -> Result<(), String> {
 }
 
 impl Probe {
+    async fn line(&self) -> std::io::Result<Line> {
+        let stream = TcpStream::connect(self.to).await?;
+        match &self.tls {
+            None => Ok(Box::new(stream)),
+            Some(connector) => Ok(Box::new(connect_to_itself(connector, stream).await?)),
+        }
+    }
+
     async fn socket(&self, path: &str) -> Result<Socket, String> {
         let fault = |error: &dyn std::fmt::Display| format!("{path}: {error}");
         let mut request = format!("ws://{}{path}", self.to).into_client_request().map_err(|error| fault(&error))?;
         let secret = self.secret.parse().map_err(|_| "no header")?;
         request.headers_mut().insert(PROBE, secret);
-        let stream = TcpStream::connect(self.to).await.map_err(|error| fault(&error))?;
+        let stream = self.line().await.map_err(|error| fault(&error))?;
         let (socket, _) = tokio_tungstenite::client_async(request, stream).await.map_err(|error| fault(&error))?;
         Ok(socket)
     }
@@ -253,7 +277,7 @@ impl Probe {
             request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
         }
         let request = request.body(Body::from(BodyBytes::from(body))).map_err(|error| fault(&error))?;
-        let stream = TcpStream::connect(self.to).await.map_err(|error| fault(&error))?;
+        let stream = self.line().await.map_err(|error| fault(&error))?;
         let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
         let (mut sender, connection) = handshake.map_err(|error| fault(&error))?;
         let connection = tokio::spawn(connection);

@@ -39,6 +39,7 @@ use crate::rate::{Attempts, Claimant};
 use crate::refusal::{Refusal, cbor, refuse};
 use crate::slot::Slots;
 use crate::store::{MemoryStore, Store};
+use crate::tls::Tls;
 use crate::{account, blob, link, ready, stream};
 
 /// How often due slots, nonces and counters are looked for.
@@ -131,6 +132,8 @@ impl Relay {
         getrandom::fill(&mut probe_secret).map_err(RelayError::Randomness)?;
         let (stop, stopping) = watch::channel(false);
         let (cut, cutting) = watch::channel(false);
+        let own_tls = config.tls.as_ref().map(Tls::connector_to_itself).transpose()?;
+        let acceptor = config.tls.as_ref().map(Tls::acceptor).transpose()?;
         let limits = config.limits;
         let mut allowed_origins = config.allowed_origins;
         if config.page.is_some() {
@@ -140,7 +143,7 @@ impl Relay {
             attestor: Attestor::new(&seed),
             tokens: blob::Tokens::new(&seed),
             metrics: Metrics::default(),
-            probe: ready::Probe::new(address, &seed, probe_secret),
+            probe: ready::Probe::new(address, &seed, probe_secret, own_tls),
             places: config.places,
             clock: config.clock,
             slots: Slots::new(limits.clone()),
@@ -168,7 +171,8 @@ impl Relay {
             idle: state.limits.idle,
             uncounted: [state.trusted_proxies.as_slice(), &state.exempt].concat(),
         };
-        let listener = CountingListener::new(listener, places.clone(), cutting, door);
+        let scheme = if acceptor.is_some() { "https" } else { "http" };
+        let listener = CountingListener::new(listener, acceptor, places.clone(), cutting, door);
         let service = router(state.clone()).into_make_service_with_connect_info::<Peer>();
         let mut until = stopping.clone();
         let server = axum::serve(listener, service).with_graceful_shutdown(async move {
@@ -181,6 +185,15 @@ impl Relay {
             }),
             tokio::spawn(sweep(state.clone())),
         ];
+        if let Some(tls) = config.tls {
+            let state = state.clone();
+            tasks.push(tokio::spawn(async move {
+                tokio::select! {
+                    () = tls.follow() => {}
+                    () = state.stopped() => {}
+                }
+            }));
+        }
         if let Some(listener) = metrics {
             tasks.push(tokio::spawn(async move {
                 let pages = axum::serve(listener, metrics::router(state.clone()));
@@ -191,13 +204,14 @@ impl Relay {
                 }
             }));
         }
-        Ok(RelayHandle { address, metrics_address, host, public_key, stop, cut, places, most, tasks })
+        Ok(RelayHandle { address, scheme, metrics_address, host, public_key, stop, cut, places, most, tasks })
     }
 }
 
 /// A running relay. Dropping it stops the relay too, without waiting for the goodbyes.
 pub struct RelayHandle {
     address: SocketAddr,
+    scheme: &'static str,
     metrics_address: Option<SocketAddr>,
     host: String,
     public_key: [u8; 32],
@@ -221,10 +235,10 @@ impl RelayHandle {
         self.metrics_address
     }
 
-    /// Base address for clients on this machine: `http://` and [`Self::local_addr`].
+    /// Base address for clients on this machine: `http://`, or `https://` with [`RelayConfig::tls`], and [`Self::local_addr`].
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("{}://{}", self.scheme, self.address)
     }
 
     /// Host name that logins must sign.

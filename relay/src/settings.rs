@@ -15,6 +15,7 @@ use crate::limits::{Limits, Quota, Rate};
 use crate::network::Cidr;
 use crate::page::Page;
 use crate::store::{Durability, MemoryStore, SqliteOptions, SqliteStore, Store};
+use crate::tls::Tls;
 
 /// Every environment variable of the relay begins so.
 const PREFIX: &str = "PAIRLIGHT_RELAY_";
@@ -48,6 +49,12 @@ pub struct Settings {
     /// Address for Prometheus, GET /metrics; keep it from the world [default: none]
     #[arg(long, value_name = "ADDRESS", env = "PAIRLIGHT_RELAY_METRICS_LISTEN")]
     pub metrics_listen: Option<SocketAddr>,
+    /// PEM file with the certificate and those between it and a root: then the relay speaks TLS itself. Read again when it changes [default: none, plain HTTP]
+    #[arg(long, value_name = "FILE", env = "PAIRLIGHT_RELAY_TLS_CERT")]
+    pub tls_cert: Option<PathBuf>,
+    /// PEM file with the private key of the certificate
+    #[arg(long, value_name = "FILE", env = "PAIRLIGHT_RELAY_TLS_KEY")]
+    pub tls_key: Option<PathBuf>,
     /// Host name under which devices reach the relay; logins sign it [default: the listen address]
     #[arg(long, value_name = "NAME", env = "PAIRLIGHT_RELAY_HOST")]
     pub host: Option<String>,
@@ -217,7 +224,7 @@ impl Settings {
     /// These, and for what they leave open the others.
     #[must_use]
     pub fn or(self, other: Self) -> Self {
-        first_of!(self, other: listen, metrics_listen, host, store, data_dir, durability, store_mib, key_file, allow_origin, page, trust_proxy,
+        first_of!(self, other: listen, metrics_listen, tls_cert, tls_key, host, store, data_dir, durability, store_mib, key_file, allow_origin, page, trust_proxy,
             exempt, log_format, limits, opens_per_minute, opens_per_hour, claims_per_ten_minutes, claims_per_day,
             publishes_per_minute, challenges_per_minute, connections, connections_per_network, slots, mailbox_mib,
             mailbox_messages, mailbox_days, blob_mib, blob_hours)
@@ -289,9 +296,15 @@ impl Settings {
             Some(folder) if folder == Path::new("none") => None,
             Some(folder) => Some(Page::read(folder)?),
         };
+        let tls = match (&self.tls_cert, &self.tls_key) {
+            (None, None) => None,
+            (Some(cert), Some(key)) => Some(Tls::read(cert, key)?),
+            _ => return Err(fault("tls-cert and tls-key belong together, and one of them is missing")),
+        };
         let listen = self.listen.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, 8787)));
         Ok(RelayConfig {
             metrics_listen: self.metrics_listen,
+            tls,
             host: self.host.clone(),
             limits: self.relay_limits(),
             allowed_origins: origins,
@@ -358,6 +371,7 @@ mod tests {
         assert!(error.contains("PAIRLIGHT_RELAY_LISTNE"), "{error}");
         for settings in [
             Settings { store: Some(StoreKind::Memory), data_dir: Some("x".into()), ..Settings::default() },
+            Settings { tls_cert: Some("x".into()), ..Settings::default() },
             Settings { allow_origin: Some(vec!["app.example".into()]), ..Settings::default() },
             Settings { allow_origin: Some(vec!["https://app.example/".into()]), ..Settings::default() },
         ] {
