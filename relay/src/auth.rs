@@ -105,6 +105,7 @@ pub(crate) fn check_device<'a>(
     }
     let entry = account.list.entry(&auth.device).ok_or_else(not_listed)?;
     check_signature(state, auth, nonce, &entry.device_pk)?;
+    state.turned_away.check(&auth.account, &auth.device)?;
     if auth.epoch > account.list.list().epoch {
         tracing::warn!(known = auth.epoch, stored = account.list.list().epoch, "a device knows a newer list");
     }

@@ -1,6 +1,7 @@
 //! What a relay is started with.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -66,6 +67,8 @@ pub struct RelayConfig {
     pub listen: SocketAddr,
     /// Where Prometheus asks, `GET /metrics`; `None`: nowhere. Not for the world.
     pub metrics_listen: Option<SocketAddr>,
+    /// Socket of the file system on which the operator asks; `None`: nowhere. Ignored where there are no such sockets.
+    pub admin_socket: Option<PathBuf>,
     /// The certificate, when the relay speaks TLS itself. `None`: plain HTTP, for a proxy that does.
     pub tls: Option<Tls>,
     /// Host name that logins sign. `None`: the listen address with its real port.
@@ -97,6 +100,7 @@ impl RelayConfig {
         Self {
             listen,
             metrics_listen: None,
+            admin_socket: None,
             tls: None,
             host: None,
             attestation_seed: None,

@@ -63,6 +63,14 @@ pub enum RelayError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The socket on which the operator asks cannot be made, or nobody answers there. See the reason.
+    #[error("cannot use the socket {path}: {reason}")]
+    Admin {
+        /// The socket.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The host name is empty or longer than 255 bytes. Give the name under which devices reach the relay.
     #[error("the host name must have 1 to 255 bytes")]
     Host,

@@ -37,12 +37,15 @@
 )]
 
 mod account;
+#[cfg(unix)]
+mod admin;
 mod attest;
 mod auth;
 mod blob;
 mod call_id;
 mod caller;
 mod config;
+mod drain;
 mod error;
 mod frames;
 mod limits;
@@ -50,6 +53,8 @@ mod link;
 mod listener;
 mod metrics;
 mod network;
+#[cfg(unix)]
+mod operate;
 mod page;
 mod presence;
 mod rate;
@@ -62,11 +67,14 @@ mod slot;
 pub mod store;
 mod stream;
 mod tls;
+mod turned_away;
 
 pub use config::{Clock, NoPlaces, Place, PlaceLookup, PlaceTable, RelayConfig};
 pub use error::RelayError;
 pub use limits::{Limits, Quota, Rate};
 pub use network::{BadCidr, Cidr};
+#[cfg(unix)]
+pub use operate::{Admin, Operation};
 pub use page::Page;
 pub use run::run_foreground;
 pub use server::{Relay, RelayHandle};

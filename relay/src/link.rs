@@ -29,10 +29,12 @@ pub(crate) async fn serve_socket(state: Arc<State>, caller: Caller, socket: WebS
     let limits = &state.limits;
     let mut frames = Frames::new(socket, LINK_FRAME_BYTES, limits.stall, limits.ping_every);
     let (seat, mut events) = state.slots.sit(!caller.is_probe);
+    let mut links_ended = std::pin::pin!(state.links_ended(&seat));
     let leave = loop {
         let step = tokio::select! {
             biased;
             () = state.stopped() => Err(going_away().into()),
+            refusal = &mut links_ended => Err(refusal.into()),
             Some(event) = events.recv() => frames.send(&event).await,
             request = frames.next::<LinkRequest>() => match request {
                 Ok(request) => answer(&state, &caller, &seat, &mut frames, request).await,
@@ -93,6 +95,7 @@ fn open_slot(
     open: OpenSlot,
     now: Instant,
 ) -> Result<SlotOpened, Refusal> {
+    state.begins_nothing_while_draining()?;
     state.admit(&state.opens, caller)?;
     let slot = open.slot;
     let ttl_ms = millis(state.limits.slot_lifetime);

@@ -8,6 +8,7 @@ use pairlight_wire::Text;
 use pairlight_wire::device::Role;
 use pairlight_wire::id::{AccountId, DeviceId};
 use pairlight_wire::relay::{DeviceSeen, DuplicateSocket, StreamEvent};
+use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, mpsc, watch};
 
 use crate::auth::Account;
@@ -77,6 +78,19 @@ struct Chair {
     country: String,
     notices: mpsc::Sender<StreamEvent>,
     mail: Arc<Notify>,
+    end: Arc<Notify>,
+    /// Since when, ms since 1970.
+    since: u64,
+}
+
+/// A connected device, as the operator sees it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Connected {
+    pub(crate) account: String,
+    pub(crate) device: String,
+    pub(crate) role: String,
+    pub(crate) country: String,
+    pub(crate) since_s: u64,
 }
 
 struct Room {
@@ -118,6 +132,8 @@ pub(crate) struct Place {
     pub(crate) notices: mpsc::Receiver<StreamEvent>,
     /// Mail came.
     pub(crate) mail: Arc<Notify>,
+    /// The operator ends it.
+    pub(crate) end: Arc<Notify>,
     /// The newest list; changes are the news.
     pub(crate) account: watch::Receiver<Arc<Account>>,
 }
@@ -132,12 +148,39 @@ impl Presence {
         self.lock().values().map(|room| room.chairs.len()).fold(0, usize::saturating_add)
     }
 
+    /// All of them, for the operator.
+    pub(crate) fn connected(&self, now: u64) -> Vec<Connected> {
+        let rooms = self.lock();
+        let all = rooms
+            .iter()
+            .flat_map(|(account, room)| room.chairs.iter().map(move |(device, chair)| (account, device, chair)));
+        let mut all: Vec<_> = all
+            .map(|(account, device, chair)| Connected {
+                account: account.to_hex(),
+                device: device.to_hex(),
+                role: format!("{:?}", chair.role).to_lowercase(),
+                country: chair.country.clone(),
+                since_s: now.saturating_sub(chair.since) / 1000,
+            })
+            .collect();
+        all.sort_by(|a, b| (&a.account, &a.device).cmp(&(&b.account, &b.device)));
+        all
+    }
+
+    /// Ends the sockets of an account, or of one device; gives how many.
+    pub(crate) fn end(&self, account: &AccountId, device: Option<&DeviceId>) -> usize {
+        let rooms = self.lock();
+        let chairs = rooms.get(account).into_iter().flat_map(|room| &room.chairs);
+        let meant = chairs.filter(|(id, _)| device.is_none_or(|device| device == *id));
+        meant.map(|(_, chair)| chair.end.notify_one()).count()
+    }
+
     /// Takes the place of a device. An older socket loses it; the primary devices hear of that, or the next one that comes.
     pub(crate) fn arrive(&self, account: Arc<Account>, arrival: Arrival) -> Place {
         let Arrival { device, role, nonce, previous, country, at } = arrival;
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
         let (notices, receiver) = mpsc::channel(NOTICES);
-        let mail = Arc::new(Notify::new());
+        let (mail, end) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let id = account.list.list().account;
         let mut rooms = self.lock();
         let mut missing = self.missing.lock().unwrap_or_else(PoisonError::into_inner);
@@ -153,7 +196,7 @@ impl Presence {
             missed.chain(others).for_each(|event| drop(notices.try_send(event)));
             news.clear();
         }
-        let chair = Chair { number, role, nonce, country, notices, mail: mail.clone() };
+        let chair = Chair { number, role, nonce, country, notices, mail: mail.clone(), end: end.clone(), since: at };
         let older = room.chairs.insert(device, chair);
         // The same running program on a new network is no second one.
         if older.is_some_and(|older| previous != Some(older.nonce)) {
@@ -166,7 +209,7 @@ impl Presence {
             let primaries = room.chairs.values().filter(|chair| chair.role == Role::Primary);
             primaries.for_each(|chair| drop(chair.notices.try_send(event.clone())));
         }
-        Place { number, notices: receiver, mail, account: room.account.subscribe() }
+        Place { number, notices: receiver, mail, end, account: room.account.subscribe() }
     }
 
     /// Gives the place back, unless a newer socket has it.

@@ -84,6 +84,9 @@ impl Probe {
 
 /// `GET /readyz`
 pub(crate) async fn readyz(Shared(state): Shared<Arc<State>>) -> Response {
+    if state.drain.is_begun() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "not ready: draining\n").into_response();
+    }
     let mut last = state.probe.last.lock().await;
     let known = last.as_ref().filter(|(at, _)| at.elapsed() < FRESH).map(|(_, found)| found.clone());
     let found = match known {

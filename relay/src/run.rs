@@ -17,6 +17,10 @@ pub async fn run_foreground(args: RelayArgs) -> Result<(), RelayError> {
     // Before anybody can know the address: a signal that comes at once still ends it in order.
     let asked = stop_signal()?;
     let settings = args.resolve()?;
+    #[cfg(unix)]
+    if let Some(operation) = &args.operation {
+        return say(operation.run(&settings).await?.trim_end());
+    }
     let mut config = settings.relay_config()?;
     // First the store: then its folder is there for the key.
     config.store = Some(settings.open_store()?);
@@ -27,7 +31,10 @@ pub async fn run_foreground(args: RelayArgs) -> Result<(), RelayError> {
     let relay = Relay::spawn(config).await?;
     let key: String = relay.attestation_pk().iter().map(|b| format!("{b:02x}")).collect();
     say(&format!("relay {}  host {}  attestation key {key}", relay.url(), relay.host()))?;
-    let asked = asked.await;
+    let asked = tokio::select! {
+        asked = asked => asked,
+        () = relay.drained() => Ok(()),
+    };
     tracing::info!("stopping");
     relay.shutdown().await;
     asked

@@ -23,11 +23,14 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+#[cfg(unix)]
+use crate::admin::AdminSocket;
 use crate::attest::Attestor;
 use crate::auth::Nonces;
 use crate::call_id::{self, CallId, CallIds};
 use crate::caller::Caller;
 use crate::config::{Clock, PlaceLookup, RelayConfig};
+use crate::drain::Drain;
 use crate::error::RelayError;
 use crate::limits::Limits;
 use crate::listener::{CountingListener, Door, Peer};
@@ -40,6 +43,7 @@ use crate::refusal::{Refusal, cbor, refuse};
 use crate::slot::Slots;
 use crate::store::{MemoryStore, Store};
 use crate::tls::Tls;
+use crate::turned_away::TurnedAway;
 use crate::{account, blob, link, ready, stream};
 
 /// How often due slots, nonces and counters are looked for.
@@ -67,6 +71,12 @@ pub(crate) struct State {
     pub(crate) tokens: blob::Tokens,
     pub(crate) metrics: Metrics,
     pub(crate) probe: ready::Probe,
+    pub(crate) drain: Drain,
+    pub(crate) turned_away: TurnedAway,
+    pub(crate) began: Instant,
+    /// For connections that may still come.
+    free: Arc<Semaphore>,
+    most: u32,
     call_ids: CallIds,
     stopping: watch::Receiver<bool>,
     allowed_origins: Vec<String>,
@@ -84,6 +94,11 @@ impl State {
     /// Counts an attempt of a caller.
     pub(crate) fn admit(&self, attempts: &Attempts, caller: &Caller) -> Result<(), Refusal> {
         if self.is_exempt(caller) { Ok(()) } else { attempts.count(caller.network(), Instant::now()) }
+    }
+
+    /// How many connections there are.
+    pub(crate) fn connections(&self) -> usize {
+        (self.most as usize).saturating_sub(self.free.available_permits())
     }
 
     /// Whether the relay stops.
@@ -139,7 +154,20 @@ impl Relay {
         if config.page.is_some() {
             allowed_origins.extend(["https", "http"].map(|scheme| format!("{scheme}://{host}")));
         }
+        // More permits than a semaphore can hand out at once would make the wait for all of them impossible.
+        let most = u32::try_from(limits.connections).unwrap_or(u32::MAX).clamp(1, 1 << 20);
+        let places = Arc::new(Semaphore::new(most as usize));
+        #[cfg(unix)]
+        let admin = match &config.admin_socket {
+            Some(path) => Some(AdminSocket::open(path).await?),
+            None => None,
+        };
         let state = Arc::new(State {
+            drain: Drain::default(),
+            turned_away: TurnedAway::default(),
+            began: Instant::now(),
+            free: places.clone(),
+            most,
             attestor: Attestor::new(&seed),
             tokens: blob::Tokens::new(&seed),
             metrics: Metrics::default(),
@@ -163,9 +191,6 @@ impl Relay {
             host: host.clone(),
             limits,
         });
-        // More permits than a semaphore can hand out at once would make the wait for all of them impossible.
-        let most = u32::try_from(state.limits.connections).unwrap_or(u32::MAX).clamp(1, 1 << 20);
-        let places = Arc::new(Semaphore::new(most as usize));
         let door = Door {
             per_network: state.limits.connections_per_network,
             idle: state.limits.idle,
@@ -185,6 +210,11 @@ impl Relay {
             }),
             tokio::spawn(sweep(state.clone())),
         ];
+        let shared = state.clone();
+        #[cfg(unix)]
+        if let Some(admin) = admin {
+            tasks.push(tokio::spawn(admin.serve(state.clone())));
+        }
         if let Some(tls) = config.tls {
             let state = state.clone();
             tasks.push(tokio::spawn(async move {
@@ -204,12 +234,25 @@ impl Relay {
                 }
             }));
         }
-        Ok(RelayHandle { address, scheme, metrics_address, host, public_key, stop, cut, places, most, tasks })
+        Ok(RelayHandle {
+            state: shared,
+            address,
+            scheme,
+            metrics_address,
+            host,
+            public_key,
+            stop,
+            cut,
+            places,
+            most,
+            tasks,
+        })
     }
 }
 
 /// A running relay. Dropping it stops the relay too, without waiting for the goodbyes.
 pub struct RelayHandle {
+    state: Arc<State>,
     address: SocketAddr,
     scheme: &'static str,
     metrics_address: Option<SocketAddr>,
@@ -251,6 +294,18 @@ impl RelayHandle {
     #[must_use]
     pub fn attestation_pk(&self) -> [u8; 32] {
         self.public_key
+    }
+
+    /// Ends when the relay was drained, as the operator asked on [`RelayConfig::admin_socket`] or [`Self::drain`] did: all
+    /// links and devices have left, or the time for it is over. Then call [`Self::shutdown`].
+    pub async fn drained(&self) {
+        self.state.drained().await;
+    }
+
+    /// Begins nothing new, completes the links under way, and lets devices leave one after the other, all of it within
+    /// this time.
+    pub fn drain(&self, within: Duration) {
+        self.state.drain.begin(within);
     }
 
     /// Stops accepting, tells every socket, and waits until no task and no connection is left.

@@ -28,7 +28,7 @@ const MEBI: u64 = 1 << 20;
 #[derive(Debug, Clone, Default, Args)]
 pub struct RelayArgs {
     /// TOML file with any of the keys below, written as the flags without `--`; flags and environment go first
-    #[arg(long, value_name = "FILE", env = "PAIRLIGHT_RELAY_CONFIG")]
+    #[arg(long, global = true, value_name = "FILE", env = "PAIRLIGHT_RELAY_CONFIG")]
     pub config: Option<PathBuf>,
     /// Check the configuration, the key and the store, say what was found, and end
     #[arg(long)]
@@ -36,6 +36,10 @@ pub struct RelayArgs {
     /// The keys.
     #[command(flatten)]
     pub settings: Settings,
+    /// Something else than to run.
+    #[cfg(unix)]
+    #[command(subcommand)]
+    pub operation: Option<crate::operate::Operation>,
 }
 
 /// Every key that can be set.
@@ -62,8 +66,11 @@ pub struct Settings {
     #[arg(long, value_enum, env = "PAIRLIGHT_RELAY_STORE")]
     pub store: Option<StoreKind>,
     /// Folder of the store, and of the key when no other file is named; made when missing [default: relay-data]
-    #[arg(long, value_name = "FOLDER", env = "PAIRLIGHT_RELAY_DATA_DIR")]
+    #[arg(long, global = true, value_name = "FOLDER", env = "PAIRLIGHT_RELAY_DATA_DIR")]
     pub data_dir: Option<PathBuf>,
+    /// Socket on which `drain` and `admin` reach the running relay; mode 0600 [default: admin.sock in the folder, if its name is not too long]
+    #[arg(long, global = true, value_name = "SOCKET", env = "PAIRLIGHT_RELAY_ADMIN_SOCKET")]
+    pub admin_socket: Option<PathBuf>,
     /// What an acknowledged write survives [default: power-cut]
     #[arg(long, value_enum, env = "PAIRLIGHT_RELAY_DURABILITY")]
     pub durability: Option<Durability>,
@@ -224,7 +231,7 @@ impl Settings {
     /// These, and for what they leave open the others.
     #[must_use]
     pub fn or(self, other: Self) -> Self {
-        first_of!(self, other: listen, metrics_listen, tls_cert, tls_key, host, store, data_dir, durability, store_mib, key_file, allow_origin, page, trust_proxy,
+        first_of!(self, other: listen, metrics_listen, tls_cert, tls_key, host, store, data_dir, admin_socket, durability, store_mib, key_file, allow_origin, page, trust_proxy,
             exempt, log_format, limits, opens_per_minute, opens_per_hour, claims_per_ten_minutes, claims_per_day,
             publishes_per_minute, challenges_per_minute, connections, connections_per_network, slots, mailbox_mib,
             mailbox_messages, mailbox_days, blob_mib, blob_hours)
@@ -241,6 +248,13 @@ impl Settings {
     /// The file of the attestation key, if there is one.
     pub(crate) fn key_path(&self) -> Option<PathBuf> {
         self.key_file.clone().or_else(|| Some(self.folder()?.join("relay.key")))
+    }
+
+    /// Where the operator reaches the running relay, if anywhere.
+    pub(crate) fn admin_path(&self) -> Option<PathBuf> {
+        // Longer names than this no system gives to a socket.
+        let own = || Some(self.folder()?.join("admin.sock")).filter(|path| path.as_os_str().len() <= 100);
+        self.admin_socket.clone().or_else(own)
     }
 
     /// The limits.
@@ -305,6 +319,7 @@ impl Settings {
         Ok(RelayConfig {
             metrics_listen: self.metrics_listen,
             tls,
+            admin_socket: self.admin_path(),
             host: self.host.clone(),
             limits: self.relay_limits(),
             allowed_origins: origins,

@@ -358,6 +358,14 @@ impl Slots {
     }
 
     /// Slots and bytes in memory.
+    /// Links under way: claimed and not ended, of all sockets or of one.
+    pub(crate) fn claimed(&self, of: Option<&LinkSeat>) -> usize {
+        let is_one = |slot: &&Slot| {
+            matches!(slot.phase, Phase::Claimed { .. }) && of.is_none_or(|seat| slot.seat.number == seat.number)
+        };
+        self.lock().slots.values().filter(is_one).count()
+    }
+
     pub(crate) fn load(&self) -> (usize, usize) {
         let table = self.lock();
         (table.slots.len(), table.bytes)

@@ -24,6 +24,7 @@ use crate::presence::{Arrival, Place};
 use crate::refusal::{Refusal, refuse};
 use crate::server::State;
 use crate::store::{Deposit, Mailbox, MailboxLimits, NewMail};
+use crate::turned_away::by_the_operator;
 
 /// Longest frame of a device.
 pub(crate) const STREAM_FRAME_BYTES: usize = ENVELOPE_BYTES + FRAME_ROOM;
@@ -128,8 +129,14 @@ impl Session<'_> {
 
     /// Serves the device until one side leaves.
     async fn run(&mut self, frames: &mut Frames) -> Leave {
+        let state = self.state;
+        let mut dismissed = std::pin::pin!(state.dismissed());
         loop {
-            if let Err(leave) = self.step(frames).await {
+            let step = tokio::select! {
+                step = self.step(frames) => step,
+                refusal = &mut dismissed => Err(refusal.into()),
+            };
+            if let Err(leave) = step {
                 return leave;
             }
         }
@@ -140,6 +147,7 @@ impl Session<'_> {
         let lease = self.next_lease_event();
         tokio::select! {
             () = state.stopped() => Err(going_away().into()),
+            () = self.place.end.notified() => Err(by_the_operator().into()),
             notice = self.place.notices.recv() => match notice {
                 Some(event) => frames.send(&event).await,
                 None => Err(refuse(RefusalCode::Duplicate, "this device logged in again elsewhere").into()),

@@ -343,7 +343,12 @@ impl From<pairlight_relay::RelayError> for Failure {
             E::Store { .. } => {
                 (Exit::Error, "check the folder, its permissions and the free space, or name another with --data-dir")
             }
-            E::Tls { .. } => (Exit::Error, "check both files and that they belong together; PEM, the certificate first"),
+            E::Tls { .. } => {
+                (Exit::Error, "check both files and that they belong together; PEM, the certificate first")
+            }
+            E::Admin { .. } => {
+                (Exit::Error, "name the folder of the running relay with --data-dir, or its socket with --admin-socket")
+            }
             E::Page { .. } => (Exit::Error, "build the page with `make web`, name another folder, or --page none"),
             E::Host => (Exit::Usage, "give the name under which devices reach the relay with --host"),
             E::Randomness(_) | E::Signal(_) => (Exit::Error, "restart the machine, or run the relay on another one"),
