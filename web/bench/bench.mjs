@@ -70,20 +70,50 @@ async function claims(world, phone) {
   return times;
 }
 
-/** Scrolls by hand's speed until `until` says so; gives the time between frames, ms. */
-const scroll = (page, step, frames) => page.evaluate(([step, frames]) => new Promise((done) => {
-  const list = document.querySelector(".messages");
+/** Scrolls what a selector names by a step in each of so many frames, and back from its ends; gives the time between frames, ms. */
+const scroll = (page, step, frames, selector = ".messages") => page.evaluate(([step, frames, selector]) => new Promise((done) => {
+  const list = document.querySelector(selector);
   const times = [];
-  let before = performance.now();
+  let [before, way] = [performance.now(), step];
   const frame = (now) => {
     times.push(now - before);
     before = now;
-    list.scrollTop += step;
+    const top = list.scrollTop;
+    if (way !== 0 && (top + way < 0 || top + way > list.scrollHeight - list.clientHeight)) way = -way;
+    list.scrollTop += way;
     if (times.length < frames) requestAnimationFrame(frame);
     else done(times);
   };
   requestAnimationFrame(frame);
-}), [step, frames]);
+}), [step, frames, selector]);
+
+const late = (times) => `${of(times)}; ${times.filter((time) => time > LATE).length} of ${times.length} late`;
+
+/**
+ * The list beside what the machine can do at the same time, in turns: no work at all in a frame, and a list of the same rows that are
+ * all there and that no script looks after.
+ */
+async function inTurns(page, what, step) {
+  const ways = { [what]: [step, ".messages"], "  beside it a bare list of the same rows": [step, ".bare"], "  and frames in which nothing is done": [0, ".messages"] };
+  const times = Object.fromEntries(Object.keys(ways).map((way) => [way, []]));
+  for (let turn = 0; turn < 3; turn++) {
+    for (const [way, [step, selector]] of Object.entries(ways)) {
+      await page.evaluate((isBare) => {
+        const list = document.querySelector(".messages:not(.bare)");
+        document.querySelector(".bare")?.remove();
+        list.hidden = isBare;
+        if (!isBare) return;
+        const bare = list.cloneNode(false);
+        bare.classList.add("bare");
+        bare.hidden = false;
+        for (let copies = 0; copies < 5; copies++) bare.append(...[...list.querySelectorAll(".message")].map((row) => row.cloneNode(true)));
+        list.before(bare);
+      }, selector === ".bare");
+      times[way].push(...(await scroll(page, step, 200, selector)));
+    }
+  }
+  for (const [way, all] of Object.entries(times)) say(way, late(all));
+}
 
 const world = new World(`${root}/target/web/shots`);
 try {
@@ -109,16 +139,14 @@ try {
   say(`history of ${COUNT.toLocaleString("en")} messages into the browser`, `${((Date.now() - began) / 1000).toFixed(1)} s`);
   await page.locator(".list li button").first().click();
   await page.waitForSelector(".message");
-  const frames = await scroll(page, -600, 600);
-  say("frames while 600 pixels a frame are scrolled", `${of(frames)}; ${frames.filter((time) => time > LATE).length} of ${frames.length} late`);
+  say("frames while 600 pixels a frame are scrolled", late(await scroll(page, -600, 600)));
   began = Date.now();
   await until("the first message", async () => {
     for (let at = 0; at < 10; at++) await page.evaluate("new Promise((done) => { document.querySelector('.messages').scrollTop = 0; setTimeout(done, 5); })");
     return page.locator(`text=Message 1 of ${COUNT}.`).count();
   }, 1_200_000);
   say("to the very first message, page by page", `${((Date.now() - began) / 1000).toFixed(1)} s`);
-  const back = await scroll(page, 900, 600);
-  say("frames with all of them in the list", `${of(back)}; ${back.filter((time) => time > LATE).length} of ${back.length} late`);
+  await inTurns(page, "the same, 900 pixels, all in the list", 900);
   say("elements in the document", String(await page.evaluate("document.querySelectorAll('*').length")));
   began = Date.now();
   await page.reload();

@@ -7,8 +7,8 @@ import { t } from "./language.js";
 import { openScan } from "./scan.js";
 import { ending, ownName, span, type Ending } from "./words.js";
 
-/** If nobody has scanned by then, the code grows and help is offered. */
-const SLOW_MS = 8_000;
+/** What is done when nobody has scanned by then, one after the other, ms. */
+const SLOW: [keyof typeof t.link.slow, number][] = [["larger", 8_000], ["bright", 14_000], ["help", 20_000]];
 /** Width of the code, CSS pixels: at first, and when nobody scanned it. */
 const WIDTH = 264;
 const WIDER = 380;
@@ -24,11 +24,12 @@ export class LinkScreen {
   #note = make("p", { class: "soft" });
   #big = make("canvas", { role: "img", "aria-label": t.link.bigCode });
   #full = make("dialog", { class: "big", "aria-label": t.link.full });
-  #help = make("div", { hidden: true });
+  #help = make("div", { hidden: true, "data-part": "help" });
   #began = Date.now();
   /** For how long the relay takes no more attempts, if it said so. */
   #pauseMs = 0;
-  #wide = false;
+  /** How much of `SLOW` was done. What was done once stays. */
+  #slow = 0;
   /** Which code is drawn, and how. */
   #drawn = "";
   #ticking = 0;
@@ -84,9 +85,7 @@ export class LinkScreen {
     });
     this.#full.replaceChildren(this.#big, make("button", { onclick: () => this.#full.close() }, t.close));
     const enlarge = make("button", { class: "code", "aria-label": t.link.enlarge, onclick: () => this.#enlarge() }, this.#canvas);
-    this.#help.replaceChildren(
-      make("h2", {}, t.link.noScan),
-      make("p", { class: "soft" }, t.link.help));
+    this.#offer();
     show("code", make("section", { class: "card link" },
       make("div", {},
         make("h1", {}, t.link.title),
@@ -113,12 +112,18 @@ export class LinkScreen {
       this.#drawn = "";
       return;
     }
-    const room = Math.min(this.#wide ? WIDER : WIDTH, document.documentElement.clientWidth - 48);
+    const room = Math.min(this.#slow > 0 ? WIDER : WIDTH, document.documentElement.clientWidth - 48);
     const key = `${shown.until}/${room}/${devicePixelRatio}/${this.#full.open ? innerHeight : 0}`;
     if (key === this.#drawn) return;
     this.#drawn = key;
     draw(this.#canvas, shown.size, shown.modules, room);
     if (this.#full.open) draw(this.#big, shown.size, shown.modules, Math.min(innerWidth, innerHeight - 80));
+  }
+
+  /** The words of what was done so far. */
+  #offer(): void {
+    this.#help.hidden = this.#slow === 0;
+    this.#help.replaceChildren(make("h2", {}, t.link.noScan), ...SLOW.slice(0, this.#slow).map(([step]) => make("p", { class: "soft" }, t.link.slow[step])));
   }
 
   #enlarge(): void {
@@ -129,12 +134,12 @@ export class LinkScreen {
 
   #tick(): void {
     if (document.body.dataset["screen"] !== "code") return;
-    if (this.#code && !this.#wide && Date.now() - this.#began > SLOW_MS) {
-      this.#wide = true;
-      this.#help.hidden = false;
-      say(t.link.larger);
+    const next = SLOW[this.#slow];
+    if (this.#code && next && Date.now() - this.#began >= next[1]) {
+      this.#slow += 1;
+      this.#offer();
+      say(this.#slow === 1 ? `${t.link.noScan} ${t.link.slow.larger}` : t.link.slow[next[0]]);
     }
-    this.#help.hidden = !this.#wide;
     this.#draw();
     if (this.#code) {
       const left = Math.max(0, Math.ceil((this.#code.until - Date.now()) / 1000));

@@ -1,13 +1,23 @@
 // A list of any length: only what is near the screen is in the document. Newest at the end; older items are asked for when
-// the beginning comes near. What is on the screen does not move when something above it changes.
+// the beginning comes near. What is on the screen does not move when something above it changes. What a frame costs does not
+// depend on how long the list is: nothing here walks it but what reads a page of it, or drops it.
 
+import { Heights } from "./heights.js";
+
+/** So much above and below the screen is drawn, too; CSS pixels. */
 const NEAR = 800;
 const GUESS = 68;
+/** Nearer to the end than this is at the end. */
+const END = 60;
 
 export class VirtualList<T> {
   readonly element: HTMLElement;
   #items: T[] = [];
-  #heights: number[] = [];
+  #heights = new Heights();
+  /** Where an item stands, by its key, counted so that what comes before it changes nothing. */
+  #places = new Map<string, number>();
+  /** How many items came before the first that there was. */
+  #before = 0;
   #shown = new Map<string, HTMLElement>();
   #above: HTMLElement;
   #body: HTMLElement;
@@ -15,6 +25,10 @@ export class VirtualList<T> {
   #loading = false;
   #complete = false;
   #frame = 0;
+  #width = 0;
+  /** How far it is scrolled, and whether the newest is seen then: as it was before the room changed. */
+  #top = 0;
+  #atEnd = true;
 
   constructor(
     private key: (item: T) => string,
@@ -31,20 +45,14 @@ export class VirtualList<T> {
     this.element.setAttribute("aria-label", label);
     this.element.append(this.#above, this.#body, this.#below);
     this.element.addEventListener("scroll", () => this.#soon(), { passive: true });
-    new ResizeObserver(() => {
-      // Another width is other heights.
-      for (const element of this.#shown.values()) element.remove();
-      this.#shown.clear();
-      this.#soon();
-    }).observe(this.element);
+    new ResizeObserver(() => this.#resized()).observe(this.element);
   }
 
   get length(): number { return this.#items.length; }
 
   /** Whether the newest is on the screen. */
   get isAtEnd(): boolean {
-    const { scrollTop, clientHeight, scrollHeight } = this.element;
-    return scrollHeight - scrollTop - clientHeight < 60;
+    return this.#heights.total - this.element.scrollTop - this.element.clientHeight < END;
   }
 
   /** Reads from the newest on. */
@@ -54,124 +62,135 @@ export class VirtualList<T> {
   }
 
   toEnd(): void {
-    this.#layout();
+    // Twice: what is measured only now moves the end.
+    for (let round = 0; round < 2; round++) this.#layout(this.#heights.total - this.element.clientHeight);
     this.element.scrollTop = this.element.scrollHeight;
-    this.#layout();
-    this.element.scrollTop = this.element.scrollHeight;
+    this.#atEnd = true;
   }
 
   /** The newest page was read anew: takes what is new or changed in it, and drops what is gone. */
   refresh(newest: T[]): void {
     const stay = this.isAtEnd;
-    const first = newest[0];
-    const from = first === undefined ? 0 : this.#items.findIndex((item) => this.key(item) === this.key(first));
-    // A page that begins with an unknown item has a gap before it: everything older is asked for anew.
-    const keep = Math.max(0, from);
     // More may have come before the beginning too: a history arrives newest first.
     this.#complete = false;
-    const heights = new Map(this.#items.map((item, at) => [this.key(item), this.#heights[at] ?? GUESS]));
-    this.#items = [...this.#items.slice(0, keep), ...newest];
-    this.#heights = this.#items.map((item) => heights.get(this.key(item)) ?? GUESS);
-    for (const item of newest) {
-      this.#shown.get(this.key(item))?.remove();
-      this.#shown.delete(this.key(item));
-    }
-    this.#layout();
+    // A page that begins with an unknown item has a gap before it: everything older is asked for anew.
+    const from = newest[0] === undefined ? 0 : (this.#place(this.key(newest[0])) ?? 0);
+    const heights = newest.map((item) => {
+      const key = this.key(item);
+      const at = this.#place(key);
+      if (at === undefined) return GUESS;
+      // What says the same stays as it is, with the focus and what is marked in it.
+      if (JSON.stringify(this.#items[at]) !== JSON.stringify(item)) this.#drop(key);
+      return this.#heights.of(at);
+    });
+    for (const item of this.#items.splice(from)) this.#places.delete(this.key(item));
+    this.#heights.cut(from);
+    newest.forEach((item, at) => this.#places.set(this.key(item), from + at - this.#before));
+    this.#items.push(...newest);
+    this.#heights.append(heights);
     if (stay) this.toEnd();
+    else this.#layout();
     this.#soon();
   }
 
   /** Draws an item anew. */
   redraw(match: (item: T) => boolean): void {
-    for (const item of this.#items) {
-      const key = this.key(item);
-      if (!this.#shown.has(key) || !match(item)) continue;
-      this.#shown.get(key)?.remove();
-      this.#shown.delete(key);
+    for (const key of [...this.#shown.keys()]) {
+      const at = this.#place(key);
+      if (at !== undefined && match(this.#items[at] as T)) this.#drop(key);
     }
     this.#soon();
   }
 
+  #place(key: string): number | undefined {
+    const place = this.#places.get(key);
+    return place === undefined ? undefined : place + this.#before;
+  }
+
+  #drop(key: string): void {
+    this.#shown.get(key)?.remove();
+    this.#shown.delete(key);
+  }
+
+  /** Another width is other heights; another height is another end. */
+  #resized(): void {
+    const width = this.element.clientWidth;
+    if (width !== this.#width) for (const key of [...this.#shown.keys()]) this.#drop(key);
+    this.#width = width;
+    if (this.#atEnd) this.toEnd();
+    else this.#layout(this.#top);
+    this.#soon();
+  }
+
   #soon(): void {
-    // The line may end while older items are asked for; whoever ended it shows why.
     if (this.#frame) return;
     this.#frame = requestAnimationFrame(() => {
       this.#frame = 0;
       this.#layout();
+      this.#atEnd = this.isAtEnd;
+      // The line may end while older items are asked for; whoever ended it shows why.
       if (this.element.scrollTop < NEAR * 2) this.#more().catch(() => {});
     });
-  }
-
-  #key(item: T | undefined): string | undefined {
-    return item === undefined ? undefined : this.key(item);
   }
 
   async #more(): Promise<void> {
     if (this.#loading || this.#complete) return;
     this.#loading = true;
     try {
-      const oldest = this.#key(this.#items[0]);
-      const older = await this.older(this.#items[0]);
+      const [first] = this.#items;
+      const older = await this.older(first);
       // The list was refreshed meanwhile and begins elsewhere: these do not lie before it.
-      if (this.#key(this.#items[0]) !== oldest) return this.#soon();
+      const [now] = this.#items;
+      if ((first && this.key(first)) !== (now && this.key(now))) return this.#soon();
       this.#complete = older.length === 0;
+      const top = this.element.scrollTop;
+      this.#before += older.length;
       this.#items.unshift(...older);
-      this.#heights.unshift(...older.map(() => GUESS));
-      this.element.scrollTop += older.length * GUESS;
-      this.#layout();
+      older.forEach((item, at) => this.#places.set(this.key(item), at - this.#before));
+      this.#heights.prepend(older.map(() => GUESS));
+      this.#layout(top + older.length * GUESS);
     } finally {
       this.#loading = false;
     }
   }
 
-  #layout(): void {
-    const top = this.element.scrollTop;
-    const from = top - NEAR;
-    const to = top + this.element.clientHeight + NEAR;
-    let [y, first, above] = [0, -1, 0];
-    let last = -1;
-    let bottom = 0;
-    for (let at = 0; at < this.#items.length; at++) {
-      const height = this.#heights[at] as number;
-      if (first < 0 && y + height > from) [first, above] = [at, y];
-      if (y < to) [last, bottom] = [at, y + height];
-      y += height;
-    }
-    if (first < 0) first = 0;
-    const wanted = new Set<string>();
+  /** Draws what is near the screen when this is scrolled so far. All that is read of the layout is read before and after all changes. */
+  #layout(wanted?: number): void {
+    const { scrollTop, clientHeight } = this.element;
+    const top = wanted ?? scrollTop;
+    const first = this.#heights.at(top - NEAR);
+    const last = this.#items.length === 0 ? -1 : this.#heights.at(top + clientHeight + NEAR);
+    const near = new Set<string>();
+    const fresh: [number, HTMLElement][] = [];
     let before: HTMLElement | null = null;
     for (let at = first; at <= last; at++) {
       const item = this.#items[at] as T;
       const key = this.key(item);
-      wanted.add(key);
+      near.add(key);
       let element = this.#shown.get(key);
       if (!element) {
         element = this.render(item);
         this.#shown.set(key, element);
+        fresh.push([at, element]);
       }
       const place: Element | null = before ? before.nextElementSibling : this.#body.firstElementChild;
       if (element !== place) this.#body.insertBefore(element, place);
       before = element;
     }
-    for (const [key, element] of this.#shown) {
-      if (wanted.has(key)) continue;
-      element.remove();
-      this.#shown.delete(key);
-    }
+    for (const key of [...this.#shown.keys()]) if (!near.has(key)) this.#drop(key);
+    const above = this.#heights.before(first);
     this.#above.style.height = `${above}px`;
-    this.#below.style.height = `${y - bottom}px`;
-    // Measured now; what stands above the edge of the screen must not push what is on it.
+    this.#below.style.height = `${this.#heights.total - this.#heights.before(last + 1)}px`;
+    // What stands above the edge of the screen must not push what is on it.
     let shift = 0;
-    let at = above;
-    for (let index = first; index <= last; index++) {
-      const known = this.#heights[index] as number;
-      const height = this.#shown.get(this.key(this.#items[index] as T))?.offsetHeight ?? known;
-      if (height !== known) {
-        if (at + known <= top) shift += height - known;
-        this.#heights[index] = height;
-      }
-      at += known;
+    const measured = fresh.map(([at, element]) => [at, element.getBoundingClientRect().height] as const);
+    for (const [at, height] of measured) {
+      const known = this.#heights.of(at);
+      if (height === known || height === 0) continue;
+      if (this.#heights.before(at) + known <= top + shift) shift += height - known;
+      this.#heights.set(at, height);
     }
-    if (shift !== 0) this.element.scrollTop = top + shift;
+    this.#top = top + shift;
+    if (this.#top !== scrollTop) this.element.scrollTop = this.#top;
   }
 }

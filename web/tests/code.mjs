@@ -4,6 +4,7 @@ import { createHash } from "node:crypto";
 import { accessible, assert, quiet } from "./checks.mjs";
 import { peers } from "./peers.mjs";
 import { table } from "./texts.mjs";
+import { anyCode, told } from "./told.mjs";
 import { until } from "./world.mjs";
 
 const hash = (name, bytes, how) => createHash(name).update(bytes).digest(how);
@@ -27,10 +28,8 @@ export const tests = {
     await page.reload();
     await world.code(page);
     await until("the screen to stay awake", async () => (await page.evaluate("window.awake")) === 1);
-    await page.clock.fastForward("00:09");
-    await page.waitForSelector("h2:has-text('Does it not scan?')");
-    await page.waitForSelector("p:has-text('as bright as it goes')");
-    assert((await page.textContent("#said")).includes("larger now"), "it is not said to whoever listens");
+    const { noScan, slow } = (await table("en")).link;
+    await page.waitForSelector(`[data-part=help]:has-text("${noScan}"):has-text("${slow.larger}")`);
     const after = await width(page);
     // At first it is 264 CSS pixels wide at most.
     assert(after > 330, `the code is ${after} CSS pixels wide`);
@@ -56,34 +55,78 @@ export const tests = {
     quiet(page);
   },
 
+  async who_does_not_scan_gets_a_larger_code_then_a_word_on_brightness_then_help(world) {
+    await world.startRelay();
+    const page = await told(world, await world.browser(), () => {}, { clock: true });
+    await world.screen(page, "code");
+    await page.evaluate((link) => window.tell({ link }), anyCode());
+    const { noScan, slow } = (await table("en")).link;
+    const words = [slow.larger, slow.bright, slow.help];
+    const said = [`${noScan} ${slow.larger}`, slow.bright, slow.help];
+    let now = 0;
+    // The moment before each step, and the step itself, ms; then for as long as somebody may wait.
+    for (const [at, step] of [[7_500, 0], [8_000, 1], [13_500, 1], [14_000, 2], [19_500, 2], [20_000, 3], [60_000, 3]]) {
+      await page.clock.runFor(at - now);
+      now = at;
+      const shown = await page.locator("[data-part=help]:visible p").allTextContents();
+      assert(shown.join("|") === words.slice(0, step).join("|"), `after ${at} ms there is "${shown}"`);
+      assert((await width(page)) > 300 === step > 0, `after ${at} ms the code is ${await width(page)} CSS pixels wide`);
+      if (step > 0) assert((await page.textContent("#said")) === said[step - 1], `after ${at} ms "${await page.textContent("#said")}" is said`);
+      if (step === 2) await world.shot(page, "code-bright");
+    }
+    // The next code is as large, and its help is there at once.
+    await page.evaluate((link) => window.tell({ link }), anyCode());
+    assert((await width(page)) > 300 && (await page.locator("[data-part=help]:visible p").count()) === 3, "the next code begins anew");
+    quiet(page);
+  },
+
+  async the_number_that_counts_down_is_the_life_of_the_code_that_the_core_gives(world) {
+    await world.startRelay();
+    const page = await told(world, await world.browser(), () => {}, { clock: true });
+    await world.screen(page, "code");
+    const { newIn, newComes } = (await table("en")).link;
+    const counted = () => page.textContent("[data-part=countdown]");
+    for (const shownMs of [30_000, 4_200]) {
+      await page.evaluate((link) => window.tell({ link }), anyCode(shownMs));
+      for (let passed = 0; passed < shownMs + 1_000; passed += 500) {
+        const left = Math.ceil((shownMs - passed) / 1000);
+        const [now, must] = [await counted(), left > 0 ? newIn(left) : newComes];
+        assert(now === must, `${passed} of ${shownMs} ms after the code: "${now}", not "${must}"`);
+        await page.clock.runFor(500);
+      }
+    }
+    quiet(page);
+
+    // The same with the core: what it gives is what is shown.
+    const real = await world.open(await world.browser());
+    await real.addInitScript(() => {
+      const Real = window.Worker;
+      window.Worker = class extends Real {
+        constructor(...given) {
+          super(...given);
+          this.addEventListener("message", ({ data }) => { if (data.link?.type === "code") window.code = { shownMs: data.link.shownMs, at: Date.now() }; });
+        }
+      };
+    });
+    await real.clock.install();
+    await real.reload();
+    await world.code(real);
+    await real.clock.pauseAt(await real.evaluate("Date.now() + 3_000"));
+    for (const seconds of [0, 7]) {
+      await real.clock.runFor(seconds * 1000 + 500);
+      const [now, { shownMs, at }, shown] = await real.evaluate("[Date.now(), window.code, document.querySelector('[data-part=countdown]').textContent]");
+      // The count is drawn twice a second.
+      const lefts = [at + shownMs - now, at + shownMs - now + 500].map((ms) => newIn(Math.ceil(ms / 1000)));
+      assert(shownMs > 15_000 && lefts.includes(shown), `the core gave ${shownMs} ms, ${now - at} ms ago: "${shown}"`);
+    }
+    quiet(real);
+  },
+
   async every_end_of_a_link_and_of_the_line_has_a_screen_that_says_what_is_safe(world) {
     await world.startRelay();
     const en = await table("en");
     const browser = await world.browser();
-    /** The page before a worker that does what the test says, in place of the core. */
-    const before = async (setup) => {
-      const page = await world.open(browser, "/", world.url);
-      await page.addInitScript(() => {
-        window.calls = { open: () => undefined, standing: () => null, hasLock: () => false, conversations: () => [], history: () => [] };
-        window.tell = (said) => window.told.onmessage({ data: said });
-        window.Worker = class {
-          constructor() { window.told = this; }
-          postMessage({ id, method, given }) {
-            setTimeout(() => {
-              try {
-                this.onmessage?.({ data: { id, value: window.calls[method]?.(...given) } });
-              } catch (error) {
-                this.onmessage?.({ data: { id, error: { name: error.name, message: error.message } } });
-              }
-            });
-          }
-          terminate() {}
-        };
-      });
-      await page.addInitScript(setup);
-      await page.reload();
-      return page;
-    };
+    const before = (setup) => told(world, browser, setup);
     const shows = async (page, { title, help }, safe = /safe|[Nn]othing (is|was) |erased|still there|phone has everything|sealed|nothing is lost/) => {
       await page.waitForSelector(`h1:text-is("${title}")`);
       const said = await page.textContent("#screen");

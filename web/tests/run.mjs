@@ -7,10 +7,11 @@ import { World, chromiumPath, pageFolder, root } from "./world.mjs";
 import { tests as page } from "./tests.mjs";
 import { tests as code } from "./code.mjs";
 import { tests as scan } from "./scan.mjs";
+import { tests as list } from "./list.mjs";
 import { tests as app } from "./app.mjs";
 import { tests as texts } from "./texts.mjs";
 
-const tests = { ...page, ...code, ...scan, ...app, ...texts };
+const tests = { ...page, ...code, ...scan, ...list, ...app, ...texts };
 const skip = (why) => {
   console.log(`skipped: the page in a browser: ${why}`);
   process.exit(3);

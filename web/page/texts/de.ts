@@ -76,8 +76,11 @@ export const de: Texts = {
     full: "Der Code, so groß wie möglich",
     enlarge: "Den Code so groß wie möglich zeigen",
     noScan: "Lässt er sich nicht scannen?",
-    help: "Stellen Sie diesen Bildschirm so hell wie möglich, und halten Sie das Telefon ruhig, zwei Handbreit entfernt. Tippen Sie auf den Code, um ihn zu vergrößern. Wischen Sie die Kamera ab.",
-    larger: "Lässt er sich nicht scannen? Der Code ist jetzt größer.",
+    slow: {
+      larger: "Der Code ist jetzt größer.",
+      bright: "Stellen Sie diesen Bildschirm so hell wie möglich.",
+      help: "Halten Sie das Telefon ruhig, zwei Handbreit entfernt. Tippen Sie auf den Code, um ihn so groß wie möglich zu zeigen. Wischen Sie die Kamera ab.",
+    },
     resting: "Der Code ruht, solange niemand hinsieht.",
     asking: "Das Relay wird um einen Code gebeten…",
     newIn: (seconds) => `Ein neuer Code in ${seconds} s`,

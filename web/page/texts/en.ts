@@ -76,8 +76,11 @@ export const en = {
     full: "The code, as large as it gets",
     enlarge: "Show the code as large as it gets",
     noScan: "Does it not scan?",
-    help: "Make this screen as bright as it goes, and hold the phone still, two hands away. Tap the code to enlarge it. Wipe the camera.",
-    larger: "Does it not scan? The code is larger now.",
+    slow: {
+      larger: "The code is larger now.",
+      bright: "Make this screen as bright as it goes.",
+      help: "Hold the phone still, two hands away. Tap the code to show it as large as it gets. Wipe the camera.",
+    },
     resting: "The code rests while nobody looks.",
     asking: "Asking the relay for a code…",
     newIn: (seconds: number) => `A new code in ${seconds} s`,
