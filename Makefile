@@ -50,7 +50,7 @@ bench-sync: ## history and live updates between two sealed stores: COUNT=100000 
 	@cargo run --locked --profile $(PROFILE) -p pairlight-tests --features bench --example bench_sync -- $(or $(COUNT),100000)
 
 bench-web: ## the page in Chromium: bytes, time to a code, MESSAGES=100000 scrolled; its scanner beside jsqr and zxing-wasm, MANIFEST=...
-	@scripts/install-packages.sh test
+	@scripts/install-packages.sh bench-web
 	@$(if $(MANIFEST),MANIFEST="$(abspath $(MANIFEST))") scripts/bench-web.sh $(or $(MESSAGES),100000)
 
 bench-scan: ## beside other readers (builds them, C++ among them): MANIFEST=path/to/manifest.jsonl

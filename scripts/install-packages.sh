@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Usage: scripts/install-packages.sh demo|test|web|bench|bench-scan
+# Usage: scripts/install-packages.sh demo|test|web|bench|bench-web|bench-scan
 #
 # The one place that names system packages. Installs those that the given make target needs and that are missing, and
 # says which and why; when nothing is missing it does nothing and says nothing. On Debian and Ubuntu by apt-get (with
 # sudo unless root); on macOS Apple's command line tools are enough. Elsewhere it says what the build will look for.
 set -euo pipefail
 
-target=${1:?"usage: $0 demo|test|web|bench|bench-scan"}
+target=${1:?"usage: $0 demo|test|web|bench|bench-web|bench-scan"}
 
 # What a make target needs, by the names that Debian and Ubuntu give. A package that only one of
 # them needs belongs in that one's line alone.
@@ -14,7 +14,7 @@ needs() {
     case $target in
         demo) echo gcc libc6-dev libclang-dev linux-libc-dev ;;
         test) echo gcc libc6-dev libclang-dev linux-libc-dev nodejs npm default-jdk-headless maven python3-venv ;;
-        web) echo gcc libc6-dev libclang-dev linux-libc-dev nodejs npm ;;
+        web | bench-web) echo gcc libc6-dev libclang-dev linux-libc-dev nodejs npm ;;
         bench) echo gcc libc6-dev libclang-dev linux-libc-dev ;;
         bench-scan) echo gcc g++ cmake make libc6-dev ;;
         *) echo "$0: no such target: $target" >&2 && exit 2 ;;
@@ -25,7 +25,10 @@ needs() {
 likes() {
     case $target in
         test) echo rustc-web cargo-web rust-web-src chromium ;;
-        web) rustup target list --installed 2> /dev/null | grep -qx wasm32-unknown-unknown || echo rustc-web cargo-web rust-web-src ;;
+        web | bench-web)
+            rustup target list --installed 2> /dev/null | grep -qx wasm32-unknown-unknown || echo rustc-web cargo-web rust-web-src
+            [ "$target" = web ] || echo chromium
+            ;;
     esac
 }
 

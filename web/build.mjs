@@ -1,5 +1,5 @@
 // Builds the page (dist/page: static files whose names carry their hash) and the package (dist/package) from what
-// scripts/make-web.sh left in dist/wasm. Says how large they are.
+// scripts/make-web.sh left in dist/wasm. Says how large they are. `node build.mjs FOLDER` puts both into another folder than dist.
 
 import { createHash } from "node:crypto";
 import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -8,8 +8,10 @@ import { build } from "esbuild";
 
 const here = new URL(".", import.meta.url).pathname;
 const at = (path) => here + path;
+const out = process.argv[2] ?? at("dist");
 
-const hash = (bytes) => createHash("sha256").update(bytes).digest("hex").slice(0, 16);
+const sha256 = (bytes) => createHash("sha256").update(bytes).digest("hex");
+const hash = (bytes) => sha256(bytes).slice(0, 16);
 const integrity = (bytes) => `sha384-${createHash("sha384").update(bytes).digest("base64")}`;
 
 /** `apart` maps modules that are files of their own to their names. */
@@ -58,15 +60,19 @@ const head = [
 const html = readFileSync(at("page/index.html"), "utf8").replace("<!-- build: head -->", head.join("\n"));
 files.set("index.html", Buffer.from(html));
 
-rmSync(at("dist/page"), { recursive: true, force: true });
-mkdirSync(at("dist/page"), { recursive: true });
-for (const [name, bytes] of files) writeFileSync(at(`dist/page/${name}`), bytes);
+// What `sha256sum --check` reads. Its own hash is that of the whole page: scripts/check-page.sh compares it with what a relay serves.
+const SUMS = "sha256sums.txt";
+files.set(SUMS, Buffer.from([...files.keys()].sort().map((name) => `${sha256(files.get(name))}  ${name}\n`).join("")));
 
-mkdirSync(at("dist/package"), { recursive: true });
-writeFileSync(at("dist/package/index.js"), await bundle("src/index.ts"));
-writeFileSync(at("dist/package/worker.js"), worker);
-writeFileSync(at("dist/package/scanner-worker.js"), scanner.worker);
-for (const program of ["pairlight_web_bg.wasm", "pairlight_web_scanner_bg.wasm"]) cpSync(at(`dist/wasm/${program}`), at(`dist/package/${program}`));
+rmSync(`${out}/page`, { recursive: true, force: true });
+mkdirSync(`${out}/page`, { recursive: true });
+for (const [name, bytes] of files) writeFileSync(`${out}/page/${name}`, bytes);
+
+mkdirSync(`${out}/package`, { recursive: true });
+writeFileSync(`${out}/package/index.js`, await bundle("src/index.ts"));
+writeFileSync(`${out}/package/worker.js`, worker);
+writeFileSync(`${out}/package/scanner-worker.js`, scanner.worker);
+for (const program of ["pairlight_web_bg.wasm", "pairlight_web_scanner_bg.wasm"]) cpSync(at(`dist/wasm/${program}`), `${out}/package/${program}`);
 
 console.log(`${"file".padEnd(34)}${"bytes".padStart(10)}${"gzip".padStart(10)}${"brotli".padStart(10)}`);
 const line = (name, sizes) => console.log(name.padEnd(34) + sizes.map((size) => String(size).padStart(10)).join(""));
@@ -74,9 +80,8 @@ const sizes = (bytes) => [bytes.length, gzipSync(bytes, { level: 9 }).length, br
 const sum = (lists) => lists.reduce((total, list) => total.map((size, at) => size + list[at]), [0, 0, 0]);
 const lines = [...files].map(([name, bytes]) => [name, sizes(bytes)]);
 for (const [name, list] of lines) line(name, list);
+// The list of hashes is read by whoever checks the page, never by the page.
 const isScanner = ([name]) => Object.values(scannerNames).includes(name);
-line("all that the page loads", sum(lines.filter((each) => !isScanner(each)).map(([, list]) => list)));
+line("all that the page loads", sum(lines.filter((each) => !isScanner(each) && each[0] !== SUMS).map(([, list]) => list)));
 line("and with the camera open, more", sum(lines.filter(isScanner).map(([, list]) => list)));
-const all = createHash("sha256");
-for (const name of [...files.keys()].sort()) all.update(`${name}\n`).update(files.get(name));
-console.log(`sha256 of the bundle: ${all.digest("hex")}`);
+console.log(`sha256 of the bundle: ${sha256(files.get(SUMS))}`);

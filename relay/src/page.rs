@@ -13,6 +13,9 @@ use crate::error::RelayError;
 /// Longest file of a page: more is not one of ours.
 const FILE_BYTES: u64 = 16 << 20;
 
+/// The hashes of all other files, by which a person checks the page (`scripts/check-page.sh`).
+const SUMS: &str = "sha256sums.txt";
+
 /// The files of a page by their names.
 #[derive(Clone, Default)]
 pub struct Page {
@@ -69,7 +72,7 @@ impl Page {
         // A name that carries the hash of its content never means anything else.
         put(
             header::CACHE_CONTROL,
-            if name == "index.html" { "no-cache" } else { "public, max-age=31536000, immutable" },
+            if ["index.html", SUMS].contains(&name) { "no-cache" } else { "public, max-age=31536000, immutable" },
         );
         put(header::CONTENT_SECURITY_POLICY, &policy(host));
         put(header::REFERRER_POLICY, "no-referrer");
@@ -90,6 +93,9 @@ fn policy(host: &str) -> String {
 }
 
 fn media_type(name: &str) -> Option<&'static str> {
+    if name == SUMS {
+        return Some("text/plain; charset=utf-8");
+    }
     Some(match name.rsplit_once('.')?.1 {
         "html" => "text/html; charset=utf-8",
         "js" => "text/javascript; charset=utf-8",
@@ -109,7 +115,7 @@ mod tests {
 
     fn folder() -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
-        for (name, text) in [("index.html", "<!doctype html>"), ("page-1.js", "1"), ("notes.txt", "no")] {
+        for (name, text) in [("index.html", "<!doctype html>"), ("page-1.js", "1"), (SUMS, ""), ("notes.txt", "no")] {
             std::fs::write(folder.path().join(name), text).unwrap();
         }
         folder
@@ -126,6 +132,9 @@ mod tests {
         assert_eq!(answer.headers()[header::CACHE_CONTROL], "no-cache");
         let script = page.answer(&Method::GET, "/page-1.js", "relay.example").unwrap();
         assert!(script.headers()[header::CACHE_CONTROL].to_str().unwrap().contains("immutable"));
+        // Whoever checks the page must see what is served now.
+        let sums = page.answer(&Method::GET, "/sha256sums.txt", "relay.example").unwrap();
+        assert_eq!(sums.headers()[header::CACHE_CONTROL], "no-cache");
         for path in ["/notes.txt", "/../Cargo.toml", "/page-1.js/", "", "/v1/relay"] {
             assert!(page.answer(&Method::GET, path, "relay.example").is_none(), "{path}");
         }

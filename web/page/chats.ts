@@ -5,9 +5,12 @@ import { make, say, screen, show, size } from "./dom.js";
 import { day, hour, number, t } from "./language.js";
 import { openScan } from "./scan.js";
 import { VirtualList } from "./virtual.js";
+import { why } from "./words.js";
 
 const PAGE = 100;
 const LONGEST_FILE = 64 * 1024 * 1024;
+/** Of a message, in UTF-8. */
+const LONGEST_TEXT = 32 * 1024;
 /** What whoever uses this browser is called in their own messages, in every language. */
 const SENDER = "Me";
 
@@ -18,6 +21,11 @@ const when = (ms: number) => {
 
 /** Work that nobody waits for. When it fails the line has ended, and whoever ended it shows why. */
 const quietly = (work: Promise<unknown>) => void work.catch(() => {});
+
+function noticed({ kind, discrepancy, removal }: Extract<LineEvent, { type: "notice" }>): string {
+  const reason = discrepancy ? t.discrepancies[discrepancy] : removal ? t.removals[removal] : undefined;
+  return reason === undefined ? t.chats.noticedAlone(t.notices[kind]) : t.chats.noticed(t.notices[kind], reason);
+}
 
 export class Chats {
   #talks: Conversation[] = [];
@@ -73,8 +81,8 @@ export class Chats {
       case "history": return quietly(this.#history());
       case "file": return quietly(this.#file(event.hash));
       case "silent": return this.#tell(t.chats.silent);
-      case "leased": return this.#tell(event.restriction ?? "", this.#restriction);
-      case "notice": return this.#tell(event.words);
+      case "leased": return this.#tell(event.restriction ? t.chats.restricted(t.discrepancies[event.restriction]) : "", this.#restriction);
+      case "notice": return this.#tell(noticed(event));
       case "forked": return this.#tell(t.chats.forked);
       case "rolled-back": return this.#tell(t.chats.rolledBack);
     }
@@ -92,7 +100,7 @@ export class Chats {
 
   /** Work that a person asked for: that it failed is said. */
   #loudly(words: (why: string) => string, work: Promise<unknown>): void {
-    work.catch((error: Error) => this.#tell(words(error.message)));
+    work.catch((error: unknown) => this.#tell(words(why(error))));
   }
 
   /** Changes come in bursts; they are read at most four times a second. */
@@ -199,6 +207,7 @@ export class Chats {
     const send = async (attachments: Attachment[] = []) => {
       const words = text.value.trim();
       if (!words && attachments.length === 0) return;
+      if (new TextEncoder().encode(words).length > LONGEST_TEXT) return this.#tell(t.chats.tooLongText);
       text.value = "";
       try {
         await this.device.send(talk.id, SENDER, words, attachments);
@@ -206,7 +215,7 @@ export class Chats {
         messages.toEnd();
       } catch (error) {
         text.value = words;
-        this.#tell(t.chats.notSent((error as Error).message));
+        this.#tell(t.chats.notSent(why(error)));
       }
     };
     const attach = make("input", {

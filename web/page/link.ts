@@ -5,7 +5,7 @@ import { draw } from "./code.js";
 import { make, say, show } from "./dom.js";
 import { t } from "./language.js";
 import { openScan } from "./scan.js";
-import { ending, ownName, span, type Ending } from "./words.js";
+import { ending, ownName, span, why, type Ending } from "./words.js";
 
 /** What is done when nobody has scanned by then, one after the other, ms. */
 const SLOW: [keyof typeof t.link.slow, number][] = [["larger", 8_000], ["bright", 14_000], ["help", 20_000]];
@@ -67,7 +67,7 @@ export class LinkScreen {
       await begun;
     } catch (error) {
       if (this.#left) return;
-      this.#end({ ...t.link.notBegun, what: t.said((error as Error).message), again: t.again });
+      this.#end({ ...t.link.notBegun, what: t.said(why(error)), again: t.again });
     }
   }
 

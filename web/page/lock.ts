@@ -3,6 +3,7 @@
 import type { PairlightDevice } from "../src/index.js";
 import { make, screen, show } from "./dom.js";
 import { t } from "./language.js";
+import { why } from "./words.js";
 
 /** Without a key or a pointer for so long, a browser that has a lock is locked. */
 const IDLE_MS = 15 * 60_000;
@@ -74,8 +75,7 @@ export async function askLock(device: PairlightDevice, lock: () => void): Promis
     try {
       await device.setLock(passphrase, has ? current.input.value : undefined);
     } catch (error) {
-      const { name, message } = error as Error;
-      told.textContent = name === "WrongPassphrase" ? t.lock.wrong : t.lock.notChanged(message);
+      told.textContent = (error as Error).name === "WrongPassphrase" ? t.lock.wrong : t.lock.notChanged(why(error));
       return;
     }
     ask.close();

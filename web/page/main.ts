@@ -1,13 +1,14 @@
 // The page: opens the device of this browser and shows what it says. Linking is in link.ts, conversations in chats.ts, the lock in
 // lock.ts.
 
-import { PairlightDevice, type LineEvent, type OpenOptions } from "../src/index.js";
+import { PairlightDevice, type Discrepancy, type LineEvent, type OpenOptions } from "../src/index.js";
 import { Chats } from "./chats.js";
 import { make, show } from "./dom.js";
 import { t } from "./language.js";
 import { LinkScreen, forgetName } from "./link.js";
 import { IdleWatch, askLock, showLocked } from "./lock.js";
 import { deviceProgram } from "./programs.js";
+import { why } from "./words.js";
 
 interface Problem { title: string; what: string; help: string }
 
@@ -66,9 +67,9 @@ async function open(takeOver: boolean): Promise<void> {
 
 /** Says why there is no device, and what helps. */
 function notOpened(error: unknown, takeOver: boolean): void {
-  const { name, message } = error as Error;
+  const { name } = error as Error;
   if (name === "PassphraseNeeded") return locked(takeOver);
-  const what = t.said(message);
+  const what = t.said(why(error));
   const again = () => void open(takeOver);
   switch (name) {
     case "InUse": return problem(t.start.inUse, t.start.useHere, () => void open(true));
@@ -111,7 +112,7 @@ class Page {
     try {
       const standing = await this.device.standing();
       if (!standing) return this.#showLink();
-      if (standing.isLocked) return this.#locked(standing.restriction ?? t.start.ended.notRenewed, () => this.#showLink());
+      if (standing.isLocked) return this.#locked(standing.restriction ?? "LeaseEnded", () => this.#showLink());
     } catch (error) {
       return this.#stuck(t.start.noStart.title, error, () => void this.#begin());
     }
@@ -123,13 +124,13 @@ class Page {
     this.#link = new LinkScreen(this.device, () => void this.#chat());
   }
 
-  #locked(reason: string, again: () => void): void {
+  #locked(reason: Discrepancy, again: () => void): void {
     const { title, what, help, again: button } = t.start.ended;
-    problem({ title, what: what(reason), help }, button, again);
+    problem({ title, what: what(t.discrepancies[reason]), help }, button, again);
   }
 
   #stuck(title: string, error: unknown, again: () => void): void {
-    if (!this.#lost) problem({ title, what: t.said((error as Error).message), help: "" }, t.again, again);
+    if (!this.#lost) problem({ title, what: t.said(why(error)), help: "" }, t.again, again);
   }
 
   /** Erases all, also what the page itself noted. Whether that is done. */
@@ -149,8 +150,7 @@ class Page {
     try {
       await this.device.connect();
     } catch (error) {
-      const { name, message } = error as Error;
-      if (name === "Locked") return this.#locked(message, () => this.#showLink());
+      if ((error as Error).name === "Locked") return this.#locked("LeaseEnded", () => this.#showLink());
       return this.#stuck(t.start.notOnline, error, () => void this.#begin());
     }
     this.#chats = new Chats(this.device, () => void this.#logOut(), () => void askLock(this.device, () => this.#lock()).catch(() => {}));
@@ -182,7 +182,7 @@ class Page {
       case "removed":
         this.#leave();
         if (!(await this.#forget())) return;
-        return problem({ ...t.start.removed, what: t.start.removed.what(event.reason) }, t.start.linkHere, () => void this.#showLink());
+        return problem({ ...t.start.removed, what: t.start.removed.what(t.removals[event.reason]) }, t.start.linkHere, () => void this.#showLink());
       case "locked":
         this.#leave();
         // The store of this worker is locked for good; one that is opened anew can be linked again.
@@ -192,10 +192,10 @@ class Page {
         if (event.reason === "Duplicate") {
           return problem(t.start.copied, t.start.copied.again, () => void this.#begin());
         }
-        return problem({ ...t.start.shutOut, what: t.start.shutOut.what(event.reason) }, t.again, () => void this.#begin());
+        return problem({ ...t.start.shutOut, what: t.start.shutOut.what(t.refusals[event.reason]) }, t.again, () => void this.#begin());
       case "failed":
         this.#leave();
-        return problem({ ...t.start.stopped, what: t.said(event.reason) }, t.reload, () => location.reload());
+        return problem({ ...t.start.stopped, what: t.said(why({ name: event.reason, message: event.words })) }, t.reload, () => location.reload());
       default:
         this.#chats?.hear(event);
     }

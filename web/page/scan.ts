@@ -88,13 +88,13 @@ class ScanDialog {
     this.#state.textContent = words;
   }
 
-  /** What a code is. The core's own sentences are English. */
-  #tell({ kind, title, explanation, danger, isOffer }: Meaning): void {
+  /** What a code is. The core's own sentences are English, and shown to nobody else. */
+  #tell({ kind, title, explanation, about, danger, isOffer }: Meaning): void {
     const isEnglish = document.documentElement.lang === "en";
     this.#found.replaceChildren(make("section", { class: "found", "data-danger": danger, "data-kind": kind },
       make("h3", {}, isEnglish ? title : own<string>(t.scan.kinds, kind) ?? title),
       make("p", { class: danger === "danger" ? "alarm" : "" }, t.scan.dangers[danger]),
-      make("p", { lang: "en", dir: "ltr" }, explanation),
+      isEnglish ? make("p", {}, explanation) : about && make("p", {}, t.scan.about(about)),
       isOffer ? make("p", {}, t.scan.ours) : null,
       make("p", { class: "soft" }, t.scan.nothing)));
   }

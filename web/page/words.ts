@@ -1,6 +1,6 @@
 // What is said when something ends, and what this browser calls itself.
 
-import type { EndReason } from "../src/index.js";
+import type { EndReason, FaultKind } from "../src/index.js";
 import { t } from "./language.js";
 
 export interface Ending { title: string; what: string; help: string; again: string }
@@ -13,6 +13,13 @@ export const span = (ms: number): string => (ms <= 90_000 ? t.seconds(Math.ceil(
 
 export const ending = (reason: EndReason): Ending =>
   ({ ...(t.endings[reason] ?? t.endings.TimedOut), again: TRY_AGAIN.has(reason) ? t.again : t.link.showNew });
+
+/** Why a call failed, in the language of the page. What the core says of it is English: it goes to the browser's console. */
+export function why(error: unknown): string {
+  const { name, message } = error as Error;
+  console.info(`${name}: ${message}`);
+  return t.faults[Object.hasOwn(t.faults, name) ? (name as FaultKind) : "Failed"];
+}
 
 /** What this browser calls itself until a person says otherwise. */
 export function ownName(): { name: string; os: string; app: string } {

@@ -49,24 +49,40 @@ export type LineEvent =
   /** Updates were too many: read everything that is on the screen anew, histories and files too. */
   | { type: "missed" }
   /** This device may stay until then; `restriction` says why it may not do everything. */
-  | { type: "leased"; untilMs: number; restriction: string | null }
+  | { type: "leased"; untilMs: number; restriction: Discrepancy | null }
   /** The phone has been silent for long. */
   | { type: "silent"; forMs: number }
-  /** Something happened to a device of the account. */
-  | { type: "notice"; words: string }
+  /** Something happened to a device of the account. `words` is the same in English. */
+  | { type: "notice"; kind: NoticeKind; discrepancy: Discrepancy | null; removal: RemovalReason | null; words: string }
   | { type: "devices-changed" }
   /** Somebody shows different devices different lists. */
   | { type: "forked"; epoch: number; ours: string; theirs: string }
   | { type: "rolled-back" }
   /** The permission has ended. The last event: open the device anew and link it again. */
-  | { type: "locked"; reason: string }
+  | { type: "locked"; reason: Discrepancy }
   /** This device was removed, and what it knew is erased. The last event. */
-  | { type: "removed"; reason: string }
+  | { type: "removed"; reason: RemovalReason }
   /** The relay refuses this device. The last event. */
-  | { type: "refused"; reason: string }
-  /** The line cannot go on. The last event. */
-  | { type: "failed"; reason: string }
+  | { type: "refused"; reason: RefusalCode }
+  /** The line cannot go on. `words` is English, for a log. The last event. */
+  | { type: "failed"; reason: FaultKind; words: string }
   | { type: "other" };
+
+/** What does not add up about a device. */
+export type Discrepancy =
+  | "CounterRepeated" | "CopyForked" | "ListDiffers" | "ListStale" | "PlatformChanged" | "CountersImpossible" | "BadSignatures"
+  | "Undecryptable" | "LeaseEnded" | "TwoSockets" | "CountryChanged" | "Removed";
+
+/** Why a device left the account's list. */
+export type RemovalReason = "Revoked" | "LoggedOut" | "Cloned" | "Abandoned" | "RemovedAll" | "Discrepancy" | "Recovered" | "Lapsed";
+
+/** What happened to a device of the account. */
+export type NoticeKind = "Linked" | "Relinked" | "Removed" | "Discrepancy" | "RootChanged" | "RecoveryChanged";
+
+/** Why the relay refuses. `Duplicate`: another browser went online with a copy of this one's keys. */
+export type RefusalCode =
+  | "Protocol" | "Removed" | "LeaseExpired" | "TimedOut" | "Conflict" | "Duplicate" | "Outdated" | "RateLimited" | "NotFound"
+  | "NotAllowed" | "TooLarge" | "Overflow" | "Unavailable" | "Gone";
 
 export interface Attachment { name: string; mediaType: string; size: number; hash: string }
 
@@ -102,7 +118,8 @@ export interface FileState { hash: string; size: number; stored: number; isCompl
 export interface Standing {
   device: string;
   isLocked: boolean;
-  restriction: string | null;
+  /** Why it may not do everything. */
+  restriction: Discrepancy | null;
   endsMs: number;
   linkedMs: number | null;
 }
@@ -149,8 +166,10 @@ export interface Meaning {
   kind: string;
   /** A few words. */
   title: string;
-  /** One or two sentences. */
+  /** One or two sentences, English. */
   explanation: string;
+  /** What it names, in nobody's language: a host, a service, a network; null where it names nothing. */
+  about: string | null;
   danger: Danger;
   /** Whether it is an offer to link a device. */
   isOffer: boolean;

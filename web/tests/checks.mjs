@@ -23,3 +23,17 @@ export async function accessible(page, screen) {
   const told = serious.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(" ")}`);
   assert(serious.length === 0, `axe on ${screen}: ${told.join("; ")}`);
 }
+
+/** Every setting of the screen in which the page must work. */
+export const settings = {
+  light: {},
+  dark: { colorScheme: "dark" },
+  forced: { forcedColors: "active", colorScheme: "dark" },
+  "right-to-left": { locale: "ar" },
+  "ratio-2": { deviceScaleFactor: 2 },
+  "ratio-3": { deviceScaleFactor: 3 },
+  "ratio-1.25": { deviceScaleFactor: 1.25 },
+  // 200 % zoom of a window of 1280 pixels.
+  zoomed: { viewport: { width: 640, height: 400 }, deviceScaleFactor: 2 },
+  phone: { viewport: { width: 360, height: 740 }, deviceScaleFactor: 3, isMobile: true, hasTouch: true },
+};

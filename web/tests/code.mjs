@@ -1,11 +1,13 @@
 // The screen with the code, what it is served with, and what two browsers of one account know of each other.
 
+import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
+import { appendFileSync, cpSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { accessible, assert, quiet } from "./checks.mjs";
 import { peers } from "./peers.mjs";
 import { table } from "./texts.mjs";
 import { anyCode, told } from "./told.mjs";
-import { until } from "./world.mjs";
+import { pageFolder, root, until } from "./world.mjs";
 
 const hash = (name, bytes, how) => createHash(name).update(bytes).digest(how);
 const width = (page) => page.evaluate("document.querySelector('.code canvas').getBoundingClientRect().width");
@@ -160,7 +162,7 @@ export const tests = {
     for (const [type, words] of Object.entries(ends)) {
       const page = await before(`window.calls.standing = () => ({ isLocked: false, restriction: null });`);
       await world.screen(page, "chats");
-      await page.evaluate((type) => window.tell({ line: type === "copied" ? { type: "refused", reason: "Duplicate" } : { type, reason: "as it was" } }), type);
+      await page.evaluate((type) => window.tell({ line: type === "copied" ? { type: "refused", reason: "Duplicate" } : { type, reason: { removed: "Revoked", locked: "LeaseEnded", failed: "Storage", refused: "RateLimited" }[type], words: "as it was" } }), type);
       await shows(page, words);
       await page.close();
     }
@@ -186,6 +188,53 @@ export const tests = {
       assert(file.headers.get("cache-control").includes("immutable"), `${name} may change`);
       assert(file.headers.get("content-security-policy") === policy, `${name} has another policy`);
     }
+  },
+
+  async the_page_that_is_served_is_checked_against_the_published_hash_and_built_again_is_the_same(world) {
+    await world.startRelay();
+    const sums = readFileSync(`${pageFolder}/sha256sums.txt`);
+    const published = hash("sha256", sums, "hex");
+    const check = async (...given) => {
+      const running = world.run(given, `${root}/scripts/check-page.sh`);
+      return { code: await running.done, said: running.said };
+    };
+    for (const given of [[], [published]]) {
+      const { code, said } = await check(world.url, ...given);
+      assert(code === 0 && said.includes(published) && said.includes("It is the page that was published."), `${code}: ${said}`);
+    }
+    // Another page: by its hash, by what is in a file, by a document that differs from its list, by a file that the list leaves out.
+    const copy = (name, change) => {
+      const folder = world.folder(name);
+      cpSync(pageFolder, folder, { recursive: true });
+      const files = Object.fromEntries(readdirSync(folder).map((file) => [file.split(/[-.]/)[0], `${folder}/${file}`]));
+      change(files);
+      return folder;
+    };
+    const sum = (files, file) => {
+      const kept = readFileSync(files.sha256sums, "utf8").split("\n").map((line) => line.endsWith(`  ${file.split("/").at(-1)}`) ? `${hash("sha256", readFileSync(file), "hex")}${line.slice(64)}` : line);
+      writeFileSync(files.sha256sums, kept.join("\n"));
+    };
+    const others = {
+      "the published one is": [world.url, "0".repeat(64)],
+      "a file is not what": [await world.serve(copy("changed", (files) => appendFileSync(files.worker, "\n//"))), published],
+      "the published one": [await world.serve(copy("changed-with-its-hash", (files) => { appendFileSync(files.worker, "\n//"); sum(files, files.worker); })), published],
+      "another document": [await world.serve(pageFolder, (html, isFirst) => isFirst ? html.replace("</body>", "<!-- --></body>") : html), published],
+      "names more.js": [await world.serve(copy("more", (files) => {
+        writeFileSync(files.index, readFileSync(files.index, "utf8").replace("</head>", '<script src="more.js"></script></head>'));
+        sum(files, files.index);
+      })), published],
+      "is no list of files": [await world.serve(copy("elsewhere", (files) => appendFileSync(files.sha256sums, `${"0".repeat(64)}  ../more.js\n`))), published],
+      "is missing": [await world.serve(copy("missing", (files) => rmSync(files.programs))), published],
+    };
+    for (const [what, given] of Object.entries(others)) {
+      const { code, said } = await check(...given);
+      assert(code === 1 && said.includes("ANOTHER PAGE") && said.includes(what), `${what}: ${code} ${said}`);
+    }
+    // Whoever has the same sources and the same WebAssembly has the same page.
+    const again = world.folder("again");
+    const built = spawnSync(process.execPath, [`${root}/web/build.mjs`, again], { encoding: "utf8" });
+    assert(built.status === 0 && built.stdout.includes(`sha256 of the bundle: ${published}`), `built again: ${built.stdout}${built.stderr}`);
+    assert(readFileSync(`${again}/page/sha256sums.txt`).equals(sums), "built again it is another page");
   },
 
   async what_is_read_in_one_browser_is_read_in_the_other(world) {

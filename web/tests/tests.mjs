@@ -1,7 +1,7 @@
 // What the page must do, as a person and a phone see it. Names are sentences; each begins with an empty browser.
 
 import { cpSync, readFileSync } from "node:fs";
-import { accessible, assert, quiet } from "./checks.mjs";
+import { accessible, assert, quiet, settings } from "./checks.mjs";
 import { peers } from "./peers.mjs";
 import { packageFolder, until } from "./world.mjs";
 
@@ -359,18 +359,6 @@ export const tests = {
       window.gaps = 0;
       new MutationObserver(() => { if (button.classList.contains("gone")) window.gaps += 1; }).observe(button, { attributes: true });
     });
-    const settings = {
-      light: {},
-      dark: { colorScheme: "dark" },
-      forced: { forcedColors: "active", colorScheme: "dark" },
-      "right-to-left": { locale: "ar" },
-      "ratio-2": { deviceScaleFactor: 2 },
-      "ratio-3": { deviceScaleFactor: 3 },
-      "ratio-1.25": { deviceScaleFactor: 1.25 },
-      // 200 % zoom of a window of 1280 pixels.
-      zoomed: { viewport: { width: 640, height: 400 }, deviceScaleFactor: 2 },
-      phone: { viewport: { width: 360, height: 740 }, deviceScaleFactor: 3, isMobile: true, hasTouch: true },
-    };
     for (const [name, options] of Object.entries(settings)) {
       const browser = await world.browser(options);
       const page = await world.open(browser);
@@ -402,6 +390,51 @@ export const tests = {
     await until("another code", async () => (await world.text(watched, "next")) !== first);
     assert((await watched.evaluate("window.gaps")) === 0, "there was a moment without a code");
     quiet(watched);
+  },
+
+  async the_whole_story_fits_every_setting_of_the_screen(world) {
+    await world.startRelay();
+    const phone = await world.startPhone();
+    phone.type("seed 30");
+    await phone.says(/seeded/);
+    const { light: _, "ratio-1.25": __, "ratio-2": ___, "ratio-3": ____, ...others } = settings;
+    for (const [name, options] of Object.entries(others)) {
+      const browser = await world.browser(options);
+      const page = await world.open(browser);
+      const fits = async (screen) => {
+        const wide = await page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth");
+        assert(wide <= 0, `${name}, ${screen}: the page is ${wide} pixels too wide`);
+        await accessible(page, `${name}, ${screen}`);
+        await world.shot(page, `story-${name}-${screen}`);
+      };
+      await world.code(page);
+      // A person brings the code into view where the window is small.
+      await page.locator(".code").scrollIntoViewIfNeeded();
+      phone.type(`link ${await world.text(page)}`);
+      const [, a, b] = await phone.says(/(\d{3}) (\d{3})/);
+      await world.screen(page, "digits");
+      await fits("digits");
+      await page.fill("#digits", a + b);
+      await phone.says(/linked \w+/);
+      await world.screen(page, "chats");
+      await page.waitForSelector(".list li button");
+      await whole(page);
+      const bar = await page.locator(".bar").boundingBox();
+      assert(bar.height < 120, `${name}: the bar is ${bar.height} pixels high`);
+      await fits("list");
+      await talk(page, "Kim");
+      await page.waitForSelector(".message:has-text('Message 30 of 30')");
+      await page.fill("textarea", `From ${name}`);
+      await page.keyboard.press("Enter");
+      await phone.says(new RegExp(`message From ${name}`));
+      const mine = page.locator(".message.own", { hasText: `From ${name}` });
+      await mine.waitFor();
+      const [list, seen] = [await page.locator(".messages").boundingBox(), await mine.boundingBox()];
+      assert(seen.y + seen.height <= list.y + list.height + 1 && list.height > 60, `${name}: what was sent is not in view`);
+      await fits("talk");
+      quiet(page);
+      await browser.close();
+    }
   },
 
   async a_file_comes_when_it_is_asked_for_and_goes_to_the_phone(world) {

@@ -3,6 +3,7 @@
 import { readFileSync } from "node:fs";
 import { build } from "esbuild";
 import { assert, quiet } from "./checks.mjs";
+import { told } from "./told.mjs";
 import { root, until } from "./world.mjs";
 
 const LETTERS = { en: /[A-Za-z]/, de: /[A-Za-zÄÖÜäöüß]/, ar: /[\u0621-\u064a]/ };
@@ -20,6 +21,11 @@ function words(from, path = "") {
   if (typeof from === "string" || typeof from === "function") return [[path, from]];
   return Object.entries(from).flatMap(([key, value]) => words(value, path ? `${path}.${key}` : key));
 }
+
+/** The cases of an enumeration of Rust. */
+const cases = (path, name) => all(source(path).match(new RegExp(`pub enum ${name} \\{([^}]+)\\}`))[1], /^ +(\w+) = /gm);
+/** The words of a type of TypeScript that is a choice of them. */
+const choices = (name) => all(source("web/src/types.ts").match(new RegExp(`${name} =([^;]+);`))[1], /"(\w+)"/g);
 
 const source = (path) => readFileSync(`${root}/${path}`, "utf8");
 const all = (text, pattern) => [...text.matchAll(pattern)].map(([, found]) => found);
@@ -46,12 +52,78 @@ export const tests = {
     const must = {
       hints: [Object.keys(en.scan.hints), all(source("core/src/scan/hint.rs"), /Self::\w+ => "([a-z-]+)",/g)],
       kinds: [Object.keys(en.scan.kinds), all(source("core/src/payload/explain.rs"), /Self::[^>]+ => "([a-z_]+)",/g)],
-      endings: [Object.keys(en.endings), all(source("wire/src/pairing.rs").match(/pub enum EndReason \{([^}]+)\}/)[1], /^ +(\w+) = /gm)],
-      reasons: [all(source("web/src/types.ts").match(/EndReason =([^;]+);/)[1], /"(\w+)"/g), Object.keys(en.endings)],
+      endings: [Object.keys(en.endings), cases("wire/src/pairing.rs", "EndReason")],
+      discrepancies: [Object.keys(en.discrepancies), cases("wire/src/standing.rs", "Discrepancy")],
+      removals: [Object.keys(en.removals), cases("wire/src/list.rs", "RemovalReason")],
+      notices: [Object.keys(en.notices), cases("wire/src/standing.rs", "NoticeKind")],
+      refusals: [Object.keys(en.refusals), cases("wire/src/relay.rs", "RefusalCode")],
+      faults: [Object.keys(en.faults), choices("FaultKind")],
+      "ends in the types": [choices("EndReason"), Object.keys(en.endings)],
+      "discrepancies in the types": [choices("Discrepancy"), Object.keys(en.discrepancies)],
+      "removals in the types": [choices("RemovalReason"), Object.keys(en.removals)],
+      "notices in the types": [choices("NoticeKind"), Object.keys(en.notices)],
+      "refusals in the types": [choices("RefusalCode"), Object.keys(en.refusals)],
     };
+    // In English the page says what all other devices say.
+    for (const [table, path] of [["discrepancies", "wire/src/standing.rs"], ["removals", "wire/src/list.rs"]]) {
+      for (const words of Object.values(en[table])) assert(source(path).includes(`=> "${words}",`), `the core does not say "${words}"`);
+    }
     for (const [what, [have, need]] of Object.entries(must)) {
-      assert(need.length > 7, `${what}: nothing was found in the core`);
+      assert(need.length > 5, `${what}: nothing was found in the core`);
       assert([...have].sort().join() === [...need].sort().join(), `${what}: the page has ${have}, the core ${need}`);
+    }
+  },
+
+  async no_sentence_of_the_core_is_shown_in_another_language(world) {
+    await world.startRelay();
+    const core = [...all(source("wire/src/standing.rs") + source("wire/src/list.rs"), /=> "([^"]{8,})",/g), "as the core says it"];
+    assert(core.length > 20, `${core.length} sentences were found in the core`);
+    for (const language of ["de", "ar"]) {
+      const t = await table(language);
+      const browser = await world.browser();
+      const open = async (setup) => told(world, browser, setup, { path: `/?lang=${language}` });
+      const says = async (page, ...words) => {
+        await until(words.join(), () => page.evaluate((words) => words.every((word) => document.querySelector("#screen").textContent.includes(word)), words));
+        const said = await page.innerText("body");
+        for (const sentence of core) assert(!said.includes(sentence), `${language}: it says "${sentence}"`);
+        if (language === "ar") assert(!/[a-z]+ [a-z]+ [a-z]+/i.test(said), `it says "${said.match(/[a-z]+ [a-z]+ [a-z]+.{0,60}/i)}"`);
+      };
+      const opens = async (setup, ...words) => {
+        const page = await open(setup);
+        await says(page, ...words);
+        await page.close();
+      };
+      // What a call can fail with: before there is a device, and while one writes.
+      for (const [kind, words] of Object.entries(t.faults)) {
+        if (!["InUse", "Unreachable", "PassphraseNeeded"].includes(kind)) {
+          await opens(`window.calls.open = () => { throw Object.assign(new Error("as the core says it"), { name: "${kind}" }); };`, t.said(words));
+        }
+      }
+      await opens(() => { window.calls.link = () => { throw Object.assign(new Error("as the core says it"), { name: "Refused" }); }; }, t.link.notBegun.title, t.faults.Refused);
+      await opens(() => { window.calls.standing = () => ({ isLocked: true, restriction: "CopyForked" }); }, t.discrepancies.CopyForked);
+      await opens(() => {
+        window.calls.standing = () => ({ isLocked: false, restriction: null });
+        window.calls.connect = () => { throw Object.assign(new Error("as the core says it"), { name: "Locked" }); };
+      }, t.discrepancies.LeaseEnded);
+      // And what the line says: first what leaves the conversations there, then what ends it.
+      const page = await open(() => { window.calls.standing = () => ({ isLocked: false, restriction: null }); });
+      await world.screen(page, "chats");
+      const hears = async (line, ...words) => {
+        await page.evaluate((line) => window.tell({ line }), line);
+        await says(page, ...words);
+      };
+      for (const [reason, words] of Object.entries(t.discrepancies)) await hears({ type: "leased", untilMs: 0, restriction: reason }, t.chats.restricted(words));
+      for (const [kind, words] of Object.entries(t.notices)) {
+        await hears({ type: "notice", kind, discrepancy: "ListDiffers", removal: null, words: "as the core says it" }, t.chats.noticed(words, t.discrepancies.ListDiffers));
+        await hears({ type: "notice", kind, discrepancy: null, removal: null, words: "as the core says it" }, t.chats.noticedAlone(words));
+      }
+      for (const [reason, words] of Object.entries(t.removals)) await hears({ type: "removed", reason }, t.start.removed.what(words));
+      for (const [reason, words] of Object.entries(t.discrepancies)) await hears({ type: "locked", reason }, t.start.ended.what(words));
+      for (const [reason, words] of Object.entries(t.refusals)) {
+        await hears({ type: "refused", reason }, reason === "Duplicate" ? t.start.copied.title : t.start.shutOut.what(words));
+      }
+      await hears({ type: "failed", reason: "Storage", words: "as the core says it" }, t.said(t.faults.Storage));
+      await browser.close();
     }
   },
 

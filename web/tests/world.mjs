@@ -101,14 +101,14 @@ export class World {
     return ["--host", `localhost:${port}`];
   }
 
-  /** Static files on an origin of their own; `change` may rewrite a document. */
+  /** Static files on an origin of their own; `change` may rewrite a document, and hears whether it was asked for as the address. */
   async serve(folder, change = (html) => html) {
     const types = { html: "text/html", js: "text/javascript", css: "text/css", wasm: "application/wasm" };
     const server = http.createServer((request, response) => {
       const { pathname } = new URL(request.url, "http://page");
       const path = `${folder}${pathname === "/" ? "/index.html" : pathname}`;
       if (pathname.includes("..") || !existsSync(path)) return response.writeHead(404).end();
-      const bytes = path.endsWith(".html") ? change(readFileSync(path, "utf8")) : readFileSync(path);
+      const bytes = path.endsWith(".html") ? change(readFileSync(path, "utf8"), pathname === "/") : readFileSync(path);
       response.writeHead(200, { "content-type": types[path.split(".").at(-1)] }).end(bytes);
     }).listen(0, "127.0.0.1");
     await once(server, "listening");

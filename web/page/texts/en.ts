@@ -4,8 +4,8 @@ const tries = (left: number) => (left === 1 ? "One try is" : `${left} tries are`
 const SAFE = "Nothing was linked, and your other devices are safe.";
 
 export const en = {
-  /** What a sentence of the core or of the browser, which is English, ends with. */
-  said: (words: string) => `${words}.`,
+  /** What a reason stands in. */
+  said: (words: string) => `Why: ${words}.`,
   seconds: (count: number) => `${count} s`,
   minutes: (count: number) => `${count} min`,
   back: "Back",
@@ -42,7 +42,7 @@ export const en = {
     },
     ended: {
       title: "This browser's permission has ended", what: (reason: string) => `Why: ${reason}. What was read here stays sealed.`,
-      help: "Link it again with the phone, and everything comes back.", again: "Link again", notRenewed: "its permission was not renewed in time",
+      help: "Link it again with the phone, and everything comes back.", again: "Link again",
     },
     notErased: "Not everything could be erased",
     notOnline: "This browser cannot go online",
@@ -121,6 +121,74 @@ export const en = {
     RateLimited: { title: "Too many attempts", what: `The relay asks for patience. ${SAFE}`, help: "Wait a few minutes, then try again." },
     Unreachable: { title: "The relay is out of reach", what: `The network, or the relay, is away. ${SAFE}`, help: "Check the network of this computer and of the phone." },
   },
+  /** Why a call failed: what `said` and other sentences end with. */
+  faults: {
+    Refused: "the relay refuses it; there may have been too many attempts from here",
+    Unreachable: "the relay cannot be reached",
+    Locked: "the permission of this browser has ended",
+    NotLinked: "this browser is not linked",
+    Ended: "it was ended meanwhile",
+    Storage: "this browser has no room, or may not store",
+    NotAllowed: "the account does not allow this browser to do it",
+    WrongRelay: "another relay answers than the one that is meant, or one of another version",
+    Misuse: "it cannot be done like this",
+    Failed: "something unexpected happened",
+    InUse: "another tab has this browser's keys",
+    PassphraseNeeded: "this browser is locked",
+    WrongPassphrase: "that is not the passphrase",
+  },
+  /** What does not add up about a device. */
+  discrepancies: {
+    CounterRepeated: "it reported an old state again, as a restored or copied profile does",
+    CopyForked: "two copies of it reported",
+    ListDiffers: "it was shown another device list than this device",
+    ListStale: "it keeps an old device list",
+    PlatformChanged: "it runs on another kind of system than before",
+    CountersImpossible: "it claims messages that never were",
+    BadSignatures: "its reports are not signed by its own key",
+    Undecryptable: "its messages cannot be read",
+    LeaseEnded: "its permission was not renewed in time",
+    TwoSockets: "it was connected from two places at once",
+    CountryChanged: "it appeared in another country",
+    Removed: "it was removed from the account",
+  },
+  /** Why a device left the account. */
+  removals: {
+    Revoked: "removed by hand",
+    LoggedOut: "logged out",
+    Cloned: "two copies of it reported",
+    Abandoned: "its link was never completed",
+    RemovedAll: "all linked devices were removed",
+    Discrepancy: "its reports do not add up",
+    Recovered: "lost; the account was recovered on another device",
+    Lapsed: "it did not report for too long",
+  },
+  /** What happened to a device of the account. */
+  notices: {
+    Linked: "A device was linked to your account",
+    Relinked: "A device of your account was linked again",
+    Removed: "A device was removed from your account",
+    Discrepancy: "Something about a device of your account does not add up",
+    RootChanged: "Another key holds your account",
+    RecoveryChanged: "Your account has a new recovery key",
+  },
+  /** Why the relay refuses. */
+  refusals: {
+    Protocol: "it does not understand this page",
+    Removed: "this browser was removed from the account",
+    LeaseExpired: "the permission of this browser has ended",
+    TimedOut: "it waited too long",
+    Conflict: "another device was first",
+    Duplicate: "this browser is online somewhere else, too",
+    Outdated: "this page is too old; reload it",
+    RateLimited: "there were too many attempts",
+    NotFound: "it does not know this account",
+    NotAllowed: "it does not know this browser",
+    TooLarge: "what was sent is too large",
+    Overflow: "it has no more room for this account",
+    Unavailable: "it cannot store anything at the moment",
+    Gone: "the code is too old",
+  },
   /** What this browser calls itself: both words come from what the browser says of itself. */
   ownName: (app: string, os: string) => `${app} on ${os}`,
   aBrowser: "Browser",
@@ -137,6 +205,10 @@ export const en = {
     online: "Online",
     offline: (seconds: number) => `Offline. Trying again in ${seconds} s; what you write goes out then.`,
     silent: "The phone has been silent for long. Open the app there, or this browser will be locked.",
+    restricted: (why: string) => `For now this browser may only receive: ${why}. Look at the list of devices on the phone, and confirm it there.`,
+    noticed: (what: string, why: string) => `${what}: ${why}. If you do not expect it, look at the list of devices on the phone.`,
+    noticedAlone: (what: string) => `${what}. If you do not expect it, look at the list of devices on the phone.`,
+    tooLongText: "The text is longer than 32 KB. Send it in parts, or as a file.",
     forked: "Somebody shows your devices different lists of devices. Compare them on the phone before you go on.",
     rolledBack: "The relay shows an older list of devices than before. This browser keeps its own.",
     none: "No conversations yet.",
@@ -229,6 +301,7 @@ export const en = {
       danger: "Careful: going on may cost you an account, a secret or money.",
     },
     ours: "This browser is a linked device: it cannot let others in. Scan this code with the app on your phone.",
+    about: (what: string) => `It names: ${what}`,
     nothing: "Nothing was opened, and nothing was sent.",
     trouble: {
       denied: { title: "The camera is not allowed", help: "Allow the camera for this page in the browser's address bar, then try again." },

@@ -90,9 +90,23 @@ fn meaning(content: &[u8]) -> Value {
         "kind": payload.kind_key(),
         "title": payload.title(),
         "explanation": payload.explain(),
+        "about": about(&payload),
         "danger": payload.severity().key(),
         "isOffer": matches!(payload, Payload::PairingOffer(_)),
     })
+}
+
+/// What a code names that no translation says: whose service, which host, which network.
+fn about(payload: &Payload) -> Option<String> {
+    match payload {
+        Payload::OtherService(service) => {
+            let host = service.host().map(|host| format!(" ({host})")).unwrap_or_default();
+            Some(format!("{}{host}", service.service_name()))
+        }
+        Payload::WebLink(link) => Some(link.host().to_string()),
+        Payload::Wifi(wifi) => Some(wifi.network.to_string()),
+        _ => None,
+    }
 }
 
 fn report(outcome: &ScanOutcome, width: u32, height: u32) -> String {

@@ -93,7 +93,7 @@ impl Device {
         let shown = json!({
             "device": account.device_id().to_hex(),
             "isLocked": standing.locked,
-            "restriction": standing.because.map(|row| row.text()),
+            "restriction": standing.because.map(shape::key),
             "endsMs": standing.ends.unix_ms(),
             "linkedMs": entry.map(|entry| entry.created),
         });

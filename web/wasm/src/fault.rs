@@ -18,7 +18,12 @@ pub(crate) fn misuse(words: &str) -> JsValue {
 }
 
 pub(crate) fn from_net(error: NetError) -> JsValue {
-    let kind = match &error {
+    fault(kind(&error), &error.to_string())
+}
+
+/// The name of the kind.
+pub(crate) fn kind(error: &NetError) -> &'static str {
+    match error {
         NetError::Unreachable(_) => "Unreachable",
         NetError::Refused(_) => "Refused",
         NetError::BadAddress(_) | NetError::OtherHost(_) | NetError::OtherRelay(_) | NetError::Protocol => "WrongRelay",
@@ -36,8 +41,7 @@ pub(crate) fn from_net(error: NetError) -> JsValue {
         | NetError::Session(_)
         | NetError::Account(_)
         | NetError::OtherRole(_) => "Failed",
-    };
-    fault(kind, &error.to_string())
+    }
 }
 
 pub(crate) fn from_store(error: StoreError) -> JsValue {

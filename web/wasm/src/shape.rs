@@ -5,13 +5,21 @@ use pairlight_core::pairing::{CodeMatrix, LinkedEvent};
 use pairlight_core::sync::messages::{ConversationInfo, Entry, Message};
 use pairlight_core::sync::{FileInfo, HistoryPhase, HistoryProgress, HistoryStanding};
 use pairlight_wire::id::{parse_hex, to_hex};
+use pairlight_wire::standing::NoticeKind;
 use serde_json::{Value, json};
+
+use crate::fault;
 
 /// The bytes of hexadecimal digits.
 pub(crate) fn from_hex(digits: &str) -> Option<Vec<u8>> {
     let pair = |pair: &[u8]| parse_hex::<1>(core::str::from_utf8(pair).ok()?).map(|[byte]| byte);
     let bytes: Option<Vec<u8>> = digits.as_bytes().chunks(2).map(pair).collect();
     bytes.filter(|bytes| !bytes.is_empty())
+}
+
+/// The name of a case, which pages translate: sentences of the core are English.
+pub(crate) fn key(case: impl core::fmt::Debug) -> String {
+    format!("{case:?}")
 }
 
 pub(crate) fn linking(event: &LinkedEvent) -> Value {
@@ -42,7 +50,7 @@ pub(crate) fn linking(event: &LinkedEvent) -> Value {
         }),
         LinkedEvent::SecondScanner => json!({ "type": "second-scanner" }),
         LinkedEvent::Linked(account) => json!({ "type": "linked", "device": account.device_id().to_hex() }),
-        LinkedEvent::Failed(reason) => json!({ "type": "failed", "reason": format!("{reason:?}") }),
+        LinkedEvent::Failed(reason) => json!({ "type": "failed", "reason": key(reason) }),
     }
 }
 
@@ -53,19 +61,26 @@ fn line(event: ConnectionEvent) -> Value {
             json!({ "type": "offline", "retryMs": u64::try_from(retry_in.as_millis()).unwrap_or(u64::MAX) })
         }
         ConnectionEvent::Leased { until, because, .. } => {
-            json!({ "type": "leased", "untilMs": until.unix_ms(), "restriction": because.map(|row| row.text()) })
+            json!({ "type": "leased", "untilMs": until.unix_ms(), "restriction": because.map(key) })
         }
         ConnectionEvent::Silent { for_ms } => json!({ "type": "silent", "forMs": for_ms }),
-        ConnectionEvent::Locked(row) => json!({ "type": "locked", "reason": row.text() }),
+        ConnectionEvent::Locked(row) => json!({ "type": "locked", "reason": key(row) }),
         ConnectionEvent::Forked(fork) => json!({
             "type": "forked", "epoch": fork.epoch, "ours": to_hex(&fork.ours), "theirs": to_hex(&fork.theirs),
         }),
         ConnectionEvent::RolledBack { .. } => json!({ "type": "rolled-back" }),
-        ConnectionEvent::Notice(notice) => json!({ "type": "notice", "words": notice.text() }),
-        ConnectionEvent::Discrepancy { row, .. } => json!({ "type": "notice", "words": row.text() }),
-        ConnectionEvent::Removed(reason) => json!({ "type": "removed", "reason": reason.text() }),
-        ConnectionEvent::Refused(code) => json!({ "type": "refused", "reason": format!("{code:?}") }),
-        ConnectionEvent::Failed(error) => json!({ "type": "failed", "reason": error.to_string() }),
+        ConnectionEvent::Notice(notice) => json!({
+            "type": "notice", "kind": key(notice.kind), "discrepancy": notice.discrepancy.map(key),
+            "removal": notice.removal.map(key), "words": notice.text(),
+        }),
+        ConnectionEvent::Discrepancy { row, .. } => json!({
+            "type": "notice", "kind": key(NoticeKind::Discrepancy), "discrepancy": key(row), "removal": null, "words": row.text(),
+        }),
+        ConnectionEvent::Removed(reason) => json!({ "type": "removed", "reason": key(reason) }),
+        ConnectionEvent::Refused(code) => json!({ "type": "refused", "reason": key(code) }),
+        ConnectionEvent::Failed(error) => {
+            json!({ "type": "failed", "reason": fault::kind(&error), "words": error.to_string() })
+        }
         ConnectionEvent::ListChanged { .. } => json!({ "type": "devices-changed" }),
         ConnectionEvent::Message { .. }
         | ConnectionEvent::Unreadable { .. }
