@@ -103,7 +103,7 @@ export class World {
 
   /** Static files on an origin of their own; `change` may rewrite a document, and hears whether it was asked for as the address. */
   async serve(folder, change = (html) => html) {
-    const types = { html: "text/html", js: "text/javascript", css: "text/css", wasm: "application/wasm" };
+    const types = { html: "text/html", js: "text/javascript", css: "text/css", wasm: "application/wasm", txt: "text/plain" };
     const server = http.createServer((request, response) => {
       const { pathname } = new URL(request.url, "http://page");
       const path = `${folder}${pathname === "/" ? "/index.html" : pathname}`;
