@@ -40,12 +40,15 @@ struct Frame {
     info: FrameInfo,
 }
 
-/// What a waiting app gets.
-pub(crate) enum Taken {
-    Report(ScanReport),
-    Failed(PairlightError),
+/// What there is for an app that waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stands {
+    /// A report to take, or a failure.
+    HasReport,
+    /// Nothing until a frame was looked at.
+    Waits,
+    /// Nothing any more.
     Closed,
-    Nothing,
 }
 
 impl FrameSlot {
@@ -83,7 +86,7 @@ impl FrameSlot {
         state.counts.submitted = state.counts.submitted.saturating_add(1);
         let begins = !std::mem::replace(&mut state.is_reading, true);
         drop(state);
-        Ok((fate, begins.then(|| Reading { slot: Arc::clone(self), stands: Stands::Waiting })))
+        Ok((fate, begins.then(|| Reading { slot: Arc::clone(self), progress: Progress::Waiting })))
     }
 
     /// Reads frames until none waits. Runs where blocking is allowed, on one thread at a time.
@@ -129,17 +132,19 @@ impl FrameSlot {
         Ok(report(&outcome, width, height, info.taken_ms))
     }
 
-    pub(crate) fn take(&self) -> Taken {
-        let mut state = self.state();
-        match (state.failure.take(), state.report.take()) {
-            (Some(error), report) => {
-                state.report = report;
-                Taken::Failed(error)
-            }
-            (None, Some(report)) => Taken::Report(report),
-            (None, None) if state.is_closed => Taken::Closed,
-            (None, None) => Taken::Nothing,
+    pub(crate) fn stands(&self) -> Stands {
+        let state = self.state();
+        match state.failure.is_some() || state.report.is_some() {
+            true => Stands::HasReport,
+            false if state.is_closed => Stands::Closed,
+            false => Stands::Waits,
         }
+    }
+
+    pub(crate) fn take(&self) -> Result<Option<ScanReport>, PairlightError> {
+        let mut state = self.state();
+        // The report is for the next time.
+        state.failure.take().map_or_else(|| Ok(state.report.take()), Err)
     }
 
     pub(crate) fn rearm(&self) {
@@ -165,11 +170,11 @@ impl FrameSlot {
 /// frame begins it.
 pub(crate) struct Reading {
     slot: Arc<FrameSlot>,
-    stands: Stands,
+    progress: Progress,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Stands {
+enum Progress {
     Waiting,
     Reading,
     Done,
@@ -178,20 +183,20 @@ enum Stands {
 impl Reading {
     /// Reads frames until none waits. Runs where blocking is allowed.
     pub(crate) fn read_all(mut self) {
-        self.stands = Stands::Reading;
+        self.progress = Progress::Reading;
         self.slot.read_all();
-        self.stands = Stands::Done;
+        self.progress = Progress::Done;
     }
 }
 
 impl Drop for Reading {
     fn drop(&mut self) {
-        if self.stands == Stands::Done {
+        if self.progress == Progress::Done {
             return;
         }
         let mut state = self.slot.state();
         state.is_reading = false;
-        if self.stands == Stands::Reading {
+        if self.progress == Progress::Reading {
             state.failure = Some(PairlightError::internal("Scanner.read"));
         }
         drop(state);
@@ -276,11 +281,11 @@ mod tests {
         };
         // As when the threads are ended before they come to it.
         drop(slot.put(&plane, info.clone()).unwrap().1.expect("nobody reads yet"));
-        assert!(matches!(slot.take(), Taken::Nothing));
+        assert_eq!(slot.stands(), Stands::Waits);
         let (fate, reading) = slot.put(&plane, info.clone()).unwrap();
         assert_eq!(fate, FrameFate::ReplacedOlder);
         assert!(slot.put(&plane, info).unwrap().1.is_none(), "one reads at a time");
         reading.expect("nobody reads").read_all();
-        assert!(matches!(slot.take(), Taken::Report(_)));
+        assert!(slot.take().unwrap().is_some());
     }
 }

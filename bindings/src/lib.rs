@@ -2,7 +2,7 @@
 //! decisions are made below. Apps use the libraries in `android/` and `ios/`, which stand on this.
 //!
 //! ```text
-//! Scanner            submit(luma plane, info); nextReport() -> codes, hints     the plane is read in place
+//! Scanner            submit(luma plane, info); takeReport() -> codes, hints     the plane is read in place
 //! PrimaryAccount     link(code) -> PairingFlow    devices, rename, revoke    sync() -> Sync
 //! LinkedAccount      link(name) -> LinkingFlow    standing                   sync() -> Sync
 //! Sync               conversations, messages, send, files (NewFile), history

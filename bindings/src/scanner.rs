@@ -6,7 +6,7 @@ use pairlight_core::scan::{ScanEffort, ScanOptions};
 
 use crate::contain::{contain, contain_async};
 use crate::error::PairlightError;
-use crate::frame_slot::{FrameSlot, Taken};
+use crate::frame_slot::{FrameSlot, Stands};
 use crate::payload::Meaning;
 use crate::runtime::handle;
 
@@ -157,7 +157,7 @@ impl Scanner {
         })
     }
 
-    /// Hands over a luma plane and returns at once; [`next_report`](Self::next_report) says what was in it. The plane
+    /// Hands over a luma plane and returns at once; [`take_report`](Self::take_report) says what was in it. The plane
     /// crosses the border as the caller's own memory. It is free again when this returns: the slot keeps one copy. If
     /// older frames wait, the newest wins.
     pub fn submit(&self, luma: &[u8], info: FrameInfo) -> Result<FrameFate, PairlightError> {
@@ -171,20 +171,24 @@ impl Scanner {
         })
     }
 
-    /// What the frame that was looked at last gave; waits for one that was not taken yet. Null after `close`.
-    pub async fn next_report(&self) -> Result<Option<ScanReport>, PairlightError> {
-        contain_async("Scanner.next_report", async {
+    /// Waits until there is something for [`take_report`](Self::take_report) and takes nothing itself, so that a wait which is
+    /// given up, at whatever moment, loses nothing. False after `stop`, once everything was taken.
+    pub async fn wait_for_report(&self) -> Result<bool, PairlightError> {
+        contain_async("Scanner.wait_for_report", async {
             loop {
                 let changed = self.0.changed.notified();
-                match self.0.take() {
-                    Taken::Report(report) => return Ok(Some(report)),
-                    Taken::Failed(error) => return Err(error),
-                    Taken::Closed => return Ok(None),
-                    Taken::Nothing => changed.await,
+                match self.0.stands() {
+                    Stands::Waits => changed.await,
+                    stands => return Ok(stands == Stands::HasReport),
                 }
             }
         })
         .await
+    }
+
+    /// What the frame that was looked at last gave; null when that was taken already.
+    pub fn take_report(&self) -> Result<Option<ScanReport>, PairlightError> {
+        contain("Scanner.take_report", || self.0.take())
     }
 
     /// Announces whatever is in view once more.
@@ -200,7 +204,7 @@ impl Scanner {
         contain("Scanner.counts", || Ok(self.0.counts()))
     }
 
-    /// Ends it: frames are refused, `next_report` gives null.
+    /// Ends it: frames are refused, `wait_for_report` gives false.
     pub fn stop(&self) -> Result<(), PairlightError> {
         contain("Scanner.stop", || {
             self.0.close();

@@ -163,7 +163,8 @@ async fn story(held: &Held, address: &RelayAddress) {
     let scanner = held.now("Scanner.new", || Scanner::new(true)).unwrap();
     let (plane, info) = photograph(&code);
     held.now("Scanner.submit", || scanner.submit(&plane, info)).unwrap();
-    let report = held.call("Scanner.next_report", scanner.next_report()).await.unwrap().unwrap();
+    assert!(held.call("Scanner.wait_for_report", scanner.wait_for_report()).await.unwrap());
+    let report = held.now("Scanner.take_report", || scanner.take_report()).unwrap().unwrap();
     held.now("Scanner.rearm", || scanner.rearm()).unwrap();
     held.now("Scanner.counts", || scanner.counts()).unwrap();
     held.now("Scanner.stop", || scanner.stop()).unwrap();

@@ -68,6 +68,12 @@ impl Folder {
     }
 }
 
+/// The next report, waited for and taken.
+async fn next_report(scanner: &Scanner) -> ScanReport {
+    assert!(scanner.wait_for_report().await.unwrap(), "the scanner has ended");
+    scanner.take_report().unwrap().expect("nobody else takes it")
+}
+
 #[tokio::test]
 async fn a_scanned_plane_becomes_a_linked_device_that_can_talk() {
     start_logging(LogLevel::Trace, Arc::new(Notebook)).unwrap();
@@ -85,15 +91,15 @@ async fn a_scanned_plane_becomes_a_linked_device_that_can_talk() {
     let scanner = Scanner::new(false).unwrap();
     let (luma, info) = photograph(&code);
     assert_eq!(scanner.submit(&luma, info.clone()).unwrap(), FrameFate::Waits);
-    let report = scanner.next_report().await.unwrap().unwrap();
+    let report = next_report(&scanner).await;
     let scanned = report.codes.first().expect("the plane is read");
     assert!(scanned.meaning.is_offer && scanned.is_new && scanned.version == 4);
     assert_eq!((report.width, report.height), (info.width, info.height));
     scanner.submit(&luma, info.clone()).unwrap();
-    assert!(!scanner.next_report().await.unwrap().unwrap().codes[0].is_new, "a content is new once");
+    assert!(!next_report(&scanner).await.codes[0].is_new, "a content is new once");
     scanner.rearm().unwrap();
     scanner.submit(&luma, info.clone()).unwrap();
-    assert!(scanner.next_report().await.unwrap().unwrap().codes[0].is_new, "and again when asked for");
+    assert!(next_report(&scanner).await.codes[0].is_new, "and again when asked for");
     let short = scanner.submit(&luma[..100], info);
     assert!(matches!(short, Err(PairlightError::Misuse { .. })), "a short buffer is the caller's mistake");
 
@@ -201,11 +207,13 @@ async fn the_newest_frame_wins_and_what_was_announced_is_not_lost() {
     let counts = tokio::time::timeout(PATIENCE, all).await.expect("frames are left");
     assert_eq!(counts.submitted, 200);
     assert!(counts.scanned >= 1 && counts.dropped >= 1, "{counts:?}");
-    // Nobody took a report meanwhile: one is left, and it still announces the code.
-    let report = scanner.next_report().await.unwrap().unwrap();
+    // Nobody took a report meanwhile: one is left, and it still announces the code. Who only waited took nothing.
+    assert_eq!(scanner.wait_for_report().await, Ok(true));
+    let report = next_report(&scanner).await;
     assert_eq!(report.codes.iter().filter(|code| code.is_new).count(), 1);
     scanner.stop().unwrap();
-    assert_eq!(scanner.next_report().await, Ok(None));
+    assert_eq!(scanner.wait_for_report().await, Ok(false));
+    assert_eq!(scanner.take_report(), Ok(None));
     assert_eq!(scanner.submit(&luma, info), Err(PairlightError::Ended));
 }
 

@@ -150,17 +150,19 @@ async fn each() {
     let scanner = Scanner::new(false).unwrap();
     let (plane, info) = dark_frame();
     tried.now("Scanner.submit", || scanner.submit(&plane, info.clone()));
-    tried.call("Scanner.next_report", || scanner.next_report()).await;
+    tried.call("Scanner.wait_for_report", || scanner.wait_for_report()).await;
+    tried.now("Scanner.take_report", || scanner.take_report());
     tried.now("Scanner.rearm", || scanner.rearm());
     tried.now("Scanner.counts", || scanner.counts());
     tried.now("Scanner.stop", || scanner.stop());
     // Not a call of the app's, but it runs because of one: the app hears of it, and the next frame is read.
     plant("Scanner.read");
     scanner.submit(&plane, info.clone()).unwrap();
-    is_internal("Scanner.read", scanner.next_report().await);
+    assert!(scanner.wait_for_report().await.unwrap());
+    is_internal("Scanner.read", scanner.take_report());
     plant("");
     scanner.submit(&plane, info).unwrap();
-    assert!(scanner.next_report().await.unwrap().is_some());
+    assert!(scanner.wait_for_report().await.unwrap() && scanner.take_report().unwrap().is_some());
 
     let open = || {
         let (path, address) = (path("phone.db"), address.clone());
@@ -280,6 +282,19 @@ async fn each() {
     sync.send(talk.clone(), "me".into(), "still here".into(), None, Vec::new()).await.unwrap();
     assert_eq!(sync.messages(talk, None, 9).await.unwrap().len(), 1);
     tried.now("Sync.stop", || sync.stop());
+
+    // Drawing a code is no call of the app's either: a fault in it is one of ours, and threads that were ended meanwhile are none.
+    let linking = begin().await.unwrap();
+    plant("LinkingFlow.event");
+    is_internal("LinkingFlow.next_event", linking.next_event().await);
+    drop(linking);
+    let linking = begin().await.unwrap();
+    plant("hold LinkingFlow.event");
+    let held = tokio::time::timeout(Duration::from_millis(50), linking.next_event()).await;
+    assert!(held.is_err(), "an event came while its drawing was held");
+    shutdown().unwrap();
+    plant("");
+    assert_eq!(linking.next_event().await, Err(PairlightError::Ended));
 
     tried.1.sort();
     let worst = tried.1.last().unwrap();

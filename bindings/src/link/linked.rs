@@ -14,7 +14,7 @@ use super::host::{KeyWrap, RelayAddress, clock_or_system, open_store};
 use super::reason::EndedReason;
 use super::sync::Sync;
 use super::task::{Over, Owned, run};
-use crate::contain::contain_async;
+use crate::contain::{contain_async, planted_for_long};
 use crate::error::PairlightError;
 use crate::runtime::handle;
 
@@ -225,7 +225,10 @@ impl LinkingFlow {
                 Some(task) => task,
                 none => {
                     let Some(raw) = self.linking.next_event().await else { return self.over.end() };
-                    none.insert(handle()?.spawn(async move { event(raw) }))
+                    none.insert(handle()?.spawn(async move {
+                        planted_for_long("LinkingFlow.event").await;
+                        event(raw)
+                    }))
                 }
             };
             let converted = task.await;

@@ -1,7 +1,9 @@
 //! Work on threads of this library that ends with the call it is for, and what is dropped there.
 
 use std::ops::Deref;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::task::JoinHandle;
 
@@ -9,10 +11,13 @@ use crate::contain::planted_for_long;
 use crate::error::PairlightError;
 use crate::runtime::{handle, running};
 
-/// Ends the work when its caller stops waiting.
-struct AbortOnDrop<T>(JoinHandle<T>);
+/// Work of any call: one type of task for all of them, since each type is some kilobytes of tokio in every app.
+type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-impl<T> Drop for AbortOnDrop<T> {
+/// Ends the work when its caller stops waiting.
+struct AbortOnDrop(JoinHandle<()>);
+
+impl Drop for AbortOnDrop {
     fn drop(&mut self) {
         self.0.abort();
     }
@@ -25,12 +30,24 @@ where
     T: Send + 'static,
     W: Future<Output = Result<T, PairlightError>> + Send + 'static,
 {
+    let done = Arc::new(Mutex::new(None));
+    let slot = Arc::clone(&done);
+    let work = async move {
+        let outcome = work.await;
+        *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
+    };
+    run_boxed(name, Box::pin(work)).await?;
+    let outcome = done.lock().unwrap_or_else(PoisonError::into_inner).take();
+    outcome.unwrap_or(Err(PairlightError::Ended))
+}
+
+async fn run_boxed(name: &'static str, work: Work) -> Result<(), PairlightError> {
     let mut task = AbortOnDrop(handle()?.spawn(async move {
         planted_for_long(name).await;
-        work.await
+        work.await;
     }));
     match (&mut task.0).await {
-        Ok(done) => done,
+        Ok(()) => Ok(()),
         Err(error) if error.is_panic() => Err(PairlightError::internal(name)),
         Err(_) => Err(PairlightError::Ended),
     }

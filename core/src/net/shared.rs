@@ -30,13 +30,26 @@ impl SharedStore {
         T: Send + 'static,
         W: FnOnce(&mut Store) -> Result<T, StoreError> + Send + 'static,
     {
+        let done = Arc::new(Mutex::new(None));
+        let slot = Arc::clone(&done);
+        let work = move |store: &mut Store| {
+            let outcome = work(store);
+            *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
+        };
+        self.run_boxed(Box::new(work)).await?;
+        let outcome = done.lock().unwrap_or_else(PoisonError::into_inner).take();
+        Ok(outcome.ok_or(NetError::Ended)??)
+    }
+
+    /// One type of task for all that runs on a store: each type is some kilobytes of tokio, and there are ninety callers.
+    async fn run_boxed(&self, work: Box<dyn FnOnce(&mut Store) + Send>) -> Result<(), NetError> {
         let store = Arc::clone(&self.store);
         let done = tokio::task::spawn_blocking(move || {
             // A panic while the lock was held leaves SQLite's own transaction rolled back: the store is still sound.
             let mut store = store.lock().unwrap_or_else(PoisonError::into_inner);
-            work(&mut store)
+            work(&mut store);
         });
-        Ok(done.await.map_err(|_| NetError::Ended)??)
+        done.await.map_err(|_| NetError::Ended)
     }
 
     /// Waits until all that was committed is durable: here it is when the commit returns.

@@ -96,7 +96,13 @@ public final class CodeScanner: Sendable {
 
             public mutating func next() async throws -> ScanReport? {
                 try Task.checkCancellation()
-                return try await bridge.nextReport()
+                while try await bridge.waitForReport() {
+                    // Nothing is cancelled between the taking and the caller: a report that is taken has come.
+                    if let report = try bridge.takeReport() {
+                        return report
+                    }
+                }
+                return nil
             }
         }
 

@@ -4,6 +4,7 @@ import android.graphics.Rect
 import android.media.Image
 import kotlinx.coroutines.flow.Flow
 import kotlinx.coroutines.flow.flow
+import kotlinx.coroutines.flow.mapNotNull
 import java.nio.ByteBuffer
 import org.pairlight.bridge.Scanner as BridgeScanner
 
@@ -133,16 +134,21 @@ public class Scanner(thorough: Boolean = false) : AutoCloseable {
      * by newer ones, but a code that was announced is announced again until it is taken. For one collector.
      */
     public val reports: Flow<ScanReport> = flow {
-        var report = own { bridge.nextReport() }
-        while (report != null) {
-            emit(report.own())
-            report = try {
-                own { bridge.nextReport() }
-            } catch (_: PairlightException.Ended) {
-                // Closed while the last one was looked at.
-                null
-            }
+        var isOpen = own { bridge.waitForReport() }
+        while (isOpen) {
+            emit(Unit)
+            isOpen = orClosed { bridge.waitForReport() } ?: false
         }
+    }.mapNotNull {
+        // Nothing is cancelled between the taking and the collector: what is taken has come.
+        orClosed { bridge.takeReport() }?.own()
+    }
+
+    /** Null where it was closed while the last report was looked at. */
+    private inline fun <T> orClosed(call: () -> T): T? = try {
+        own(call)
+    } catch (_: PairlightException.Ended) {
+        null
     }
 
     /** Announces whatever is in view once more: when the person starts to scan again. */

@@ -16,7 +16,6 @@ import kotlinx.coroutines.launch
 import kotlinx.coroutines.runBlocking
 import kotlinx.coroutines.withTimeout
 import org.junit.jupiter.api.Assertions.assertEquals
-import org.junit.jupiter.api.Assertions.assertInstanceOf
 import org.junit.jupiter.api.Assertions.assertThrows
 import org.junit.jupiter.api.Assertions.assertTrue
 import org.junit.jupiter.api.Test
@@ -29,20 +28,6 @@ class FlowsTest {
 
     private suspend fun World.phone(clock: (() -> Long)? = null) =
         PrimaryAccount.open(path("phone.db"), SoftKey(), address, "Phone", LinkPolicy.DEVELOPMENT, clock = clock)
-
-    /** Links a tablet of this process. Gives its id. */
-    private suspend fun CoroutineScope.linked(phone: PrimaryAccount, tablet: LinkedAccount): String {
-        val show = tablet.link("Tablet", "Android", "test", this)
-        val code = (show.state.first { it is ShowState.ShowCode } as ShowState.ShowCode).code
-        val link = phone.link(code.text.toByteArray(), CodeSource.LIVE_CAMERA, this)
-        link.state.first { it is LinkState.Review }
-        link.approve()
-        val digits = (link.state.first { it is LinkState.ShowCheckCode } as LinkState.ShowCheckCode).digits
-        show.state.first { it is ShowState.EnterCheckCode }
-        show.enterCheckCode(digits)
-        assertInstanceOf(ShowState.Linked::class.java, show.await())
-        return (link.await() as LinkState.Linked).device
-    }
 
     @Test
     fun `the list of devices hears of a link of its own account`() = awaiting {
@@ -116,8 +101,7 @@ class FlowsTest {
     @Test
     fun `reports end with the scanner, also for who looks at one just then`() = awaiting {
         val scanner = Scanner()
-        val dark = Photo(64, 64, ByteArray(64 * 64))
-        SyntheticImage(dark).use { scanner.offer(it, 0) }
+        SyntheticImage(Photo.black()).use { scanner.offer(it, 0) }
         assertEquals(1, scanner.reports.onEach { scanner.close() }.toList().size)
         assertThrows(PairlightException.Ended::class.java) { runBlocking { scanner.reports.first() } }
     }

@@ -7,7 +7,8 @@ import org.junit.jupiter.api.Test
 
 /** What the Gradle project says and no compiler here reads. */
 class ProjectTest {
-    private val android = File(System.getProperty("pairlight.root"), "android")
+    private val root = File(System.getProperty("pairlight.root"))
+    private val android = File(root, "android")
 
     @Test
     fun `both builds use the same versions`() {
@@ -35,5 +36,16 @@ class ProjectTest {
         }
         // A reason without words would be an empty screen.
         for (reason in EndedReason.entries) assertTrue("ended_${reason.name.lowercase()}" in english, reason.name)
+    }
+
+    @Test
+    fun `from nothing to the first link it takes fewer than 60 lines of code, in both guides`() {
+        for ((guide, language) in listOf("embed-android" to "kotlin", "embed-ios" to "swift")) {
+            val way = File(root, "docs/guides/$guide.md").readText().substringAfter("## The account\n").substringBefore("## Afterwards\n")
+            val lines = Regex("(?s)```$language\n(.*?)```").findAll(way).flatMap { it.groupValues[1].lines() }.map(String::trim)
+            val code = lines.count { line -> line.isNotEmpty() && listOf("//", "/*", "*", "import ", "package ").none(line::startsWith) }
+            assertTrue(code in 1 until 60, "$guide: $code lines")
+            println("lines of code to the first link, without comments and imports: $guide $code")
+        }
     }
 }

@@ -10,6 +10,9 @@ import java.util.concurrent.LinkedBlockingQueue
 import java.util.concurrent.TimeUnit
 import javax.imageio.ImageIO
 import kotlin.concurrent.thread
+import kotlinx.coroutines.CoroutineScope
+import kotlinx.coroutines.flow.first
+import org.junit.jupiter.api.Assertions.assertInstanceOf
 
 /** Programs of this repository, as the build made them. */
 private fun program(name: String): String = System.getProperty("pairlight.programs") + "/" + name
@@ -140,7 +143,37 @@ class World(vararg limits: String) : AutoCloseable {
     }
 }
 
+/** Links a tablet of this process. Gives its id. */
+suspend fun CoroutineScope.linked(phone: PrimaryAccount, tablet: LinkedAccount): String {
+    val show = tablet.link("Tablet", "Android", "test", this)
+    val link = phone.link(show.code().text.toByteArray(), CodeSource.LIVE_CAMERA, this)
+    link.state.first { it is LinkState.Review }
+    link.approve()
+    val digits = (link.state.first { it is LinkState.ShowCheckCode } as LinkState.ShowCheckCode).digits
+    show.state.first { it is ShowState.EnterCheckCode }
+    show.enterCheckCode(digits)
+    assertInstanceOf(ShowState.Linked::class.java, show.await())
+    return (link.await() as LinkState.Linked).device
+}
+
+/** The code that it shows first. */
+suspend fun ShowFlow.code(): CodePicture = (state.first { it is ShowState.ShowCode } as ShowState.ShowCode).code
+
 class Photo(val width: Int, val height: Int, val luma: ByteArray) {
+    companion object {
+        fun black(): Photo = Photo(64, 64, ByteArray(64 * 64))
+
+        /** A code as sharp as can be: 4 pixels to a module. */
+        fun of(code: CodePicture): Photo {
+            val side = (code.size + 8) * 4
+            return Photo(side, side, ByteArray(side * side) { i ->
+                val (column, row) = i % side / 4 - 4 to i / side / 4 - 4
+                val isDark = column in 0 until code.size && row in 0 until code.size && code.modules[row * code.size + column]
+                if (isDark) 0 else -1
+            })
+        }
+    }
+
     /** The picture as a sensor that is built in sideways gives it: upright after a clockwise turn of [degrees]. */
     fun turnedBack(degrees: Int): Photo = when (degrees) {
         0 -> this
