@@ -5,6 +5,8 @@ export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
 
 # The program as users get it: `make demo` shows its real speed. PROFILE=dev builds sooner and runs slower.
 PROFILE ?= release
+# Where `make demo-web` serves the page.
+LISTEN ?= 127.0.0.1:8787
 pairlight = cargo run --locked --profile $(PROFILE) -p pairlight-cli --
 
 .PHONY: help demo demo-web web test android jvm ios bench bench-link bench-scan bench-sync bench-web build fmt lint docs clean
@@ -21,7 +23,10 @@ web: ## the page that links a browser, and the package @pairlight/web, in web/di
 	@scripts/make-web.sh
 
 demo-web: web ## a relay that serves the page; prints its address and the command that links it
-	@$(pairlight) relay --store memory --limits generous --listen $(or $(LISTEN),127.0.0.1:8787) --page web/dist/page
+	@cargo build --locked --profile $(PROFILE) -p pairlight-cli
+	@echo 'Open http://$(LISTEN) in a browser. Link it with a webcam, or with a picture of that screen (--image FILE in place of --camera):'
+	@echo '  $(pairlight) link scan --camera --profile "$$(mktemp -d)" --relay http://$(LISTEN)'
+	@$(pairlight) relay --store memory --limits generous --listen $(LISTEN) --page web/dist/page
 
 test: ## format, lint, and every test; ends with "N passed, N failed, N skipped"
 	@scripts/install-packages.sh test
