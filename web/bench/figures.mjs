@@ -6,7 +6,7 @@ export const quantile = (values, part) => [...values].sort((a, b) => a - b)[Math
 
 export const of = (values) => `p50 ${quantile(values, 0.5).toFixed(0)}, p95 ${quantile(values, 0.95).toFixed(0)}, worst ${Math.max(...values).toFixed(0)} ms`;
 
-export const say = (what, words) => console.log(`${what.padEnd(44)}${words}`);
+export const say = (what, words) => console.log(`${what.padEnd(51)} ${words}`);
 
 export const size = (files) => {
   const sum = (each) => files.reduce((total, bytes) => total + each(bytes), 0);
