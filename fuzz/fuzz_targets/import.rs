@@ -13,6 +13,8 @@ mod fuzzing;
 mod packed;
 #[path = "../../scanner-cli/src/import/signal.rs"]
 mod signal;
+#[path = "../../scanner-cli/src/import/stamp.rs"]
+mod stamp;
 #[path = "../../scanner-cli/src/import/telegram.rs"]
 mod telegram;
 #[path = "../../scanner-cli/src/import/whatsapp.rs"]

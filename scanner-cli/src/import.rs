@@ -5,26 +5,24 @@ mod chat;
 mod fuzzing;
 mod packed;
 mod signal;
+mod stamp;
 mod telegram;
 mod whatsapp;
+mod write;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use jiff::tz::TimeZone;
-use pairlight_core::net::SharedStore;
-use pairlight_core::sync::messages::{self, MESSAGE, Message};
-use pairlight_core::sync::{Change, Replica};
-use pairlight_wire::hash::sha256_16;
 use serde_json::json;
 
-use self::chat::{Chat, Said};
+use self::chat::{Chat, Place, Said, place};
+use self::write::Writer;
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupt;
 use crate::link::block_on;
-use crate::messages::files::{describe, message_of, take};
-use crate::messages::{line, permitted, who, write_offline};
+use crate::messages::{line, permitted, who};
 use crate::profile::ProfileArgs;
 use crate::style::Voice;
 
@@ -35,9 +33,6 @@ Examples:
   pairlight import whatsapp-export/ --me Robin        a folder with _chat.txt; messages of Robin are mine
   pairlight import ~/Downloads/Telegram/result.json   of Telegram Desktop: one chat, or all of them
   pairlight import signal-chats/                      of signal-export: one folder for each chat";
-
-/// Changes written at a time.
-const BATCH: usize = 500;
 
 /// Bring chat exports of WhatsApp, Telegram or Signal to this device, and so to all devices of the account
 #[derive(Debug, Args)]
@@ -54,7 +49,7 @@ pub(crate) struct ImportArgs {
     /// What the conversation is called; by default what the export says, or its file name
     #[arg(long, value_name = "NAME")]
     title: Option<String>,
-    /// Order of day, month and year in a WhatsApp export; by default what its dates leave as possible
+    /// Order of day, month and year in a WhatsApp export; by default the one that its dates fit
     #[arg(long, value_enum, default_value_t)]
     date_order: DateOrder,
     /// Time zone of the export, for example Europe/Berlin; by default that of this machine
@@ -82,6 +77,9 @@ pub(crate) enum DateOrder {
     Ymd,
 }
 
+/// Most files of a message.
+const FILES: usize = 32;
+
 /// What was done, for the last line.
 #[derive(Default)]
 struct Count {
@@ -90,6 +88,32 @@ struct Count {
     known: u64,
     files: u64,
     skipped: BTreeMap<&'static str, u64>,
+    kept: BTreeMap<&'static str, u64>,
+    encodings: BTreeSet<&'static str>,
+}
+
+impl Count {
+    /// Adds what the reader of a chat says.
+    fn read(&mut self, chat: &Chat) {
+        self.conversations += 1;
+        for (why, skipped) in &chat.skipped {
+            *self.skipped.entry(why).or_default() += skipped;
+        }
+        for (what, kept) in &chat.kept {
+            *self.kept.entry(what).or_default() += kept;
+        }
+        self.encodings.extend(chat.encoding);
+    }
+
+    /// Adds what was written of a chat meanwhile.
+    fn wrote(&mut self, other: Self) {
+        self.messages += other.messages;
+        self.known += other.known;
+        self.files += other.files;
+        for (why, skipped) in other.skipped {
+            *self.skipped.entry(why).or_default() += skipped;
+        }
+    }
 }
 
 pub(crate) fn run(args: &ImportArgs, voice: Voice) -> Result<Exit, Failure> {
@@ -114,11 +138,6 @@ pub(crate) fn run(args: &ImportArgs, voice: Voice) -> Result<Exit, Failure> {
         };
         chat.title.clone_from(title);
     }
-    for said in chats.iter_mut().flat_map(|chat| &mut chat.messages) {
-        if args.me.as_deref() == Some(said.sender.as_str()) {
-            said.sender = "me".into();
-        }
-    }
     if args.dry_run {
         return dry(args, &chats);
     }
@@ -128,13 +147,17 @@ pub(crate) fn run(args: &ImportArgs, voice: Voice) -> Result<Exit, Failure> {
         permitted(&store).await?;
         let (_, replica) = who(&store).await?;
         let total: usize = chats.iter().map(|chat| chat.messages.len()).sum();
+        let writer = Writer { store: &store, replica, me: args.me.as_deref(), total, interrupt: &interrupt, voice };
         for chat in &chats {
-            import(chat, &store, replica, &mut count, total, &interrupt, voice).await?;
+            writer.import(chat, &mut count).await?;
         }
         Ok(Exit::Done)
     });
     voice.progress(None);
-    say(args, &count)?;
+    // Of an import that failed before it wrote anything there is nothing to say but why.
+    if done.is_ok() || count.messages + count.known > 0 {
+        say(args, &count)?;
+    }
     done
 }
 
@@ -144,25 +167,35 @@ fn read(path: &Path, args: &ImportArgs, zone: &TimeZone) -> Result<Vec<Chat>, Fa
         let remedy = "give the _chat.txt of a WhatsApp export, the result.json of Telegram Desktop, or the folder of signal-export";
         Failure::new(Exit::Usage, what, remedy)
     };
-    if path.is_dir() {
-        let texts =
-            entries(path, |name| name == "_chat.txt" || (name.starts_with("WhatsApp") && name.ends_with(".txt")))?;
-        if let Some(text) = texts.first() {
-            return Ok(vec![whatsapp::read(text, args.date_order, zone)?]);
+    // What lies in a folder was put there by somebody else; what was named, the user chose.
+    let inside = |file: PathBuf| match place(path, &file) {
+        Place::Here(_) => Ok(Some(file)),
+        Place::Missing => Ok(None),
+        Place::Elsewhere | Place::NoFile => {
+            let what = format!("{} is no plain file of this folder", file.display());
+            Err(Failure::new(Exit::Error, what, "a link out of the folder is not followed: give the file itself"))
         }
-        if path.join("result.json").is_file() {
-            return telegram::read(&path.join("result.json"), zone);
+    };
+    let all_inside = |files: Vec<PathBuf>| -> Result<Vec<PathBuf>, Failure> {
+        files.into_iter().filter_map(|file| inside(file).transpose()).collect()
+    };
+    if path.is_dir() {
+        let texts = entries(path, |name| name == "_chat.txt" || (name.contains("WhatsApp") && name.ends_with(".txt")))?;
+        let texts = all_inside(texts)?;
+        if !texts.is_empty() {
+            return texts.iter().map(|text| whatsapp::read(text, args.date_order, zone)).collect();
+        }
+        if let Some(file) = inside(path.join("result.json"))? {
+            return telegram::read(&file, zone);
         }
         let mut chats: Vec<PathBuf> =
             entries(path, |_| true)?.into_iter().map(|entry| entry.join("data.json")).collect();
         chats.push(path.join("data.json"));
-        let found: Result<Vec<_>, _> =
-            chats.iter().filter(|file| file.is_file()).map(|file| signal::read(file, zone)).collect();
-        let found = found?;
-        return match found.is_empty() {
-            true => Err(unknown(format!("there is no chat export in {}", path.display()))),
-            false => Ok(found),
-        };
+        let chats = all_inside(chats)?;
+        if chats.is_empty() {
+            return Err(unknown(format!("there is no chat export in {}", path.display())));
+        }
+        return chats.iter().map(|file| signal::read(file, zone)).collect();
     }
     match path.extension().and_then(|end| end.to_str()) {
         Some("txt") => Ok(vec![whatsapp::read(path, args.date_order, zone)?]),
@@ -191,139 +224,39 @@ fn entries(folder: &Path, wanted: impl Fn(&str) -> bool) -> Result<Vec<PathBuf>,
     Ok(found)
 }
 
-/// A name for what was imported once, so that a second time changes nothing.
-fn id_of(parts: &[&[u8]]) -> [u8; 16] {
-    let lengths: Vec<[u8; 8]> = parts.iter().map(|part| (part.len() as u64).to_be_bytes()).collect();
-    let mut all: Vec<&[u8]> = vec![b"pairlight import"];
-    for (part, length) in parts.iter().zip(&lengths) {
-        all.extend([length.as_slice(), part]);
-    }
-    sha256_16(&all)
-}
-
-async fn import(
-    chat: &Chat,
-    store: &SharedStore,
-    replica: Replica,
-    count: &mut Count,
-    total: usize,
-    interrupt: &Interrupt,
-    voice: Voice,
-) -> Result<(), Failure> {
-    let talk = id_of(&[chat.source.as_bytes(), chat.key.as_bytes()]);
-    for (why, skipped) in &chat.skipped {
-        *count.skipped.entry(why).or_default() += skipped;
-    }
-    let began = chat.messages.first().map_or(0, |said| said.at);
-    let title = messages::put_conversation(&talk, &chat.title, began)?;
-    let mut changes = Vec::new();
-    // Whoever gave it another title meanwhile keeps that.
-    if !is_known(store, messages::CONVERSATION, talk).await? {
-        changes.push(title);
-    }
-    count.conversations += 1;
-    let (mut seen, mut ids) = (BTreeMap::<[u8; 16], u64>::new(), BTreeMap::new());
-    for said in &chat.messages {
-        if interrupt.is_raised() {
-            write_offline(store, replica, std::mem::take(&mut changes)).await?;
-            let what = format!("interrupted after {} messages", count.messages);
-            return Err(Failure::new(Exit::Interrupted, what, "import again: what is here already is not doubled"));
-        }
-        let id = said.id(&talk, &mut seen);
-        if let Some(native) = &said.native {
-            ids.insert(native.clone(), id);
-        }
-        let mut attachments = Vec::new();
-        let is_known = is_known(store, MESSAGE, id).await?;
-        for path in &said.files {
-            if path.is_file() {
-                attachments.push(if is_known { describe(path)? } else { take(store, path).await? });
-                count.files += u64::from(!is_known);
-            } else {
-                *count.skipped.entry("files that are not beside the export").or_default() += 1;
-            }
-        }
-        for (index, part) in parts(&said.text, messages::TEXT_BYTES).into_iter().enumerate() {
-            let id = if index == 0 { id } else { id_of(&[&id, &index.to_be_bytes()]) };
-            let files = if index == 0 { std::mem::take(&mut attachments) } else { Vec::new() };
-            let message = Message {
-                edited: said.edited,
-                reply_to: said.reply_to.as_ref().and_then(|native| ids.get(native).copied()),
-                ..message_of(&said.sender, part, files)?
-            };
-            let change = messages::put_message(&talk, &id, said.at, &message)?;
-            if stands(store, &change).await? {
-                count.known += 1;
-            } else {
-                // The export may have come without its files the first time.
-                if is_known && index == 0 {
-                    for path in said.files.iter().filter(|path| path.is_file()) {
-                        take(store, path).await?;
-                        count.files += 1;
-                    }
-                }
-                changes.push(change);
-                count.messages += 1;
-            }
-        }
-        for (who, sign) in &said.reactions {
-            let change = messages::put_reaction(&id, who, sign, said.at)?;
-            if !stands(store, &change).await? {
-                changes.push(change);
-            }
-        }
-        if changes.len() >= BATCH {
-            write_offline(store, replica, std::mem::take(&mut changes)).await?;
-            voice.progress(Some(format_args!("{} of {total} messages", count.messages + count.known)));
-        }
-    }
-    write_offline(store, replica, changes).await
-}
-
-/// Whether a record is here, whatever it says.
-async fn is_known(store: &SharedStore, collection: &'static str, id: [u8; 16]) -> Result<bool, Failure> {
-    let known = store.run(move |store| store.record(collection, &id)).await?;
-    Ok(known.is_some_and(|logged| logged.record.content.is_some()))
-}
-
-/// Whether writing would change nothing.
-async fn stands(store: &SharedStore, change: &Change) -> Result<bool, Failure> {
-    let change = change.clone();
-    Ok(store.run(move |store| Ok(change.stands(store))).await??)
-}
-
-/// A text in parts of at most `most` bytes, cut between characters; an empty text is one part.
-fn parts(text: &str, most: usize) -> Vec<&str> {
-    let (mut parts, mut rest) = (Vec::new(), text);
-    while rest.len() > most {
-        let mut end = most;
-        while !rest.is_char_boundary(end) {
-            end -= 1;
-        }
-        let (part, later) = rest.split_at(end);
-        parts.push(part);
-        rest = later;
-    }
-    parts.push(rest);
-    parts
-}
-
 fn dry(args: &ImportArgs, chats: &[Chat]) -> Result<Exit, Failure> {
     let mut count = Count::default();
     for chat in chats {
-        count.conversations += 1;
-        count.messages += chat.messages.len() as u64;
-        count.files += chat.messages.iter().flat_map(|said| &said.files).filter(|file| file.is_file()).count() as u64;
-        for (why, skipped) in &chat.skipped {
-            *count.skipped.entry(why).or_default() += skipped;
-        }
-        let lost = chat.messages.iter().flat_map(|said| &said.files).filter(|file| !file.is_file()).count() as u64;
-        if lost != 0 {
-            *count.skipped.entry("files that are not beside the export").or_default() += lost;
+        count.read(chat);
+        for said in &chat.messages {
+            count.messages += 1;
+            count.files += found(chat, said, &mut count.skipped).0.len() as u64;
         }
     }
     say(args, &count)?;
     Ok(Exit::Done)
+}
+
+/// The files of a message that are there, and its text with the names of those that are not.
+fn found(chat: &Chat, said: &Said, skipped: &mut BTreeMap<&'static str, u64>) -> (Vec<PathBuf>, String) {
+    let (mut here, mut text) = (Vec::new(), said.text.clone());
+    for path in &said.files {
+        let why = match place(&chat.folder, path) {
+            Place::Here(_) if here.len() == FILES => "files beyond the 32nd of a message",
+            Place::Here(full) => {
+                here.push(full);
+                continue;
+            }
+            Place::Missing => "files that are not beside the export",
+            Place::Elsewhere => "files outside of the export, to which a link leads",
+            Place::NoFile => "folders, devices or pipes in place of a file",
+        };
+        *skipped.entry(why).or_default() += 1;
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        text.push_str(if text.is_empty() { "" } else { "\n" });
+        text.push_str(&format!("[missing: {name}]"));
+    }
+    (here, text)
 }
 
 fn say(args: &ImportArgs, count: &Count) -> Result<(), Failure> {
@@ -336,6 +269,8 @@ fn say(args: &ImportArgs, count: &Count) -> Result<(), Failure> {
             "known": count.known,
             "files": count.files,
             "skipped": count.skipped,
+            "kept": count.kept,
+            "encodings": count.encodings,
         });
         return line(&result.to_string());
     }
@@ -347,38 +282,17 @@ fn say(args: &ImportArgs, count: &Count) -> Result<(), Failure> {
     for (why, skipped) in &count.skipped {
         line(&format!("skipped {skipped}: {why}"))?;
     }
-    Ok(())
-}
-
-impl Said {
-    /// Its id: the same each time the same export is read.
-    fn id(&self, talk: &[u8; 16], seen: &mut BTreeMap<[u8; 16], u64>) -> [u8; 16] {
-        if let Some(native) = &self.native {
-            return id_of(&[talk, b"native", native.as_bytes()]);
-        }
-        let plain = id_of(&[talk, &self.at.to_be_bytes(), self.sender.as_bytes(), self.text.as_bytes()]);
-        let nth = seen.entry(plain).or_default();
-        *nth += 1;
-        id_of(&[&plain, &nth.to_be_bytes()])
+    for (what, kept) in &count.kept {
+        line(&format!("kept {kept}: {what}"))?;
     }
+    for encoding in &count.encodings {
+        line(&format!("the text was no UTF-8 and was read as {encoding}"))?;
+    }
+    Ok(())
 }
 
 /// The change of one message, for tests of the readers.
 #[cfg(test)]
 pub(crate) fn told(chat: &Chat) -> Vec<String> {
     chat.messages.iter().map(|said| format!("{} {}: {}", said.at, said.sender, said.text)).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn long_texts_are_cut_between_characters_and_nothing_is_lost() {
-        let text = "ä".repeat(1000) + "x";
-        let cut = parts(&text, 101);
-        assert!(cut.iter().all(|part| part.len() <= 101 && !part.is_empty()));
-        assert_eq!(cut.concat(), text);
-        assert_eq!(parts("", 5), [""]);
-    }
 }

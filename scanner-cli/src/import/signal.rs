@@ -14,19 +14,13 @@ use super::{Exit, Failure};
 struct Line {
     date: String,
     sender: String,
-    #[serde(default)]
-    body: String,
-    #[serde(default)]
-    quote: String,
+    body: Option<String>,
+    quote: Option<String>,
     sticker: Option<Sticker>,
-    #[serde(default)]
-    reactions: Vec<(String, String)>,
-    #[serde(default)]
-    attachments: Vec<Attached>,
-    #[serde(default)]
-    deleted: bool,
-    #[serde(default)]
-    call: bool,
+    reactions: Option<Vec<(String, String)>>,
+    attachments: Option<Vec<Attached>>,
+    deleted: Option<bool>,
+    call: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -44,18 +38,28 @@ pub(crate) fn read(path: &Path, zone: &TimeZone) -> Result<Chat, Failure> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let full = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
     let title = full.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_else(|| "Signal".into());
-    parse(&read_text(path)?, &title, folder, zone)
+    let (text, encoding) = read_text(path)?;
+    let mut chat = parse(&text, &title, folder, zone)?;
+    chat.encoding = encoding;
+    Ok(chat)
 }
 
 pub(super) fn parse(text: &str, title: &str, folder: &Path, zone: &TimeZone) -> Result<Chat, Failure> {
-    let mut chat = Chat { source: "signal", key: title.to_owned(), title: title.to_owned(), ..Chat::default() };
+    let mut chat = Chat { source: "signal", title: title.to_owned(), folder: folder.to_owned(), ..Chat::default() };
+    let (mut understood, mut first_error) = (false, None);
     for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-        let said: Line = serde_json::from_str(line).map_err(|error| {
-            let what = format!("line {} is not a message of signal-export: {error}", number + 1);
-            Failure::new(Exit::Error, what, "export the chats again with the signal-export program")
-        })?;
-        if said.deleted || said.call {
-            chat.skip(if said.call { "calls" } else { "messages that were deleted" });
+        let said: Line = match serde_json::from_str(line) {
+            Ok(said) => said,
+            Err(error) => {
+                chat.skip("lines that are no message of signal-export");
+                first_error = first_error.or_else(|| Some((number + 1, error)));
+                continue;
+            }
+        };
+        understood = true;
+        let is_call = said.call == Some(true);
+        if said.deleted == Some(true) || is_call {
+            chat.skip(if is_call { "calls" } else { "messages that were deleted" });
             continue;
         }
         let at = said.date.parse::<Timestamp>().ok().and_then(|at| u64::try_from(at.as_millisecond()).ok());
@@ -64,28 +68,38 @@ pub(super) fn parse(text: &str, title: &str, folder: &Path, zone: &TimeZone) -> 
             chat.skip("messages whose date does not exist");
             continue;
         };
-        let mut text = said.quote;
-        text.push_str(&said.body);
+        let mut text = said.quote.unwrap_or_default();
+        text.push_str(&said.body.unwrap_or_default());
         if let Some(emoji) = said.sticker.and_then(|sticker| sticker.emoji) {
             text.push_str(&emoji);
         }
         let mut files = Vec::new();
-        for attached in said.attachments {
+        let mut is_counted = false;
+        for attached in said.attachments.unwrap_or_default() {
             let path = Path::new(&attached.path);
             if path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir)) {
                 files.push(folder.join(path));
             } else {
                 chat.skip("files whose name leads elsewhere");
+                is_counted = true;
             }
         }
         if text.is_empty() && files.is_empty() {
-            chat.skip("messages of a kind that is not known here");
+            if !is_counted {
+                chat.skip("messages of a kind that is not known here");
+            }
             continue;
         }
-        let reactions = said.reactions;
+        let reactions = said.reactions.unwrap_or_default();
         chat.messages.push(Said { at, sender: said.sender, text, files, reactions, ..Said::default() });
     }
-    Ok(chat)
+    match first_error.filter(|_| !understood) {
+        None => Ok(chat),
+        Some((number, error)) => {
+            let what = format!("line {number} is not a message of signal-export, and no other is: {error}");
+            Err(Failure::new(Exit::Error, what, "export the chats again with the signal-export program"))
+        }
+    }
 }
 
 #[cfg(test)]
@@ -104,6 +118,12 @@ mod tests {
         assert_eq!(chat.messages[0].reactions, [("Kim".to_owned(), "x".to_owned())]);
         assert_eq!(chat.messages[1].files, [Path::new("/nowhere/media/a.png")]);
         assert_eq!(chat.skipped.len(), 2);
+        let some = "{\"date\": \"2025\n[1]\n{\"date\": \"2025-03-12T21:15:00\", \"sender\": \"Kim\", \"body\": null}\n\
+                    {\"date\": \"2025-03-12T21:15:00\", \"sender\": \"Kim\", \"body\": \"hi\", \"quote\": null, \"reactions\": null}";
+        let chat = parse(some, "Kim", Path::new("/nowhere"), &TimeZone::UTC).unwrap();
+        assert_eq!(told(&chat), ["1741814100000 Kim: hi"]);
+        assert_eq!(chat.skipped.get("lines that are no message of signal-export"), Some(&2));
+        assert_eq!(chat.skipped.get("messages of a kind that is not known here"), Some(&1));
         assert!(parse("[]", "Kim", Path::new("/nowhere"), &TimeZone::UTC).unwrap_err().what().contains("line 1"));
     }
 }

@@ -5,9 +5,12 @@ use std::path::Path;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::chat::{Chat, Said, instant, read_text};
 use super::{Exit, Failure};
+
+const UNKNOWN: &str = "entries that are not as Telegram writes them";
 
 #[derive(Deserialize)]
 struct Export {
@@ -24,7 +27,7 @@ struct Person {
 
 #[derive(Deserialize)]
 struct Chats {
-    list: Vec<ExportedChat>,
+    list: Vec<Value>,
 }
 
 #[derive(Deserialize)]
@@ -33,7 +36,7 @@ struct ExportedChat {
     id: Option<i64>,
     #[serde(rename = "type")]
     kind: Option<String>,
-    messages: Vec<ExportedMessage>,
+    messages: Vec<Value>,
 }
 
 #[derive(Deserialize)]
@@ -41,6 +44,7 @@ struct ExportedMessage {
     id: i64,
     #[serde(rename = "type")]
     kind: String,
+    action: Option<String>,
     date: Option<String>,
     date_unixtime: Option<String>,
     edited_unixtime: Option<String>,
@@ -133,7 +137,12 @@ impl ExportedText {
 
 /// Reads an export.
 pub(crate) fn read(path: &Path, zone: &TimeZone) -> Result<Vec<Chat>, Failure> {
-    parse(&read_text(path)?, path.parent().unwrap_or(Path::new(".")), zone)
+    let (text, encoding) = read_text(path)?;
+    let mut chats = parse(&text, path.parent().unwrap_or(Path::new(".")), zone)?;
+    for chat in &mut chats {
+        chat.encoding = encoding;
+    }
+    Ok(chats)
 }
 
 pub(super) fn parse(text: &str, folder: &Path, zone: &TimeZone) -> Result<Vec<Chat>, Failure> {
@@ -142,14 +151,24 @@ pub(super) fn parse(text: &str, folder: &Path, zone: &TimeZone) -> Result<Vec<Ch
         Failure::new(Exit::Error, what, "export the chat again as \"machine-readable JSON\"")
     })?;
     let own = export.personal_information.and_then(|person| person.user_id).map(|id| format!("user{id}"));
+    let mut broken = 0;
     let chats = match (export.chats, export.chat) {
-        (Some(chats), _) => chats.list,
-        (None, Some(chat)) => vec![chat],
-        (None, None) => {
-            return Err(Failure::new(Exit::Error, "there is no chat in this export", "give the result.json"));
+        (Some(chats), _) => {
+            let count = chats.list.len();
+            let chats: Vec<ExportedChat> =
+                chats.list.into_iter().filter_map(|chat| serde_json::from_value(chat).ok()).collect();
+            broken = count - chats.len();
+            chats
         }
+        (None, Some(chat)) => vec![chat],
+        (None, None) => Vec::new(),
     };
-    Ok(chats.into_iter().map(|chat| convert(chat, folder, own.as_deref(), zone)).collect())
+    let mut chats: Vec<Chat> = chats.into_iter().map(|chat| convert(chat, folder, own.as_deref(), zone)).collect();
+    match chats.first_mut() {
+        None => return Err(Failure::new(Exit::Error, "there is no chat in this export", "give the result.json")),
+        Some(chat) => (0..broken).for_each(|_| chat.skip(UNKNOWN)),
+    }
+    Ok(chats)
 }
 
 fn seconds(text: &str) -> Option<u64> {
@@ -162,10 +181,15 @@ fn convert(exported: ExportedChat, folder: &Path, own: Option<&str>, zone: &Time
         _ => "Deleted account".into(),
     });
     let key = exported.id.map_or_else(|| title.clone(), |id| id.to_string());
-    let mut chat = Chat { source: "telegram", key, title, ..Chat::default() };
+    let mut chat = Chat { source: "telegram", key: Some(key), title, folder: folder.to_owned(), ..Chat::default() };
     for message in exported.messages {
+        let Ok(message) = serde_json::from_value::<ExportedMessage>(message) else {
+            chat.skip(UNKNOWN);
+            continue;
+        };
         if message.kind != "message" {
-            chat.skip("notices of the app");
+            let is_call = message.action.as_deref().is_some_and(|action| action.ends_with("_call"));
+            chat.skip(if is_call { "calls" } else { "notices of the app" });
             continue;
         }
         let local = || instant(message.date.as_deref()?.parse::<DateTime>().ok()?, zone);
@@ -194,19 +218,22 @@ fn convert(exported: ExportedChat, folder: &Path, own: Option<&str>, zone: &Time
             }
             text.push_str(&extra);
         }
-        let mut files = Vec::new();
+        let (mut files, mut is_counted) = (Vec::new(), false);
         for file in [message.photo, message.file].into_iter().flatten() {
             // "(File not included. Change data exporting settings to download.)"
             let path = Path::new(&file);
             let inside = path.components().all(|part| matches!(part, std::path::Component::Normal(_)));
             if file.starts_with('(') || !inside {
                 chat.skip("media that the export left out");
+                is_counted = true;
             } else {
                 files.push(folder.join(path));
             }
         }
         if text.is_empty() && files.is_empty() {
-            chat.skip("messages of a kind that is not known here");
+            if !is_counted {
+                chat.skip("messages of a kind that is not known here");
+            }
             continue;
         }
         let mut reactions = Vec::new();
@@ -251,7 +278,7 @@ mod tests {
     fn one_chat_is_read_with_formats_files_answers_and_reactions() {
         let chats = parse(ONE, Path::new("/nowhere"), &TimeZone::UTC).unwrap();
         let [chat] = chats.as_slice() else { panic!("{chats:?}") };
-        assert_eq!((chat.title.as_str(), chat.key.as_str()), ("Kim", "4711"));
+        assert_eq!((chat.title.as_str(), chat.key.as_deref()), ("Kim", Some("4711")));
         assert_eq!(
             told(chat),
             [
@@ -268,8 +295,7 @@ mod tests {
             (Some(1_741_814_200_000), Some("2"))
         );
         assert!(chat.messages[2].files.is_empty(), "a path that leads elsewhere is left out");
-        let skipped: Vec<_> = chat.skipped.values().collect();
-        assert_eq!(skipped, [&2, &1, &1].into_iter().collect::<Vec<_>>(), "{:?}", chat.skipped);
+        assert_eq!(chat.skipped, [("calls", 1), ("media that the export left out", 2)].into());
     }
 
     #[test]
@@ -280,6 +306,12 @@ mod tests {
         let chats = parse(&all, Path::new("/nowhere"), &TimeZone::UTC).unwrap();
         assert_eq!(chats.len(), 2);
         assert_eq!(chats[0].messages[0].sender, "me");
+        let broken = ONE.replace("\"messages\": [", "\"messages\": [7, null, {\"id\": \"x\"}, ");
+        let chats = parse(&broken, Path::new("/nowhere"), &TimeZone::UTC).unwrap();
+        assert_eq!((chats[0].messages.len(), chats[0].skipped.get(UNKNOWN)), (4, Some(&3)));
+        let broken = format!(r#"{{"chats": {{"list": [null, {ONE}]}}}}"#);
+        let chats = parse(&broken, Path::new("/nowhere"), &TimeZone::UTC).unwrap();
+        assert_eq!((chats.len(), chats[0].skipped.get(UNKNOWN)), (1, Some(&1)));
         assert!(parse("{}", Path::new("."), &TimeZone::UTC).is_err());
         assert!(parse("[1]", Path::new("."), &TimeZone::UTC).is_err());
     }

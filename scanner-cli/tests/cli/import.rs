@@ -77,6 +77,7 @@ fn an_export_reaches_the_other_device_with_its_files() {
     let (_, shown) = Program::start(&["messages", "--profile", &laptop, "show", "Kim"]).end();
     assert!(shown.contains("2025-03-12 21:15  Kim  Kim: see you\nat eight"), "{shown}");
     assert!(shown.contains("Kim  me:  [0001-PHOTO.jpg]"), "{shown}");
+    assert!(shown.contains("Kim  Kim: [missing: 0002-PHOTO.jpg]"), "what is missing is named: {shown}");
 
     let (_, listed) = Program::start(&["messages", "--profile", &laptop, "files", "--format", "ndjson"]).end();
     let listed: Vec<serde_json::Value> = listed.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
@@ -105,6 +106,111 @@ fn an_export_reaches_the_other_device_with_its_files() {
     let (_, listed) = Program::start(&["messages", "--profile", &phone, "files"]).end();
     assert!(listed.lines().any(|line| line.contains("here") && line.ends_with("note.txt")), "{listed}");
     world.stop();
+}
+
+/// What an import says with `--json`.
+fn imported(line: &[&str]) -> serde_json::Value {
+    let (exit, said) = Program::start(&[line, &["--json"]].concat()).end();
+    assert_eq!(exit, 0, "{said}");
+    serde_json::from_str(said.lines().find(|line| line.starts_with('{')).unwrap()).unwrap()
+}
+
+#[test]
+fn a_chat_is_one_conversation_however_it_is_packed_and_named() {
+    let world = World::new();
+    world.link();
+    let (phone, folder) = (world.text("phone"), world.path("whatsapp-export"));
+    export(&folder);
+    let import = |path: &str, more: &[&str]| {
+        imported(&[&["import", "--profile", &phone, "--time-zone", "UTC", path], more].concat())
+    };
+    let first = import(folder.to_str().unwrap(), &[]);
+    assert_eq!((first["messages"].as_u64(), first["known"].as_u64()), (Some(3), Some(0)));
+    let archive = packed(&folder, &world.path("WhatsApp Chat - Kim.zip"));
+    let again = import(&archive, &[]);
+    assert_eq!((again["messages"].as_u64(), again["known"].as_u64()), (Some(0), Some(3)), "packed: {again}");
+    // Without its beginning, as an export of a long chat is.
+    let chat = std::fs::read_to_string(folder.join("_chat.txt")).unwrap();
+    let late = chat.lines().skip(3).collect::<Vec<_>>().join("\n");
+    let more = format!("{late}\n[12.03.25, 21:18:00] Kim: late\n");
+    write(&world.path("late"), "_chat.txt", more.as_bytes());
+    let late = import(world.path("late").to_str().unwrap(), &[]);
+    assert_eq!(late["messages"].as_u64(), Some(2), "the new one, and the photo that is not beside it now: {late}");
+    assert_eq!(late["known"].as_u64(), Some(1), "{late}");
+    let known = import(&archive, &["--me", "Robin"]);
+    assert_eq!(known["messages"].as_u64(), Some(1), "who I am is said later: {known}");
+    let (_, listed) = Program::start(&["messages", "--profile", &phone, "list"]).end();
+    assert_eq!(
+        listed.lines().filter(|line| line.contains("whatsapp-export") || line.contains("Kim")).count(),
+        1,
+        "{listed}"
+    );
+    world.stop();
+}
+
+#[cfg(unix)]
+#[test]
+fn nothing_outside_of_the_folder_is_taken() {
+    use std::os::unix::fs::symlink;
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    std::fs::create_dir(path("export")).unwrap();
+    std::fs::write(path("secret"), "secret").unwrap();
+    let chat = "[12.03.25, 21:15:00] Kim: \u{200e}<attached: a.jpg>\n[12.03.25, 21:15:00] Kim: \u{200e}<attached: b.jpg>\n\
+                [12.03.25, 21:15:00] Kim: \u{200e}<attached: c.jpg>\n[12.03.25, 21:15:00] Kim: \u{200e}<attached: ../secret>\n";
+    std::fs::write(path("export/_chat.txt"), chat).unwrap();
+    symlink(path("secret"), path("export/a.jpg")).unwrap();
+    symlink("/dev/zero", path("export/b.jpg")).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(path("export/c.jpg")).status().unwrap().success());
+    let export = path("export");
+    let counted = imported(&["import", "--dry-run", "--time-zone", "UTC", export.to_str().unwrap()]);
+    assert_eq!((counted["messages"].as_u64(), counted["files"].as_u64()), (Some(4), Some(0)), "{counted}");
+    assert_eq!(counted["skipped"]["files outside of the export, to which a link leads"], 2, "{counted}");
+    assert_eq!(counted["skipped"]["folders, devices or pipes in place of a file"], 1, "{counted}");
+    assert_eq!(counted["skipped"]["files that are not beside the export"], 1, "{counted}");
+    // And the chat itself.
+    for name in ["_chat.txt", "result.json", "data.json"] {
+        let export = path(&format!("of-{name}"));
+        std::fs::create_dir(&export).unwrap();
+        symlink(path("export/_chat.txt"), export.join(name)).unwrap();
+        let (exit, said) = Program::start(&["import", "--dry-run", export.to_str().unwrap()]).end();
+        assert_eq!(exit, 1, "{name}: {said}");
+        assert!(said.contains("a link out of the folder is not followed"), "{name}: {said}");
+    }
+}
+
+#[test]
+fn exports_in_other_encodings_with_odd_dates_are_read_and_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let chat = "13/02/2024 à 21:05 - Zoë: où ?\n14/02/2024 à 9:05 - Zoë: là\n31/02/2024 à 9:05 - x: y\n15/02/2024 à 9:05 - Zoë: oui\n";
+    let utf_16: Vec<u8> = format!("\u{feff}{chat}").encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let latin: Vec<u8> = chat.chars().map(|c| u8::try_from(u32::from(c)).unwrap()).collect();
+    for (name, bytes, encoding) in [("wide.txt", utf_16, "UTF-16LE"), ("latin.txt", latin, "Windows-1252")] {
+        write(folder.path(), name, &bytes);
+        let counted = imported(&["import", "--dry-run", &path(name)]);
+        assert_eq!(counted["messages"], 3, "{counted}");
+        assert_eq!(counted["encodings"], serde_json::json!([encoding]), "{counted}");
+        let kept = counted["kept"].as_object().unwrap();
+        assert!(kept.len() == 1 && kept.values().all(|count| count == 1), "{counted}");
+        let (_, said) = Program::start(&["import", "--dry-run", &path(name)]).end();
+        assert!(
+            said.contains(&format!("was read as {encoding}")) && said.contains("kept 1: lines whose date"),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn an_import_that_fails_says_nothing_of_success() {
+    let folder = tempfile::tempdir().unwrap();
+    let (export_folder, profile) = (folder.path().join("Kim"), folder.path().join("no-profile"));
+    export(&export_folder);
+    let line = ["import", "--profile", profile.to_str().unwrap(), export_folder.to_str().unwrap()];
+    let (exit, said) = Program::start(&line).end();
+    assert_eq!(exit, 1, "{said}");
+    assert!(said.contains("there is no profile") && !said.contains("imported"), "{said}");
 }
 
 #[test]
