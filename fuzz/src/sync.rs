@@ -6,7 +6,7 @@ use pairlight_core::Timestamp;
 use pairlight_core::crypto::olm::RatchetAccount;
 use pairlight_core::session::{OpenedMessage, Session};
 use pairlight_core::store::{KeyWrap, KeyWrapError, Store};
-use pairlight_core::sync::{Change, Listed, Replica, SyncRole, Turn};
+use pairlight_core::sync::{Change, Listed, Opened, Replica, SyncRole, Turn};
 use pairlight_core::trust::{Grade, Policy};
 use pairlight_wire::Wire;
 use pairlight_wire::device::Preset;
@@ -100,7 +100,7 @@ impl Pair {
         for post in turn.commit().ok()?.posts {
             let envelope = Envelope::decode(&post.envelope).ok()?;
             let mut turn = Turn::begin(&mut to.store, NOW, rng).ok()?;
-            let message = turn.open(&envelope).ok()??;
+            let Opened::Message(message) = turn.open(&envelope).ok()? else { return None };
             self.said.push((1 - at, message.kind, message.body.clone()));
             to.replica.take(&mut turn, &from.own(), &message, rng).ok()?;
             turn.commit().ok()?;

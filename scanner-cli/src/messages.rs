@@ -39,6 +39,10 @@ Examples:
   pairlight messages search eight                    on this device alone; nobody else learns the word
   pairlight messages seed 1000                       a made-up history, to try a link with";
 
+/// Messages of a history that are printed as they come, at most in one piece.
+const FEW: usize = 64;
+/// How long nothing comes once everything is here that waited at the relay.
+const SETTLED: Duration = Duration::from_secs(1);
 /// How long a sent message may take to reach the relay before it is left for the next time.
 const SEND_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -132,7 +136,7 @@ enum MessagesCommand {
         /// What to print
         #[arg(long, value_enum, default_value_t)]
         format: Format,
-        /// Leave when the history is complete and every device has what was written here
+        /// Leave when the history is complete, what waited at the relay is here, and every device has what was written here
         #[arg(long)]
         once: bool,
     },
@@ -439,6 +443,7 @@ async fn follow(
     let interrupt = Interrupt::listen();
     let mut typed = conversation.map(|_| Lines::listen());
     let mut told: Vec<HistoryProgress> = Vec::new();
+    let (mut is_online, mut quiet_since) = (false, tokio::time::Instant::now());
     while !interrupt.is_raised() {
         let event = tokio::select! {
             event = line.next_event() => match event {
@@ -463,15 +468,30 @@ async fn follow(
             }
             () = tokio::time::sleep(Duration::from_millis(200)) => None,
         };
+        if event.is_some() {
+            quiet_since = tokio::time::Instant::now();
+        }
+        if let Some(SyncUpdates::Line(line)) = &event {
+            is_online = (is_online && !matches!(line, ConnectionEvent::Offline { .. }))
+                || matches!(line, ConnectionEvent::Online);
+        }
         match event {
             Some(SyncUpdates::Update(SyncUpdate::Changed(mut changed))) => {
                 // What was typed here stands on the terminal.
                 changed.retain(|record| !record.is_own);
-                // A history brings thousands at once: those are counted by its progress, not printed one by one.
-                if (1..=64).contains(&changed.len()) {
+                // A history brings thousands at once: those are counted by its progress, not printed one by one. What is new
+                // is printed, however much it is.
+                if changed.len() > FEW {
+                    changed.retain(|record| !record.is_history);
+                }
+                if !changed.is_empty() {
                     let titles = line.conversations().await?;
                     let mut entries = Vec::new();
                     for record in changed.iter().filter(|record| record.collection == messages::MESSAGE) {
+                        if record.group.is_none() {
+                            show::print_deleted(&record.id, format)?;
+                            continue;
+                        }
                         let logged = line.record(messages::MESSAGE, record.id.clone()).await?;
                         entries.extend(logged.as_ref().and_then(messages::read::<Message>));
                     }
@@ -487,7 +507,8 @@ async fn follow(
                 voice.note(format_args!("{}: {}", printable(&name), printable(&String::from_utf8_lossy(&body))));
             }
             Some(SyncUpdates::Line(event)) => news::tell(event, format, voice)?,
-            Some(SyncUpdates::Update(SyncUpdate::History | SyncUpdate::File(_) | SyncUpdate::Missed)) | None => {}
+            Some(SyncUpdates::Update(SyncUpdate::Missed)) => show::say_missed(format, voice)?,
+            Some(SyncUpdates::Update(SyncUpdate::History | SyncUpdate::File(_))) | None => {}
         }
         let progress = line.history().await?;
         if progress != told {
@@ -497,7 +518,16 @@ async fn follow(
             told = progress;
         }
         let over = told.iter().all(|progress| progress.standing != HistoryStanding::Running);
-        if once && typed.is_none() && over && !told.is_empty() && line.is_in_step().await? && line.has_left().await? {
+        // What waited at the relay has come when nothing more comes.
+        let is_settled = is_online && quiet_since.elapsed() >= SETTLED;
+        if once
+            && is_settled
+            && typed.is_none()
+            && over
+            && !told.is_empty()
+            && line.is_in_step().await?
+            && line.has_left().await?
+        {
             news::tell_rest(line, format, voice).await?;
             return Ok(Exit::Done);
         }

@@ -94,6 +94,8 @@ pub(super) fn receive_records(
     match sync.deliver(store, envelope, hears) {
         Err(error) => Ok(Err(error)),
         Ok(Delivered::Taken) => store.forget_unreadable(from).map(|()| Ok(Receipt::Nothing)),
+        // A repetition is no sign that the session works.
+        Ok(Delivered::Before) => Ok(Ok(Receipt::Nothing)),
         Ok(Delivered::Unreadable) => {
             store.count_unreadable(from, now).map(|unreadable| Ok(Receipt::Unreadable(unreadable)))
         }

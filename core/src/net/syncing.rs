@@ -21,7 +21,9 @@ use super::records::CONFIRM_AFTER;
 use super::shared::SharedStore;
 use crate::Timestamp;
 use crate::store::Store;
-use crate::sync::{ChangedRecord, Listed, Post, Replica, SyncError, SyncEvent, SyncRole, Turn, TurnDone, go_on};
+use crate::sync::{
+    ChangedRecord, Listed, Opened, Post, Replica, SyncError, SyncEvent, SyncRole, Turn, TurnDone, go_on,
+};
 
 /// Updates that may wait for a slow reader; one that is slower hears [`SyncUpdate::Missed`].
 const UPDATES: usize = 1024;
@@ -88,6 +90,8 @@ pub(super) struct Syncing {
 
 /// What became of an envelope.
 pub(super) enum Delivered {
+    /// It was taken before.
+    Before,
     Unreadable,
     Taken,
 }
@@ -263,7 +267,11 @@ impl Syncing {
         let from = envelope.from;
         let mut event = None;
         let outcome = self.turn(store, |turn| {
-            let Some(message) = turn.open(envelope)? else { return Ok(Delivered::Unreadable) };
+            let message = match turn.open(envelope)? {
+                Opened::Message(message) => message,
+                Opened::Before => return Ok(Delivered::Before),
+                Opened::Not => return Ok(Delivered::Unreadable),
+            };
             event = match hears {
                 true => self.replica.take(turn, &from, &message, &mut system_rng())?,
                 false => self.replica.take_word(turn, &from, &message, &mut system_rng())?,

@@ -18,7 +18,7 @@ use crate::devices::{
     Account, Action, Circumstances, LabelKey, LeaseTerms, ListFork, Observation, SessionCounts, Supervision, Tenancy,
 };
 use crate::pairing::LinkedAccount;
-use crate::session::Session;
+use crate::session::{Session, SessionError};
 use crate::store::{Batch, Store, StoreError, Unreadable};
 use crate::trust::Policy;
 
@@ -65,9 +65,11 @@ pub(super) fn receive(
             None => Ok(Receipt::Nothing),
         };
     }
-    let opened = store.session(&from)?.and_then(|mut session| Some((session.open(envelope).ok()?, session)));
-    let Some((message, session)) = opened else {
-        return Ok(Receipt::Unreadable(store.count_unreadable(&from, now)?));
+    let opened = store.session(&from)?.map(|mut session| (session.open(envelope), session));
+    let (message, session) = match opened {
+        Some((Ok(message), session)) => (message, session),
+        Some((Err(SessionError::Repeated), _)) => return Ok(Receipt::Nothing),
+        Some((Err(_), _)) | None => return Ok(Receipt::Unreadable(store.count_unreadable(&from, now)?)),
     };
     store.forget_unreadable(&from)?;
     match (message.kind, policy) {

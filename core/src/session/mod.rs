@@ -5,12 +5,14 @@
 
 mod reset;
 
+use std::collections::VecDeque;
+
 pub use reset::{ResetDesk, ResetIdentity, ResetStepped};
 
 use pairlight_wire::envelope::{Envelope, EnvelopeKind, Header};
 use pairlight_wire::hash::sha256;
 use pairlight_wire::id::DeviceId;
-use pairlight_wire::{Bytes, Wire, record};
+use pairlight_wire::{Bytes, List, Wire, record};
 use rand_core::CryptoRng;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
@@ -25,9 +27,12 @@ pub const BODY_BYTES: usize = 60 * 1024 - crate::crypto::aead::TAG_BYTES;
 /// Why a message could not be sealed or opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SessionError {
-    /// Not for this session, altered, or seen before. Drop it; more than five in a row call for a reset.
+    /// Not for this session, altered, or seen long before. Drop it; more than five in a row call for a reset.
     #[error(transparent)]
     Crypto(#[from] CryptoError),
+    /// Opened before: its sender or the relay did not hear so, and gave it once more. Nothing is lost; drop it.
+    #[error("the message was opened before")]
+    Repeated,
     /// The body is larger than [`BODY_BYTES`]. Split it.
     #[error("the body has {0} bytes, at most {BODY_BYTES} fit")]
     TooLarge(usize),
@@ -65,11 +70,24 @@ pub struct Session {
     next_seq: u64,
     received: u64,
     ratchet: Ratchet,
+    /// The latest envelopes that were opened, oldest first.
+    opened: VecDeque<EnvelopeName>,
+}
+
+/// The beginning of the hash of an envelope.
+type EnvelopeName = [u8; 8];
+
+/// How many envelopes are known again: more than are on their way at a time.
+const OPENED: usize = 128;
+
+fn name_of(envelope: &Envelope) -> EnvelopeName {
+    let hash = sha256(&[&envelope.encode()]);
+    hash.first_chunk().copied().unwrap_or_default()
 }
 
 record! {
     /// A session as it lies in the sealed store. The ratchet is secret.
-    pub struct StoredSession [1] {
+    pub struct StoredSession [2] {
         /// This device.
         pub own: DeviceId,
         /// The other device.
@@ -80,6 +98,40 @@ record! {
         pub received: u64,
         /// Serialised ratchet.
         pub ratchet: Bytes<{ 256 * 1024 }>,
+        /// The beginnings of the hashes of the latest envelopes that were opened, oldest first.
+        pub opened: List<EnvelopeName, OPENED>,
+    }
+}
+
+record! {
+    /// The same as it was kept before repetitions were known.
+    pub struct FirstStoredSession [1] {
+        /// This device.
+        pub own: DeviceId,
+        /// The other device.
+        pub peer: DeviceId,
+        /// Number of the next message out.
+        pub next_seq: u64,
+        /// One more than the highest number in; 0 for none.
+        pub received: u64,
+        /// Serialised ratchet.
+        pub ratchet: Bytes<{ 256 * 1024 }>,
+    }
+}
+
+impl From<FirstStoredSession> for StoredSession {
+    fn from(mut first: FirstStoredSession) -> Self {
+        let ratchet = core::mem::take(&mut first.ratchet);
+        let FirstStoredSession { own, peer, next_seq, received, .. } = first;
+        Self { own, peer, next_seq, received, ratchet, opened: List::default() }
+    }
+}
+
+impl ZeroizeOnDrop for FirstStoredSession {}
+
+impl Drop for FirstStoredSession {
+    fn drop(&mut self) {
+        core::mem::take(&mut self.ratchet).into_vec().zeroize();
     }
 }
 
@@ -95,7 +147,7 @@ impl Session {
     /// Joins a ratchet to the two devices it is between.
     #[must_use]
     pub fn new(own: DeviceId, peer: DeviceId, ratchet: Ratchet) -> Self {
-        Self { own, peer, next_seq: 0, received: 0, ratchet }
+        Self { own, peer, next_seq: 0, received: 0, ratchet, opened: VecDeque::new() }
     }
 
     /// This device.
@@ -154,13 +206,17 @@ impl Session {
         Ok(envelope)
     }
 
-    /// Opens a message. One that was opened before fails, because its ratchet key is gone.
+    /// Opens a message. One that was opened before fails, because its ratchet key is gone; of the latest it is known.
     ///
     /// # Errors
     /// [`SessionError`]; the session stays usable.
     pub fn open(&mut self, envelope: &Envelope) -> Result<OpenedMessage, SessionError> {
         if envelope.from != self.peer || envelope.to != self.own {
             return Err(SessionError::WrongAddress);
+        }
+        let name = name_of(envelope);
+        if self.opened.contains(&name) {
+            return Err(SessionError::Repeated);
         }
         let header = envelope.header();
         let inner = Zeroizing::new(self.ratchet.open(envelope.olm_type, envelope.olm_ct.as_slice())?);
@@ -170,6 +226,10 @@ impl Session {
         }
         let body = OneShotKey::new(*content_key).open(&header, envelope.body_ct.as_slice())?;
         self.received = self.received.max(envelope.seq.saturating_add(1));
+        if self.opened.len() >= OPENED {
+            self.opened.pop_front();
+        }
+        self.opened.push_back(name);
         Ok(OpenedMessage { kind: envelope.kind, seq: envelope.seq, body })
     }
 
@@ -179,8 +239,15 @@ impl Session {
     /// [`SessionError::Crypto`] when the ratchet is larger than any ratchet.
     pub fn encode(&self) -> Result<Zeroizing<Vec<u8>>, SessionError> {
         let ratchet = Bytes::new(self.ratchet.to_bytes()?.to_vec()).map_err(|_| CryptoError)?;
-        let stored =
-            StoredSession { own: self.own, peer: self.peer, next_seq: self.next_seq, received: self.received, ratchet };
+        let opened = List::new(self.opened.iter().copied().collect()).map_err(|_| CryptoError)?;
+        let stored = StoredSession {
+            own: self.own,
+            peer: self.peer,
+            next_seq: self.next_seq,
+            received: self.received,
+            ratchet,
+            opened,
+        };
         Ok(Zeroizing::new(stored.encode()))
     }
 
@@ -189,9 +256,18 @@ impl Session {
     /// # Errors
     /// [`SessionError::Damaged`] when it is something else.
     pub fn decode(bytes: &[u8]) -> Result<Self, SessionError> {
-        let stored = StoredSession::decode(bytes).map_err(|_| SessionError::Damaged)?;
+        let stored =
+            StoredSession::decode(bytes).or_else(|_| FirstStoredSession::decode(bytes).map(StoredSession::from));
+        let stored = stored.map_err(|_| SessionError::Damaged)?;
         let ratchet = Ratchet::from_bytes(stored.ratchet.as_slice()).map_err(|_| SessionError::Damaged)?;
-        Ok(Self { own: stored.own, peer: stored.peer, next_seq: stored.next_seq, received: stored.received, ratchet })
+        Ok(Self {
+            own: stored.own,
+            peer: stored.peer,
+            next_seq: stored.next_seq,
+            received: stored.received,
+            ratchet,
+            opened: stored.opened.as_slice().iter().copied().collect(),
+        })
     }
 }
 
@@ -220,8 +296,30 @@ mod tests {
         let two = a.seal(EnvelopeKind::Application, b"two", &mut rng).unwrap();
         assert_eq!(b.open(&two).unwrap().body, b"two");
         assert_eq!(b.open(&one).unwrap().body, b"one");
-        assert_eq!(b.open(&one), Err(SessionError::Crypto(CryptoError)));
+        assert_eq!(b.open(&one), Err(SessionError::Repeated));
         let mut b = Session::decode(&b.encode().unwrap()).unwrap();
+        assert_eq!(b.open(&one), Err(SessionError::Repeated), "known after a restart");
+        assert!(
+            matches!(b.open(&Envelope { seq: 9, ..one.clone() }), Err(SessionError::Crypto(_))),
+            "altered is no repetition"
+        );
+        // As a program kept it that knew no repetitions: it goes on.
+        let stored = StoredSession::decode(&b.encode().unwrap()).unwrap();
+        let first = FirstStoredSession {
+            own: stored.own,
+            peer: stored.peer,
+            next_seq: stored.next_seq,
+            received: stored.received,
+            ratchet: stored.ratchet.clone(),
+        };
+        let mut b = Session::decode(&first.encode()).unwrap();
+        assert!(matches!(b.open(&one), Err(SessionError::Crypto(_))));
+        for n in 0..2 * OPENED {
+            let more = a.seal(EnvelopeKind::Application, b"more", &mut rng).unwrap();
+            b.open(&more).unwrap();
+            assert_eq!(b.open(&more), Err(SessionError::Repeated), "{n}");
+        }
+        assert_eq!(b.opened.len(), OPENED);
         let back = b.seal(EnvelopeKind::Application, b"back", &mut rng).unwrap();
         assert_eq!(a.open(&back).unwrap().body, b"back");
     }

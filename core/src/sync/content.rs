@@ -108,15 +108,18 @@ pub struct ChangedRecord {
     pub group: Option<Vec<u8>>,
     /// Whether this device wrote it, and not another one.
     pub is_own: bool,
+    /// Whether it came with a history: it is old, and thousands may come at once.
+    pub is_history: bool,
 }
 
 impl ChangedRecord {
-    pub(super) fn of(record: &SyncRecord, is_own: bool) -> Self {
+    pub(super) fn of(record: &SyncRecord, is_own: bool, is_history: bool) -> Self {
         Self {
             collection: record.collection.as_str().to_owned(),
             id: record.id.as_slice().to_vec(),
             group: record.content.as_ref().map(|content| content.group.as_slice().to_vec()),
             is_own,
+            is_history,
         }
     }
 }

@@ -42,4 +42,4 @@ pub(crate) use peer::MOST_OUTSTANDING;
 pub use renewal::go_on;
 pub use replica::{HistoryGate, Listed, Replica, SyncEvent, SyncRole};
 pub use sender::Upload;
-pub use turn::{Post, Turn, TurnDone};
+pub use turn::{Opened, Post, Turn, TurnDone};

@@ -138,7 +138,7 @@ fn merge(turn: &mut Turn<'_>, from: &DeviceId, records: Vec<SyncRecord>) -> Resu
         if let Some(state) = &mut state {
             state.hear(record.clock);
         }
-        turn.merge(source, record);
+        turn.merge_of_history(source, record);
     }
     if let Some(state) = state {
         turn.put_peer(from, state);

@@ -221,7 +221,7 @@ impl World {
         let Some(post) = post else { return };
         let envelope = Envelope::decode(&post.envelope).unwrap();
         let taken = self.turn(at, |replica, turn, rng| {
-            let Some(message) = turn.open(&envelope)? else { return Ok(None) };
+            let Opened::Message(message) = turn.open(&envelope)? else { return Ok(None) };
             replica.take(turn, &envelope.from, &message, rng)
         });
         if let Some(event) = taken.unwrap() {

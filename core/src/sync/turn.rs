@@ -13,7 +13,7 @@ use super::peer::{self, OwnState, PeerState};
 use super::{Change, ChangedRecord, SyncError};
 use crate::Timestamp;
 use crate::crypto::random;
-use crate::session::{OpenedMessage, Session};
+use crate::session::{OpenedMessage, Session, SessionError};
 use crate::store::{Batch, Store, Table};
 
 /// A sealed envelope for the relay.
@@ -55,6 +55,17 @@ pub struct TurnDone {
     pub files: BTreeSet<[u8; 32]>,
     /// Something else is known now of a transfer of history.
     pub history: bool,
+}
+
+/// What became of an envelope.
+#[derive(Debug)]
+pub enum Opened {
+    /// What is in it.
+    Message(OpenedMessage),
+    /// It was opened before, and nothing is lost.
+    Before,
+    /// It cannot be opened.
+    Not,
 }
 
 /// Gathers what belongs together. Dropping it changes nothing.
@@ -108,20 +119,24 @@ impl<'s> Turn<'s> {
         Ok(self.sessions.get_mut(peer))
     }
 
-    /// Opens an envelope; `None` when it cannot be opened: it is not for us, or was opened before.
+    /// Opens an envelope.
     ///
     /// # Errors
     /// [`SyncError`] when the store cannot be read.
-    pub fn open(&mut self, envelope: &Envelope) -> Result<Option<OpenedMessage>, SyncError> {
-        let Some(session) = self.session(&envelope.from)? else { return Ok(None) };
-        let opened = session.open(envelope).ok();
-        if opened.is_some() {
-            self.moved.insert(envelope.from);
-        } else {
-            // A failed message must not move the stored ratchet.
-            self.sessions.remove(&envelope.from);
+    pub fn open(&mut self, envelope: &Envelope) -> Result<Opened, SyncError> {
+        let Some(session) = self.session(&envelope.from)? else { return Ok(Opened::Not) };
+        match session.open(envelope) {
+            Ok(message) => {
+                self.moved.insert(envelope.from);
+                Ok(Opened::Message(message))
+            }
+            Err(SessionError::Repeated) => Ok(Opened::Before),
+            Err(_) => {
+                // A failed message must not move the stored ratchet.
+                self.sessions.remove(&envelope.from);
+                Ok(Opened::Not)
+            }
         }
-        Ok(opened)
     }
 
     /// Seals a message. Nothing happens for a device without a session. Messages of kind `Ephemeral` are not kept for a
@@ -189,19 +204,25 @@ impl<'s> Turn<'s> {
 
     /// Takes a record: our own (`source` 0) or another device's.
     pub(super) fn merge(&mut self, source: u8, record: SyncRecord) {
-        self.take(source, &record);
+        self.take(source, &record, false);
+        self.batch.merge(source, record);
+    }
+
+    /// Takes a record that another device sent with a history.
+    pub(super) fn merge_of_history(&mut self, source: u8, record: SyncRecord) {
+        self.take(source, &record, true);
         self.batch.merge(source, record);
     }
 
     /// Takes a record from the device that wrote it. If it gives less than was taken from it before, it gets that back.
     pub(super) fn merge_of_writer(&mut self, source: u8, record: SyncRecord) {
-        self.take(source, &record);
+        self.take(source, &record, false);
         self.batch.merge_of_writer(source, record);
     }
 
-    fn take(&mut self, source: u8, record: &SyncRecord) {
+    fn take(&mut self, source: u8, record: &SyncRecord, is_history: bool) {
         self.own.clock = self.own.clock.max(record.clock);
-        self.taken.push((self.merges, ChangedRecord::of(record, source == 0)));
+        self.taken.push((self.merges, ChangedRecord::of(record, source == 0, is_history)));
         self.merges = self.merges.saturating_add(1);
     }
 

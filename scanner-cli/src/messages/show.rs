@@ -10,7 +10,7 @@ use super::Format;
 use pairlight_wire::id::to_hex;
 
 use crate::exit::{Exit, Failure};
-use crate::style::printable;
+use crate::style::{Voice, printable};
 
 /// What a transfer is doing, in words.
 pub(crate) fn progress_words(progress: &HistoryProgress) -> String {
@@ -85,6 +85,8 @@ pub(super) fn print(message: &Entry<Message>, title: &str, format: Format) -> Re
                 "sent_ms": message.at,
                 "sender": sender,
                 "text": text,
+                // Null for one that was never edited.
+                "edited_ms": message.value.edited,
                 "files": message.value.attachments.as_slice().iter().map(|file| json!({
                     "hash": to_hex(&file.hash),
                     "name": file.name.as_str(),
@@ -95,6 +97,23 @@ pub(super) fn print(message: &Entry<Message>, title: &str, format: Format) -> Re
             .to_string(),
         ),
     }
+}
+
+/// A message that is gone everywhere.
+pub(super) fn print_deleted(id: &[u8], format: Format) -> Result<(), Failure> {
+    match format {
+        Format::Text => line(&format!("{:16}  a message was deleted", "")),
+        Format::Ndjson => line(&json!({ "schema": 1, "event": "deleted", "id": to_hex(id) }).to_string()),
+    }
+}
+
+/// This terminal was too slow for what came.
+pub(super) fn say_missed(format: Format, voice: Voice) -> Result<(), Failure> {
+    match format {
+        Format::Text => voice.warn("too much came at once to be printed; `pairlight messages show` has all of it"),
+        Format::Ndjson => line(&json!({ "schema": 1, "event": "missed" }).to_string())?,
+    }
+    Ok(())
 }
 
 /// Date and time in UTC.

@@ -214,3 +214,49 @@ fn damage_is_repaired_from_the_other_device_and_a_sound_store_is_left_alone() {
     hang_up(laptop);
     world.stop();
 }
+
+#[test]
+fn who_follows_is_told_of_every_message_that_came_while_it_was_away_and_of_edits_and_deletions() {
+    let world = linked_with_history();
+    let profile = world.text("laptop");
+    let follow = || Program::start(&["messages", "--profile", &profile, "follow", "--once", "--format", "ndjson"]);
+    let phone = Phone::online(&world);
+    let (code, said) = follow().end();
+    assert!(code == 0 && said.contains("\"standing\":\"done\""), "{said}");
+    drop(phone);
+    // More than go as one to the terminal, written while the laptop is away.
+    let mut store = open(&world, "phone");
+    let own = store.account().unwrap().unwrap().device_id();
+    let replica = Replica::new(own, SyncRole::Primary(Policy::DEVELOPMENT));
+    let put = |n: u64, text: &str, edited| {
+        let message = Message { edited, ..Message::text("Kim", text) };
+        messages::put_message(TALK, &n.to_be_bytes(), 1_700_000_000_000 + n * 1000, &message).unwrap()
+    };
+    let mut changes: Vec<_> = (MANY..MANY + 150).map(|n| put(n, &format!("while away {n}"), None)).collect();
+    changes.push(put(7, "number 7, mended", Some(1_800_000_000_000)));
+    changes.push(messages::delete_message(&8_u64.to_be_bytes()).unwrap());
+    let mut turn = Turn::begin(&mut store, system_time(), &mut system_rng()).unwrap();
+    replica.write(&mut turn, changes).unwrap();
+    turn.commit().unwrap();
+    drop(store);
+
+    let phone = Phone::online(&world);
+    let (code, said) = follow().end();
+    drop(phone);
+    assert_eq!(code, 0, "{said}");
+    let events: Vec<serde_json::Value> = said.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let of = |kind: &str| events.iter().filter(|event| event["event"] == kind).collect::<Vec<_>>();
+    let texts: Vec<_> = of("message").iter().map(|event| event["text"].as_str().unwrap().to_owned()).collect();
+    for n in MANY..MANY + 150 {
+        assert_eq!(texts.iter().filter(|text| **text == format!("while away {n}")).count(), 1, "{n}");
+    }
+    assert_eq!(texts.len(), 151, "{texts:?}");
+    let mended: Vec<_> = of("message").into_iter().filter(|event| !event["edited_ms"].is_null()).collect();
+    assert_eq!(mended.len(), 1, "{mended:?}");
+    assert_eq!(
+        (&mended[0]["text"], &mended[0]["edited_ms"]),
+        (&"number 7, mended".into(), &1_800_000_000_000_u64.into())
+    );
+    assert_eq!(of("deleted").len(), 1);
+    assert_eq!(of("deleted")[0]["id"], to_hex(&8_u64.to_be_bytes()));
+}
