@@ -310,7 +310,9 @@ impl From<NetError> for Failure {
             }
             NetError::UnknownDevice => (Exit::Error, "`pairlight devices` lists the account's devices"),
             NetError::TooEarly(_) => (Exit::Error, "take the time to think, then answer again"),
-            NetError::Session(_) | NetError::Account(_) | NetError::Ended => (Exit::Error, "start again"),
+            NetError::Session(_) | NetError::Account(_) | NetError::KeyGuard(_) | NetError::Ended => {
+                (Exit::Error, "start again")
+            }
         };
         let failure = Failure::new(exit, error.to_string(), remedy);
         if matches!(error, NetError::Unreachable(_)) { failure.offline() } else { failure }

@@ -163,7 +163,11 @@ pub async fn play_relink(primary: &Primary, linked: &LinkedDevice, name: &str) -
     play_linking(primary, &linking, Person::Agrees, ScanSource::LiveCamera, parse).await
 }
 
-async fn play_linking(
+/// Plays one attempt that was begun.
+///
+/// # Panics
+/// When a side ends without an end.
+pub async fn play_linking(
     primary: &Primary,
     linking: &Linking,
     person: Person,

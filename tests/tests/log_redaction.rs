@@ -403,7 +403,7 @@ async fn link(
         }
     }
     let account = account.unwrap();
-    secrets.push(("the device key", account.device_key().to_seed().to_vec()));
+    secrets.push(("the device key", account.device_key().own().unwrap().to_seed().to_vec()));
     secrets.push(("the key of the names", account.label_key().to_vec()));
     ratchet_keys(account.first_session(), secrets);
     account

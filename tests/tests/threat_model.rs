@@ -45,9 +45,11 @@ fn all_tests() -> Tests {
     for package in ["wire", "core", "relay", "tests", "scanner-cli", "lens", "bindings"] {
         sources(&root().join(package), &mut tests);
     }
-    let page = fs::read_to_string(root().join("web/tests/tests.mjs")).unwrap();
-    let of_the_page = page.lines().filter_map(|line| line.strip_prefix("  async ")?.split_once('('));
-    tests.insert("web/tests/tests.mjs".to_owned(), of_the_page.map(|(name, _)| name.to_owned()).collect());
+    for file in ["web/tests/tests.mjs", "web/tests/key.mjs"] {
+        let page = fs::read_to_string(root().join(file)).unwrap();
+        let of_the_page = page.lines().filter_map(|line| line.strip_prefix("  async ")?.split_once('('));
+        tests.insert(file.to_owned(), of_the_page.map(|(name, _)| name.to_owned()).collect());
+    }
     tests
 }
 

@@ -1,9 +1,13 @@
-// IndexedDB: the sealed rows of the store, and the key that guards the store's key.
+// IndexedDB: the sealed rows of the store, the key that guards the store's key, and the one that signs as this device.
 
 const ROWS = "rows";
 const KEYS = "keys";
 /** Who may write: in KEYS, beside the guarding key and the secret. */
 const OWNER = "owner";
+/** Keys that sign, in KEYS, by public key. */
+const SIGNS = "signs/";
+const SIGNING = IDBKeyRange.bound(SIGNS, `${SIGNS}\uffff`);
+const ED25519 = "Ed25519";
 
 type Row = [Uint8Array, Uint8Array | null];
 
@@ -26,9 +30,15 @@ function finished(transaction: IDBTransaction): Promise<void> {
   });
 }
 
+function signs(publicKey: Uint8Array): string {
+  return SIGNS + Array.from(publicKey, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
 export class Database {
   #db: IDBDatabase;
   #owner = crypto.randomUUID();
+  /** The key of the link that is under way, until it is kept with the first rows of it. */
+  #made: { name: string; key: CryptoKey } | undefined;
 
   private constructor(db: IDBDatabase) {
     this.#db = db;
@@ -94,18 +104,62 @@ export class Database {
     return keys.map((key, at) => [new Uint8Array(key as ArrayBuffer), values[at] as Uint8Array]);
   }
 
-  /** Keeps all of these rows, or none; resolves when they survive the end of the browser. */
-  keep(rows: Row[]): Promise<void> {
-    return this.#write((store) => {
+  /** Keeps all of these rows, or none, and with them the key of a new link; resolves when they survive the end of the browser. */
+  async keep(rows: Row[]): Promise<void> {
+    const made = this.#made;
+    await this.#write((store, keys) => {
+      if (made) {
+        // There is one link, and that is the new one.
+        keys.delete(SIGNING);
+        keys.put(made.key, made.name);
+      }
       for (const [key, value] of rows) {
         if (value) store.put(value, key as Uint8Array<ArrayBuffer>);
         else store.delete(key as Uint8Array<ArrayBuffer>);
       }
     });
+    if (this.#made === made) this.#made = undefined;
   }
 
-  /** Forgets everything, the guarding key included: what lay in the database opens no more. */
+  /**
+   * A new key that signs and that no script can read, for one link: its public key. Null where the browser has no such keys; and
+   * behind a lock, because nothing but the sealed store is under the passphrase.
+   */
+  async makeKey(): Promise<Uint8Array | null> {
+    const sealed = await done(this.#db.transaction(KEYS).objectStore(KEYS).get("secret")) as Sealed | undefined;
+    if (sealed?.isLocked) return null;
+    try {
+      const { publicKey, privateKey } = await crypto.subtle.generateKey(ED25519, false, ["sign", "verify"]) as CryptoKeyPair;
+      // Whether it signs, and can be kept, is known when it did.
+      await crypto.subtle.sign(ED25519, structuredClone(privateKey), new Uint8Array());
+      const raw = new Uint8Array(await crypto.subtle.exportKey("raw", publicKey));
+      this.#made = { name: signs(raw), key: privateKey };
+      return raw;
+    } catch {
+      return null;
+    }
+  }
+
+  /** Signs with the key of this link. */
+  async sign(publicKey: Uint8Array, message: Uint8Array<ArrayBuffer>): Promise<Uint8Array> {
+    const name = signs(publicKey);
+    const key = this.#made?.name === name ? this.#made.key
+      : await done(this.#db.transaction(KEYS).objectStore(KEYS).get(name)) as CryptoKey | undefined;
+    if (!key) throw new DOMException("the key of this device is gone", "NotFoundError");
+    return new Uint8Array(await crypto.subtle.sign(ED25519, key, message));
+  }
+
+  /** Erases keys that sign for no link: of one that was never completed. */
+  async keepOnlyKey(publicKey: Uint8Array | undefined): Promise<void> {
+    const used = publicKey && signs(publicKey);
+    const names = await done(this.#db.transaction(KEYS).objectStore(KEYS).getAllKeys(SIGNING));
+    const idle = names.filter((name) => name !== used);
+    if (idle.length > 0) await this.#write((_, keys) => idle.forEach((name) => keys.delete(name)));
+  }
+
+  /** Forgets everything, all keys included: what lay in the database opens no more. */
   erase(): Promise<void> {
+    this.#made = undefined;
     return this.#write((rows, keys) => {
       rows.clear();
       keys.clear();

@@ -122,6 +122,11 @@ export interface Standing {
   restriction: Discrepancy | null;
   endsMs: number;
   linkedMs: number | null;
+  /**
+   * Where the key is with which this device signs: `browser` = a CryptoKey that no script can read; `sealed` = in the sealed store,
+   * because this browser had no such keys, or had a lock, when it was linked.
+   */
+  keyGuard: "browser" | "sealed";
 }
 
 /** What kind of error a call rejects with, as its `name`. */

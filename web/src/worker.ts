@@ -114,8 +114,11 @@ async function start(kept: Database): Promise<Device> {
   // What a device that was forgotten still wants to keep has no place among the rows of the next one.
   const keep = (changed: [Uint8Array, Uint8Array | null][]) =>
     erased === after ? kept.keep(changed) : Promise.reject(fault("Ended", "this device was forgotten"));
+  const sign = (publicKey: Uint8Array, message: Uint8Array<ArrayBuffer>) => kept.sign(publicKey, message);
   try {
-    return await Device.open(options.relay, options.relayKey, secret, rows, keep);
+    const opened = await Device.open(options.relay, options.relayKey, secret, rows, keep, () => kept.makeKey(), sign);
+    await kept.keepOnlyKey(await opened.guardedKey());
+    return opened;
   } finally {
     secret.fill(0);
   }

@@ -9,9 +9,10 @@ import { tests as code } from "./code.mjs";
 import { tests as scan } from "./scan.mjs";
 import { tests as list } from "./list.mjs";
 import { tests as app } from "./app.mjs";
+import { tests as key } from "./key.mjs";
 import { tests as texts } from "./texts.mjs";
 
-const tests = { ...page, ...code, ...scan, ...list, ...app, ...texts };
+const tests = { ...page, ...code, ...scan, ...list, ...app, ...key, ...texts };
 const skip = (why) => {
   console.log(`skipped: the page in a browser: ${why}`);
   process.exit(3);

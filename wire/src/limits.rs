@@ -39,6 +39,8 @@ pub const CHECK_CODE_MS: u64 = 120_000;
 pub const EVIDENCE_MS: u64 = 20_000;
 /// For the linked device to give evidence that it was asked for; a person may have to act.
 pub const NEED_MS: u64 = 60_000;
+/// For the platform to sign with a device's key that it guards; less than the other side waits for the message.
+pub const SIGN_MS: u64 = 10_000;
 /// For the signed list to be published and confirmed.
 pub const PUBLISH_MS: u64 = 60_000;
 /// How long the linked device asks for the list when the last message is missing, and how often.

@@ -114,6 +114,8 @@ impl From<NetError> for PairlightError {
             NetError::Store(error) => error.into(),
             NetError::Sync(error) => error.into(),
             NetError::NoAccount | NetError::OtherRole(_) => Self::NoAccount { what },
+            // No app of a phone or a desktop has its key guarded by somebody else: browsers do.
+            NetError::KeyGuard(_) => Self::Storage { what },
             NetError::Ended => Self::Ended,
         }
     }

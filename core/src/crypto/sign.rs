@@ -54,6 +54,44 @@ impl SigningKey {
     }
 }
 
+/// The signing key of a device: in this memory, or guarded by the platform, which signs and gives it to nobody.
+#[derive(Clone)]
+pub enum DeviceKey {
+    /// Here.
+    Own(SigningKey),
+    /// With the platform. Its public key is all that is known of it here.
+    Guarded([u8; 32]),
+}
+
+impl DeviceKey {
+    /// The public key.
+    #[must_use]
+    pub fn public(&self) -> [u8; 32] {
+        match self {
+            Self::Own(key) => key.public(),
+            Self::Guarded(public) => *public,
+        }
+    }
+
+    /// The key itself, when it is here.
+    #[must_use]
+    pub fn own(&self) -> Option<&SigningKey> {
+        match self {
+            Self::Own(key) => Some(key),
+            Self::Guarded(_) => None,
+        }
+    }
+}
+
+impl core::fmt::Debug for DeviceKey {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::Own(_) => "DeviceKey::Own(..)",
+            Self::Guarded(_) => "DeviceKey::Guarded(..)",
+        })
+    }
+}
+
 /// Checks an Ed25519 signature that another standard defines, so without a context of ours; strictly, as everywhere.
 ///
 /// # Errors

@@ -109,7 +109,7 @@ impl Tenancy {
         }
     }
 
-    /// The next check-in. Store this record before it leaves: a counter that falls back looks like a copy.
+    /// The next check-in, signed. Store this record before it leaves: a counter that falls back looks like a copy.
     ///
     /// # Errors
     /// [`CryptoError`] when the counter is used up.
@@ -122,10 +122,28 @@ impl Tenancy {
         now: Timestamp,
         rng: &mut impl CryptoRng,
     ) -> Result<Signed, CryptoError> {
-        let ctr = self.ctr.checked_add(1).ok_or(CryptoError)?;
-        let check_in = CheckIn {
-            device: pairlight_wire::id::DeviceId::of(&key.public()),
-            ctr,
+        let check_in = self.draft(&key.public(), list, counts, platform, now, rng)?;
+        let signed = key.sign_payload(SigningContext::CheckIn, check_in.encode())?;
+        self.signed(&check_in, &signed);
+        Ok(signed)
+    }
+
+    /// The next check-in of the device whose public key is given, not signed yet. Nothing changes before [`Tenancy::signed`].
+    ///
+    /// # Errors
+    /// As [`Tenancy::check_in`].
+    pub fn draft(
+        &self,
+        device_pk: &[u8; 32],
+        list: &VerifiedList,
+        counts: SessionCounts,
+        platform: [u8; 8],
+        now: Timestamp,
+        rng: &mut impl CryptoRng,
+    ) -> Result<CheckIn, CryptoError> {
+        Ok(CheckIn {
+            device: pairlight_wire::id::DeviceId::of(device_pk),
+            ctr: self.ctr.checked_add(1).ok_or(CryptoError)?,
             prev: self.digest,
             epoch: list.list().epoch,
             list_hash: *list.hash(),
@@ -134,12 +152,20 @@ impl Tenancy {
             platform,
             time: now.unix_ms(),
             nonce: random(rng),
-        };
-        let signed = key.sign_payload(SigningContext::CheckIn, check_in.encode())?;
-        self.ctr = ctr;
+        })
+    }
+
+    /// Whether a draft is still the next check-in.
+    #[must_use]
+    pub fn is_next(&self, draft: &CheckIn) -> bool {
+        self.ctr.checked_add(1) == Some(draft.ctr) && self.digest == draft.prev
+    }
+
+    /// A draft was signed. Store this record before it leaves.
+    pub fn signed(&mut self, check_in: &CheckIn, signed: &Signed) {
+        self.ctr = check_in.ctr;
         self.digest = signed.digest();
-        self.made = now.unix_ms();
-        Ok(signed)
+        self.made = check_in.time;
     }
 
     /// A lease came.

@@ -8,8 +8,8 @@ use pairlight_wire::relay::*;
 use pairlight_wire::{Text, Wire};
 
 use super::error::NetError;
+use super::guard::Signer;
 use super::host::{Http, Incoming, Method, REQUEST, Request, Response, Socket};
-use crate::crypto::sign::SigningKey;
 use crate::devices::RecoveryWords;
 use pairlight_wire::sign::SigningContext;
 
@@ -79,15 +79,15 @@ pub struct RelayClient {
 pub(super) struct Credentials<'a> {
     pub(super) account: AccountId,
     pub(super) device: DeviceId,
-    pub(super) key: &'a SigningKey,
+    pub(super) signer: Signer<'a>,
     pub(super) epoch: u64,
 }
 
 impl Credentials<'_> {
-    pub(super) fn sign(&self, nonce: [u8; 32], host: &str) -> DeviceAuth {
+    pub(super) async fn sign(&self, nonce: [u8; 32], host: &str) -> Result<DeviceAuth, NetError> {
         let message = auth_message(&nonce, host, &self.device, self.epoch);
-        let sig = self.key.sign(SigningContext::RelayAuth, &message);
-        DeviceAuth { account: self.account, device: self.device, nonce, epoch: self.epoch, sig }
+        let sig = self.signer.sign(SigningContext::RelayAuth, &message).await?;
+        Ok(DeviceAuth { account: self.account, device: self.device, nonce, epoch: self.epoch, sig })
     }
 }
 
@@ -175,7 +175,7 @@ impl RelayClient {
     /// A login for one call, as its header.
     async fn proof(&self, who: &Credentials<'_>) -> Result<String, NetError> {
         let challenge: Challenge = self.answer(self.request(Method::Post, "/v1/challenge")).await?;
-        let auth = who.sign(challenge.nonce, &self.endpoint.host).encode();
+        let auth = who.sign(challenge.nonce, &self.endpoint.host).await?.encode();
         Ok(format!("Pairlight {}", to_hex(&auth)))
     }
 

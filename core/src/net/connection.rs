@@ -21,6 +21,7 @@ use super::client::{Received, RelayClient, next_frame, send_frame};
 use super::clock::{Clock, pause, system_rng};
 use super::error::NetError;
 pub(super) use super::event::ConnectionEvent;
+use super::guard::SharedGuard;
 use super::host::{Socket, Task, sleep, spawn};
 pub(super) use super::membership::{Membership, Surroundings};
 use super::records::{Confirming, sealed};
@@ -79,7 +80,7 @@ impl Connection {
         let (outbox, events) = mpsc::channel(64);
         // The relay takes a known reference for a repetition, also one of an earlier run of this program.
         let next_reference = u64::from_be_bytes(random(&mut system_rng())) >> 1;
-        let Surroundings { clock, policy, platform } = surroundings;
+        let Surroundings { clock, policy, platform, guard } = surroundings;
         let blobs = Blobs::new(client.clone(), commands.clone());
         let driver = Driver {
             membership,
@@ -88,6 +89,7 @@ impl Connection {
             clock,
             policy,
             platform,
+            guard,
             inbox,
             outbox,
             unsent: VecDeque::new(),
@@ -228,6 +230,7 @@ pub(super) struct Driver {
     pub(super) clock: Clock,
     pub(super) policy: Option<Policy>,
     pub(super) platform: [u8; 8],
+    pub(super) guard: Option<SharedGuard>,
     inbox: mpsc::Receiver<Command>,
     outbox: mpsc::Sender<Queued>,
     pub(super) unsent: VecDeque<Unsent>,
@@ -306,7 +309,11 @@ impl Driver {
             Received::Frame(_) => return Over::End(ConnectionEvent::Refused(RefusalCode::Protocol)),
             Received::Closed(code) => return self.on_refusal(code).await,
         };
-        let auth = self.membership.credentials().sign(challenge.nonce, self.client.endpoint().host());
+        let who = self.membership.credentials(self.guard.as_ref());
+        let auth = match who.sign(challenge.nonce, self.client.endpoint().host()).await {
+            Ok(auth) => auth,
+            Err(error) => return Over::End(ConnectionEvent::Failed(error)),
+        };
         let lease = match &self.membership {
             Membership::Primary(_) => None,
             Membership::Linked(account) => Some(account.lease().clone()),
@@ -510,11 +517,12 @@ impl Driver {
     /// Fetches and follows the lists that are not known yet, as many answers as it takes.
     async fn follow_list(&mut self) -> Result<(), Over> {
         loop {
-            let who = self.membership.credentials();
+            let who = self.membership.credentials(self.guard.as_ref());
             let known = who.epoch;
             let chain = match self.client.chain(&who, known.saturating_add(1)).await {
                 Ok(chain) => chain,
                 Err(NetError::Refused(refused)) => return Err(Over::End(ConnectionEvent::Refused(refused.code))),
+                Err(error @ NetError::KeyGuard(_)) => return Err(Over::End(ConnectionEvent::Failed(error))),
                 Err(_) => return Err(Over::Lost),
             };
             let more = chain.lists.as_slice().len() >= CHAIN_LISTS;

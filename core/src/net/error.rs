@@ -68,6 +68,10 @@ pub enum NetError {
     /// The device is not one of the account's devices.
     #[error("there is no such device on this account")]
     UnknownDevice,
+    /// The platform guards the key of this device and did not sign with it: the key is gone, or the platform failed. Try again;
+    /// if it stays so, link this device anew.
+    #[error("the platform did not sign with this device's key: {0}")]
+    KeyGuard(String),
     /// The handle's task has ended; its events say why.
     #[error("this has ended")]
     Ended,

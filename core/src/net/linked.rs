@@ -6,11 +6,13 @@ use super::client::RelayClient;
 use super::clock::{Clock, SystemRng, system_clock, system_rng};
 use super::connection::{Connection, Membership, Surroundings};
 use super::error::NetError;
+use super::guard::{KeyGuard, SharedGuard};
 use super::linking::Linking;
 use super::shared::SharedStore;
 use super::sync::Sync;
 use super::syncing::Syncing;
 use crate::Timestamp;
+use crate::crypto::sign::DeviceKey;
 use crate::devices::{Duty, ListFork, Tenancy, platform_class};
 use crate::pairing::{DeviceDescription, LinkedAccount, LinkedMachine};
 use crate::store::{Batch, Store, StoreError};
@@ -28,6 +30,7 @@ pub struct LinkedDevice {
     platform: [u8; 8],
     abilities: LinkedAbilities,
     radio: Option<Arc<dyn Radio>>,
+    guard: Option<SharedGuard>,
 }
 
 /// How a linked device stands with its account.
@@ -117,7 +120,7 @@ impl LinkedDevice {
         let now = clock();
         Self::lapse(&store, now).await?;
         let abilities = LinkedAbilities { lan: cfg!(not(target_arch = "wasm32")), ..LinkedAbilities::default() };
-        Ok(Self { store, client, clock, platform: own_platform(), abilities, radio: None })
+        Ok(Self { store, client, clock, platform: own_platform(), abilities, radio: None, guard: None })
     }
 
     /// What [`LinkedDevice::open`] does first, for who uses the records of a store without going online: locks or erases
@@ -141,6 +144,14 @@ impl LinkedDevice {
     pub fn with_radio(mut self, radio: Arc<dyn Radio>) -> Self {
         self.radio = Some(radio);
         self.abilities.radio = true;
+        self
+    }
+
+    /// Who has this device's key where the platform guards it, and where it is to be guarded from the next link on
+    /// ([`LinkedDevice::link_guarded`]).
+    #[must_use]
+    pub fn with_key_guard(mut self, guard: impl KeyGuard + 'static) -> Self {
+        self.guard = Some(SharedGuard::new(guard));
         self
     }
 
@@ -194,6 +205,22 @@ impl LinkedDevice {
         self.start(LinkedMachine::new(description, 0, (self.clock)(), system_rng()))
     }
 
+    /// As [`LinkedDevice::link`], under a new key that the guard has made for this link and nothing else; `public` is its public
+    /// key. The guard keeps it as long as the account is kept, and signs.
+    #[must_use]
+    pub fn link_guarded(&self, public: [u8; 32], description: DeviceDescription) -> Linking {
+        self.start(LinkedMachine::guarded(public, description, 0, (self.clock)(), system_rng()))
+    }
+
+    /// The key of a link that is complete or pending: whether a guard has it, and its public key.
+    ///
+    /// # Errors
+    /// [`NetError::Store`].
+    pub async fn device_key(&self) -> Result<Option<DeviceKey>, NetError> {
+        let account = self.store.run(|store| store.linked_account()).await?;
+        Ok(account.map(|account| account.device_key().clone()))
+    }
+
     /// As [`LinkedDevice::link`], for a device whose lease lapsed: it comes back as the device that it was.
     ///
     /// # Errors
@@ -205,7 +232,8 @@ impl LinkedDevice {
 
     fn start(&self, machine: LinkedMachine<SystemRng>) -> Linking {
         let machine = machine.with_evidence(self.abilities);
-        Linking::start(machine, self.client.clone(), self.store.clone(), self.clock.clone(), self.radio.clone())
+        let (client, store, clock) = (self.client.clone(), self.store.clone(), self.clock.clone());
+        Linking::start(machine, client, store, clock, self.radio.clone(), self.guard.clone())
     }
 
     /// Goes on with a link that was interrupted between certificate and confirmation, however long ago: the account's
@@ -250,7 +278,8 @@ impl LinkedDevice {
 
     fn open_line(&self, account: LinkedAccount, sync: Option<Arc<Syncing>>) -> Result<Connection, NetError> {
         let membership = Membership::Linked(Box::new(account));
-        let surroundings = Surroundings { clock: self.clock.clone(), policy: None, platform: self.platform };
+        let (clock, guard) = (self.clock.clone(), self.guard.clone());
+        let surroundings = Surroundings { clock, policy: None, platform: self.platform, guard };
         Ok(Connection::start(membership, self.client.clone(), self.store.clone(), surroundings, sync))
     }
 

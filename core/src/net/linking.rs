@@ -9,10 +9,13 @@ use super::air::Air;
 use super::client::{Credentials, Received, RelayClient, next_frame, send_frame};
 use super::clock::{Clock, SystemRng, pause};
 use super::error::NetError;
+use super::guard::{SharedGuard, Signer};
 use super::host::{LanListener, Socket, Task, sleep, spawn};
 use super::records::save_link;
 use super::shared::SharedStore;
-use crate::pairing::{AppEvidence, LinkedAccount, LinkedEvent, LinkedMachine, LinkedOutput, LinkedSave, LinkedState};
+use crate::pairing::{
+    AppEvidence, LinkedAccount, LinkedEvent, LinkedMachine, LinkedOutput, LinkedSave, LinkedState, SignOrder,
+};
 use crate::trust::{Radio, TapWord};
 
 /// Events that may wait for the app.
@@ -45,6 +48,7 @@ impl Linking {
         store: SharedStore,
         clock: Clock,
         radio: Option<Arc<dyn Radio>>,
+        guard: Option<SharedGuard>,
     ) -> Self {
         let (commands, inbox) = mpsc::channel(8);
         let (outbox, events) = mpsc::channel(WAITING_EVENTS);
@@ -57,6 +61,8 @@ impl Linking {
             air: Air::new(radio),
             socket: None,
             lan: None,
+            guard,
+            signing: None,
             tapped,
             inbox,
             outbox,
@@ -141,12 +147,26 @@ struct Driver {
     socket: Option<Socket>,
     /// Answers challenges on the local network; gone with the driver.
     lan: Option<LanListener>,
+    /// Who has this device's key, where it is not here.
+    guard: Option<SharedGuard>,
+    /// The signature that the machine waits for.
+    signing: Option<Signing>,
     tapped: watch::Sender<Option<TapWord>>,
     inbox: mpsc::Receiver<Command>,
     outbox: mpsc::Sender<LinkedEvent>,
 }
 
+/// A signature that is being made; ends with its handle.
+struct Signing(Task<Option<[u8; 64]>>);
+
+impl Drop for Signing {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
 enum Woken {
+    Signed(Option<[u8; 64]>),
     Frame(Received<LinkEvent>),
     Command(Command),
     Time,
@@ -165,6 +185,10 @@ impl Driver {
             let woken = self.wait().await;
             let now = (self.clock)();
             match woken {
+                Woken::Signed(signature) => {
+                    self.signing = None;
+                    self.machine.handle_signature(signature.as_ref(), now);
+                }
                 Woken::Frame(Received::Frame(event)) => self.machine.handle_relay(event, now),
                 Woken::Frame(Received::Closed(_)) => {
                     self.socket = None;
@@ -198,9 +222,16 @@ impl Driver {
                 None => std::future::pending().await,
             }
         };
+        let signed = async {
+            match &mut self.signing {
+                Some(signing) => (&mut signing.0).await.flatten(),
+                None => std::future::pending().await,
+            }
+        };
         // In order: what the app gave before the other side answered counts before that answer.
         tokio::select! {
             biased;
+            signature = signed => Woken::Signed(signature),
             command = self.inbox.recv() => command.map_or(Woken::Abandoned, Woken::Command),
             frame = frame => Woken::Frame(frame),
             () = sleep(pause) => Woken::Time,
@@ -240,8 +271,18 @@ impl Driver {
                 }
             }
             LinkedOutput::Radio(order) => self.air.perform(order),
+            LinkedOutput::Sign(order) => {
+                let guard = self.guard.clone();
+                // A task of its own: the machine hears of the time, and of the other side, while it waits.
+                self.signing = Some(Signing(spawn(async move {
+                    let SignOrder { public, context, message } = order;
+                    let signer = Signer::Guarded { public: &public, guard: guard.as_ref() };
+                    let signed = signer.sign(context, &message).await;
+                    signed.inspect_err(|error| tracing::warn!(%error, "the link is not signed for")).ok()
+                })));
+            }
             LinkedOutput::FetchList { account } => {
-                let chain = fetch_chain(&self.client, &account).await;
+                let chain = fetch_chain(&self.client, &account, self.guard.as_ref()).await;
                 let now = (self.clock)();
                 match chain {
                     Ok(chain) => self.machine.handle_list(Some(&chain), now),
@@ -282,8 +323,10 @@ impl Driver {
 pub(super) async fn fetch_chain(
     client: &RelayClient,
     account: &LinkedAccount,
+    guard: Option<&SharedGuard>,
 ) -> Result<pairlight_wire::relay::ListChain, NetError> {
     let epoch = account.list().list().epoch;
-    let who = Credentials { account: account.id(), device: account.device_id(), key: account.device_key(), epoch };
+    let signer = Signer::new(account.device_key(), guard);
+    let who = Credentials { account: account.id(), device: account.device_id(), signer, epoch };
     client.chain(&who, epoch.saturating_add(1)).await
 }

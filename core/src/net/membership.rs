@@ -1,10 +1,12 @@
 //! Whose connection it is.
 
 use pairlight_wire::device::{Preset, Role, SCOPE_SEND};
+use pairlight_wire::id::DeviceId;
 use pairlight_wire::list::VerifiedList;
 
 use super::client::Credentials;
 use super::clock::Clock;
+use super::guard::{SharedGuard, Signer};
 use crate::devices::Account;
 use crate::pairing::LinkedAccount;
 use crate::sync::Listed;
@@ -25,18 +27,26 @@ impl Membership {
         }
     }
 
-    pub(super) fn credentials(&self) -> Credentials<'_> {
+    pub(super) fn device(&self) -> DeviceId {
+        match self {
+            Self::Primary(account) => account.device_id(),
+            Self::Linked(account) => account.device_id(),
+        }
+    }
+
+    /// Who logs in; `guard` has the key where it is not here.
+    pub(super) fn credentials<'a>(&'a self, guard: Option<&'a SharedGuard>) -> Credentials<'a> {
         match self {
             Self::Primary(account) => Credentials {
                 account: account.id(),
                 device: account.device_id(),
-                key: account.device_key(),
+                signer: Signer::Own(account.device_key()),
                 epoch: account.list().list().epoch,
             },
             Self::Linked(account) => Credentials {
                 account: account.id(),
                 device: account.device_id(),
-                key: account.device_key(),
+                signer: Signer::new(account.device_key(), guard),
                 epoch: account.list().list().epoch,
             },
         }
@@ -82,4 +92,6 @@ pub(super) struct Surroundings {
     pub(super) policy: Option<Policy>,
     /// Class of the platform that a linked device reports.
     pub(super) platform: [u8; 8],
+    /// Who has the key of a linked device, where it is not here.
+    pub(super) guard: Option<SharedGuard>,
 }

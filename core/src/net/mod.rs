@@ -22,6 +22,7 @@ mod connection;
 mod error;
 mod event;
 mod files;
+mod guard;
 mod host;
 #[cfg(target_arch = "wasm32")]
 mod keeping;
@@ -46,6 +47,7 @@ pub use clock::{Clock, SystemRng, system_clock, system_rng, system_time};
 pub use connection::Connection;
 pub use error::NetError;
 pub use event::ConnectionEvent;
+pub use guard::{AnyTask, GuardSigning, KeyGuard, KeyGuardError};
 #[cfg(target_arch = "wasm32")]
 pub use keeping::{Keeper, Kept};
 pub use linked::{Lapse, LinkedDevice, LinkedStanding};

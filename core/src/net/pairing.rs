@@ -12,6 +12,7 @@ use super::air::Air;
 use super::client::{Credentials, RelayClient};
 use super::clock::{Clock, SystemRng, pause};
 use super::error::NetError;
+use super::guard::Signer;
 use super::host::{Task, run_probe, sleep, spawn};
 use super::records::save_link;
 use super::shared::SharedStore;
@@ -336,7 +337,7 @@ impl Driver {
 }
 
 fn credentials(account: &Account, epoch: u64) -> Credentials<'_> {
-    Credentials { account: account.id(), device: account.device_id(), key: account.device_key(), epoch }
+    Credentials { account: account.id(), device: account.device_id(), signer: Signer::Own(account.device_key()), epoch }
 }
 
 /// Asks for the other device's messages until the slot ends.

@@ -514,7 +514,8 @@ impl Primary {
     /// [`NetError::Store`].
     pub async fn connect(&self) -> Result<Connection, NetError> {
         let membership = Membership::Primary(Box::new(self.account().await?));
-        let surroundings = Surroundings { clock: self.clock.clone(), policy: Some(self.policy), platform: [0; 8] };
+        let surroundings =
+            Surroundings { clock: self.clock.clone(), policy: Some(self.policy), platform: [0; 8], guard: None };
         Ok(Connection::start(membership, self.client.clone(), self.store.clone(), surroundings, None))
     }
 
@@ -527,7 +528,8 @@ impl Primary {
         let replica = Replica::new(account.device_id(), SyncRole::Primary(self.policy));
         let shared = Syncing::new(replica, self.clock.clone());
         let membership = Membership::Primary(Box::new(account));
-        let surroundings = Surroundings { clock: self.clock.clone(), policy: Some(self.policy), platform: [0; 8] };
+        let surroundings =
+            Surroundings { clock: self.clock.clone(), policy: Some(self.policy), platform: [0; 8], guard: None };
         let sync = Some(Arc::clone(&shared));
         let connection = Connection::start(membership, self.client.clone(), self.store.clone(), surroundings, sync);
         Ok(Sync::start(connection, self.store.clone(), shared))

@@ -7,6 +7,7 @@ use pairlight_wire::relay::{PublishList, RefusalCode};
 use super::client::{Credentials, RelayClient};
 use super::clock::Clock;
 use super::error::NetError;
+use super::guard::Signer;
 use super::shared::SharedStore;
 use crate::Timestamp;
 use crate::devices::{Account, AccountError, Told};
@@ -73,7 +74,12 @@ impl Publisher {
     pub(super) async fn catch_up(&self) -> Result<Account, NetError> {
         let account = self.account().await?;
         let epoch = account.list().list().epoch;
-        let who = Credentials { account: account.id(), device: account.device_id(), key: account.device_key(), epoch };
+        let who = Credentials {
+            account: account.id(),
+            device: account.device_id(),
+            signer: Signer::Own(account.device_key()),
+            epoch,
+        };
         let chain = self.client.chain(&who, epoch.saturating_add(1)).await?;
         let now = (self.clock)();
         self.store.run(move |store| store.follow(&chain, now)).await?;
@@ -92,7 +98,7 @@ impl Publisher {
                 let who = Credentials {
                     account: account.id(),
                     device: account.device_id(),
-                    key: account.device_key(),
+                    signer: Signer::Own(account.device_key()),
                     epoch,
                 };
                 let chain = self.client.chain(&who, epoch.saturating_add(1)).await?;

@@ -309,21 +309,74 @@ pub(super) fn on_lease(store: &mut Store, body: &[u8], now: Timestamp) -> Result
     })
 }
 
+/// A check-in that the guard of the device's key has not signed yet.
+pub(super) struct ReportDraft {
+    pub(super) check_in: CheckIn,
+    session: [u8; 8],
+}
+
+/// The next report of a linked device.
+pub(super) enum NextReport {
+    /// Stored and sealed.
+    Sealed(Box<Envelope>),
+    /// To be signed first; [`report_signed`] goes on.
+    Unsigned(Box<ReportDraft>),
+    /// There is no session with the primary device.
+    None,
+}
+
+impl NextReport {
+    fn of(sealed: Option<Envelope>) -> Self {
+        sealed.map_or(Self::None, |envelope| Self::Sealed(Box::new(envelope)))
+    }
+}
+
 /// Makes the next check-in of a linked device and seals it for the primary device, stored before it is given out.
-pub(super) fn report(store: &mut Store, platform: [u8; 8], now: Timestamp) -> Result<Option<Envelope>, StoreError> {
-    let Some(account) = store.linked_account()? else { return Ok(None) };
-    let Some(primary) = account.primary() else { return Ok(None) };
-    let Some(session) = store.session(&primary)? else { return Ok(None) };
-    let mut tenancy = store.tenancy()?.unwrap_or_else(|| Tenancy::new(account.created()));
-    let mut rng = system_rng();
-    let counts: SessionCounts = session.counts();
-    let Ok(signed) = tenancy.check_in(account.device_key(), account.list(), counts, platform, now, &mut rng) else {
-        return Ok(None);
+pub(super) fn report(store: &mut Store, platform: [u8; 8], now: Timestamp) -> Result<NextReport, StoreError> {
+    let Some(account) = store.linked_account()? else { return Ok(NextReport::None) };
+    let Some(session) = account.primary().map(|primary| store.session(&primary)).transpose()?.flatten() else {
+        return Ok(NextReport::None);
     };
+    let mut tenancy = store.tenancy()?.unwrap_or_else(|| Tenancy::new(account.created()));
+    let (counts, session): (SessionCounts, _) = (session.counts(), session.name());
+    let (list, mut rng) = (account.list(), system_rng());
+    let Some(key) = account.device_key().own() else {
+        let draft = tenancy.draft(&account.device_key().public(), list, counts, platform, now, &mut rng);
+        let draft = draft.map(|check_in| Box::new(ReportDraft { check_in, session }));
+        return Ok(draft.map_or(NextReport::None, NextReport::Unsigned));
+    };
+    let Ok(signed) = tenancy.check_in(key, list, counts, platform, now, &mut rng) else {
+        return Ok(NextReport::None);
+    };
+    Ok(NextReport::of(keep_report(store, &account, &tenancy, session, signed)?))
+}
+
+/// Goes on with a report whose check-in was signed; `None` when another one was made meanwhile.
+pub(super) fn report_signed(
+    store: &mut Store,
+    draft: &ReportDraft,
+    signed: Signed,
+) -> Result<Option<Envelope>, StoreError> {
+    let Some(account) = store.linked_account()? else { return Ok(None) };
+    let mut tenancy = store.tenancy()?.unwrap_or_else(|| Tenancy::new(account.created()));
+    if !tenancy.is_next(&draft.check_in) || account.device_id() != draft.check_in.device {
+        return Ok(None);
+    }
+    tenancy.signed(&draft.check_in, &signed);
+    keep_report(store, &account, &tenancy, draft.session, signed)
+}
+
+fn keep_report(
+    store: &mut Store,
+    account: &LinkedAccount,
+    tenancy: &Tenancy,
+    session: [u8; 8],
+    signed: Signed,
+) -> Result<Option<Envelope>, StoreError> {
     let mut batch = Batch::new();
-    batch.put_tenancy(&tenancy);
+    batch.put_tenancy(tenancy);
     store.commit(&batch)?;
-    Ok(seal_report(&account, &primary, session.name(), signed))
+    Ok(account.primary().and_then(|primary| seal_report(account, &primary, session, signed)))
 }
 
 /// Seals a signed check-in for the primary device (docs/protocol.md 12.1).

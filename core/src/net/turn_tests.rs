@@ -10,7 +10,7 @@ use super::*;
 use crate::devices::action;
 use crate::net::records::save_link;
 use crate::pairing::tests::figures::documented;
-use crate::pairing::tests::{Linked, linked_and_relinked, linked_pair};
+use crate::pairing::tests::{Linked, guarded_pair, linked_and_relinked, linked_pair};
 use crate::pairing::{LinkedAccount, LinkedSave, PrimarySave};
 use crate::store::{KeyFile, Table};
 
@@ -53,7 +53,10 @@ impl Pair {
 
     fn report(&mut self) -> Vec<u8> {
         self.now = self.now.plus_ms(HOUR_MS);
-        report(&mut self.laptop, PLATFORM, self.now).unwrap().unwrap().encode()
+        match report(&mut self.laptop, PLATFORM, self.now).unwrap() {
+            NextReport::Sealed(envelope) => envelope.encode(),
+            NextReport::Unsigned(_) | NextReport::None => panic!("no report"),
+        }
     }
 
     /// What the phone makes of bytes that somebody delivers: the answer, if it gives one.
@@ -455,4 +458,28 @@ fn a_removal_is_believed_when_it_is_signed_and_never_otherwise() {
     assert_eq!(followed.removal, Some(RemovalReason::Revoked));
     println!("faults at removals: {runs} injected, {runs} survived");
     assert_eq!(runs, documented(FAULTS_ROW)[4]);
+}
+
+#[test]
+fn a_report_that_a_guard_signs_counts_when_it_is_signed_and_not_when_it_is_asked_for() {
+    let (linked, key) = guarded_pair();
+    let mut pair = Pair::of(linked);
+    let draft = |pair: &mut Pair| match report(&mut pair.laptop, PLATFORM, pair.now).unwrap() {
+        NextReport::Unsigned(draft) => draft,
+        NextReport::Sealed(_) | NextReport::None => panic!("the key is not here"),
+    };
+    let sign = |draft: &ReportDraft| key.sign_payload(SigningContext::CheckIn, draft.check_in.encode()).unwrap();
+    // The program dies before the signature comes: the counter is not used.
+    let lost = draft(&mut pair);
+    assert!(pair.laptop.tenancy().unwrap().is_none(), "nothing is stored yet");
+    let next = draft(&mut pair);
+    assert_eq!((lost.check_in.ctr, next.check_in.ctr), (1, 1));
+    let envelope = report_signed(&mut pair.laptop, &next, sign(&next)).unwrap().expect("a report");
+    assert_eq!(pair.laptop.tenancy().unwrap().unwrap().ctr, 1, "stored before it leaves");
+    // A signature that comes after another report was made would be a second one under its number: as of a copy.
+    assert!(report_signed(&mut pair.laptop, &lost, sign(&lost)).unwrap().is_none());
+    assert_eq!(pair.laptop.tenancy().unwrap().unwrap().ctr, 1);
+    assert!(pair.phone_takes(&envelope.encode()).is_some(), "the phone answers with a lease");
+    let third = draft(&mut pair);
+    assert_eq!((third.check_in.ctr, third.check_in.prev), (2, sign(&next).digest()));
 }

@@ -6,7 +6,7 @@ use pairlight_wire::envelope::{Envelope, EnvelopeKind};
 use pairlight_wire::id::DeviceId;
 use pairlight_wire::list::RemovalReason;
 use pairlight_wire::relay::{PostEnvelope, RenewLease, StreamRequest};
-use pairlight_wire::sign::Signed;
+use pairlight_wire::sign::{Signed, SigningContext};
 use pairlight_wire::standing::{Discrepancy, NoticeKind, Standing};
 use pairlight_wire::{Bytes, Wire};
 use tokio::sync::oneshot;
@@ -19,10 +19,10 @@ use super::host::{Socket, sleep};
 use super::publish::Publisher;
 use super::records::receive_records;
 use super::shared::SharedStore;
-use super::turn::{Receipt, put_told, receive, report};
+use super::turn::{NextReport, Receipt, put_told, receive, report, report_signed};
 use crate::Timestamp;
 use crate::devices::{Account, Action, Duty, Observation, Tenancy, Told, action};
-use crate::session::{ResetIdentity, ResetStepped};
+use crate::session::{ResetIdentity, ResetStepped, Unsigned};
 use crate::store::{Batch, Store, StoreError, Unreadable};
 
 /// What waited at the relay has arrived this long after the socket was opened, ms.
@@ -80,12 +80,19 @@ impl Driver {
                 match (duty, socket.as_deref_mut()) {
                     (Duty::CheckIn, Some(socket)) => {
                         let (platform, now) = (self.platform, self.now());
-                        let sealed = self.stored(move |store| report(store, platform, now)).await?;
+                        let next = self.stored(move |store| report(store, platform, now)).await?;
                         self.reported = true;
-                        match sealed {
-                            Some(envelope) => self.post_sealed(socket, &envelope).await?,
+                        match next {
+                            NextReport::Sealed(envelope) => self.post_sealed(socket, &envelope).await?,
+                            NextReport::Unsigned(draft) => {
+                                let signed = self.sign(SigningContext::CheckIn, draft.check_in.encode()).await?;
+                                let sealed = self.stored(move |store| report_signed(store, &draft, signed)).await?;
+                                if let Some(envelope) = sealed {
+                                    self.post_sealed(socket, &envelope).await?;
+                                }
+                            }
                             // No session with the primary device: a new one first.
-                            None => {
+                            NextReport::None => {
                                 self.ask_for_session(socket).await?;
                                 break;
                             }
@@ -419,13 +426,29 @@ impl Driver {
         let asked =
             identity(&self.membership).and_then(|who| self.desk.ask(&who, peer, now, &mut system_rng()).ok().flatten());
         match asked {
-            Some(signed) => self.post_reset(socket, peer, &signed).await,
+            Some(unsigned) => {
+                let signed = self.sign_reset(unsigned).await?;
+                self.post_reset(socket, peer, &signed).await
+            }
             None => Ok(()),
         }
     }
 
+    /// Signs as this device.
+    async fn sign(&self, context: SigningContext, payload: Vec<u8>) -> Result<Signed, Over> {
+        let signer = self.membership.credentials(self.guard.as_ref()).signer;
+        let signed = signer.sign_payload(context, payload).await;
+        signed.map_err(|error| Over::End(ConnectionEvent::Failed(error)))
+    }
+
+    async fn sign_reset(&mut self, unsigned: Unsigned) -> Result<Signed, Over> {
+        let signed = self.sign(SigningContext::SessionReset, unsigned.payload().to_vec()).await?;
+        self.desk.signed(unsigned, &signed);
+        Ok(signed)
+    }
+
     async fn post_reset(&mut self, socket: &mut Socket, to: DeviceId, signed: &Signed) -> Result<(), Over> {
-        let from = self.membership.credentials().device;
+        let from = self.membership.device();
         let Ok(body_ct) = Bytes::new(signed.encode()) else { return Ok(()) };
         let envelope =
             Envelope { kind: EnvelopeKind::Reset, from, to, seq: 0, olm_type: 0, olm_ct: Bytes::default(), body_ct };
@@ -441,8 +464,15 @@ impl Driver {
         match stepped {
             None => self.tell(ConnectionEvent::Unreadable { from }).await,
             Some(ResetStepped::Nothing) => Ok(()),
-            Some(ResetStepped::Reply(reply)) => self.post_reset(socket, from, &reply).await,
+            Some(ResetStepped::Reply(reply)) => {
+                let reply = self.sign_reset(reply).await?;
+                self.post_reset(socket, from, &reply).await
+            }
             Some(ResetStepped::Done(session, last)) => {
+                let last = match last {
+                    Some(last) => Some(self.sign_reset(last).await?),
+                    None => None,
+                };
                 let primary = matches!(self.membership, Membership::Primary(_));
                 let findings = self
                     .stored(move |store| {
@@ -523,17 +553,11 @@ pub(super) async fn mark_shown(store: &SharedStore, id: [u8; 8], at: Timestamp) 
 
 fn identity(membership: &Membership) -> Option<ResetIdentity<'_>> {
     Some(match membership {
-        Membership::Primary(account) => ResetIdentity {
-            account: account.id(),
-            own: account.device_id(),
-            key: account.device_key(),
-            label_key: account.label_key(),
-        },
-        Membership::Linked(account) => ResetIdentity {
-            account: account.id(),
-            own: account.device_id(),
-            key: account.device_key(),
-            label_key: account.label_key(),
-        },
+        Membership::Primary(account) => {
+            ResetIdentity { account: account.id(), own: account.device_id(), label_key: account.label_key() }
+        }
+        Membership::Linked(account) => {
+            ResetIdentity { account: account.id(), own: account.device_id(), label_key: account.label_key() }
+        }
     })
 }

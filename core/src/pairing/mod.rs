@@ -44,6 +44,7 @@ pub use code::{CodeMatrix, CodeTooLong, QUIET_ZONE};
 pub use handshake::DeviceDescription;
 pub use linked::{
     AppEvidence, EvidenceWanted, LinkedEvent, LinkedMachine, LinkedOutput, LinkedSave, LinkedState, PasskeyWanted,
+    SignOrder,
 };
 pub use primary::{PrimaryConfig, PrimaryEvent, PrimaryMachine, PrimaryOutput, PrimarySave, PrimaryState, TooEarly};
 pub use record::{LinkStage, LinkedAccount, PendingLink};

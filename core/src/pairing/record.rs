@@ -12,37 +12,82 @@ use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::Timestamp;
 use crate::crypto::CryptoError;
-use crate::crypto::sign::SigningKey;
+use crate::crypto::sign::{DeviceKey, SigningKey};
 use crate::devices::LabelKey;
 
-record! {
-    /// A linked device's account as it lies in the sealed store.
-    struct StoredLinkedAccount [1] {
-        device_seed: [u8; 32],
-        root_pk: [u8; 32],
-        cert: Signed,
-        ops: Signed,
-        list: Signed,
-        lease: Signed,
-        label_key: [u8; 32],
-        created: u64,
-        committed: bool,
-        session: Bytes<{ 257 * 1024 }>,
-    }
+/// Declares a form in which a linked device's account lies in the sealed store. They differ in what is kept of the device's key.
+macro_rules! stored_account {
+    ($(#[$meta:meta])* $name:ident $tag:literal $key:ident) => {
+        record! {
+            $(#[$meta])*
+            struct $name [$tag] {
+                $key: [u8; 32],
+                root_pk: [u8; 32],
+                cert: Signed,
+                ops: Signed,
+                list: Signed,
+                lease: Signed,
+                label_key: [u8; 32],
+                created: u64,
+                committed: bool,
+                session: Bytes<{ 257 * 1024 }>,
+            }
+        }
+
+        impl $name {
+            fn of(account: &LinkedAccount, $key: [u8; 32]) -> Result<Self, CryptoError> {
+                Ok(Self {
+                    $key,
+                    root_pk: account.list.list().root_pk,
+                    cert: account.cert.clone(),
+                    ops: account.ops.clone(),
+                    list: account.list.signed().clone(),
+                    lease: account.lease.clone(),
+                    label_key: *account.label_key,
+                    created: account.created.unix_ms(),
+                    committed: account.committed,
+                    session: Bytes::new(account.session.to_vec()).map_err(|_| CryptoError)?,
+                })
+            }
+
+            fn account(&self, device: DeviceKey) -> Result<LinkedAccount, CryptoError> {
+                Ok(LinkedAccount {
+                    device,
+                    cert: self.cert.clone(),
+                    ops: self.ops.clone(),
+                    list: VerifiedList::anchor(&self.list, Some(&self.ops)).map_err(|_| CryptoError)?,
+                    lease: self.lease.clone(),
+                    label_key: Zeroizing::new(self.label_key),
+                    created: Timestamp::from_unix_ms(self.created),
+                    committed: self.committed,
+                    session: Zeroizing::new(self.session.as_slice().to_vec()),
+                })
+            }
+        }
+
+        impl Drop for $name {
+            fn drop(&mut self) {
+                self.$key.zeroize();
+                self.label_key.zeroize();
+                core::mem::take(&mut self.session).into_vec().zeroize();
+            }
+        }
+    };
 }
 
-impl Drop for StoredLinkedAccount {
-    fn drop(&mut self) {
-        self.device_seed.zeroize();
-        self.label_key.zeroize();
-        core::mem::take(&mut self.session).into_vec().zeroize();
-    }
+stored_account! {
+    /// With the seed of the device's key.
+    StoredLinkedAccount 1 device_seed
+}
+stored_account! {
+    /// Of a device whose key the platform guards: only the public key is known.
+    StoredGuardedAccount 2 device_pk
 }
 
 /// What a linked device knows about its account, every signature checked.
 #[derive(Clone)]
 pub struct LinkedAccount {
-    device: SigningKey,
+    device: DeviceKey,
     cert: Signed,
     ops: Signed,
     list: VerifiedList,
@@ -56,7 +101,7 @@ pub struct LinkedAccount {
 impl LinkedAccount {
     /// Checks everything that M3 says: the certificate is by the account's root, for this key and this pairing, follows
     /// from the list, and the lease is by an ops key that the root certified.
-    pub(super) fn verify(m3: &M3Body, device: SigningKey, th2: &[u8; 32], now: Timestamp) -> Result<Self, CryptoError> {
+    pub(super) fn verify(m3: &M3Body, device: DeviceKey, th2: &[u8; 32], now: Timestamp) -> Result<Self, CryptoError> {
         let payload = m3.cert.open(&m3.root_pk, SigningContext::DeviceCert).map_err(|_| CryptoError)?;
         let cert = Certificate::decode(payload).map_err(|_| CryptoError)?;
         let list = VerifiedList::anchor(&m3.list, Some(&m3.ops)).map_err(|_| CryptoError)?;
@@ -87,19 +132,11 @@ impl LinkedAccount {
     /// # Errors
     /// [`CryptoError`] when it is something else.
     pub fn decode(bytes: &[u8]) -> Result<Self, CryptoError> {
+        if let Ok(stored) = StoredGuardedAccount::decode(bytes) {
+            return stored.account(DeviceKey::Guarded(stored.device_pk));
+        }
         let stored = StoredLinkedAccount::decode(bytes).map_err(|_| CryptoError)?;
-        let list = VerifiedList::anchor(&stored.list, Some(&stored.ops)).map_err(|_| CryptoError)?;
-        Ok(Self {
-            device: SigningKey::from_seed(&stored.device_seed),
-            cert: stored.cert.clone(),
-            ops: stored.ops.clone(),
-            list,
-            lease: stored.lease.clone(),
-            label_key: Zeroizing::new(stored.label_key),
-            created: Timestamp::from_unix_ms(stored.created),
-            committed: stored.committed,
-            session: Zeroizing::new(stored.session.as_slice().to_vec()),
-        })
+        stored.account(DeviceKey::Own(SigningKey::from_seed(&stored.device_seed)))
     }
 
     /// Everything, for the sealed store. Secret.
@@ -107,23 +144,10 @@ impl LinkedAccount {
     /// # Errors
     /// [`CryptoError`] when the session is larger than any session.
     pub fn encode(&self) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
-        let stored = StoredLinkedAccount {
-            device_seed: *self.device.to_seed(),
-            root_pk: self.list.list().root_pk,
-            cert: self.cert.clone(),
-            ops: self.ops.clone(),
-            list: self.list.signed().clone(),
-            lease: self.lease.clone(),
-            label_key: *self.label_key,
-            created: self.created.unix_ms(),
-            committed: self.committed,
-            session: Bytes::new(self.session.to_vec()).map_err(|_| CryptoError)?,
-        };
-        Ok(Zeroizing::new(stored.encode()))
-    }
-
-    pub(super) fn accept_signature(&self) -> [u8; 64] {
-        self.device.sign(SigningContext::DeviceAccept, &self.cert.digest())
+        Ok(Zeroizing::new(match &self.device {
+            DeviceKey::Own(key) => StoredLinkedAccount::of(self, *key.to_seed())?.encode(),
+            DeviceKey::Guarded(public) => StoredGuardedAccount::of(self, *public)?.encode(),
+        }))
     }
 
     pub(super) fn set_session(&mut self, session: Zeroizing<Vec<u8>>) {
@@ -244,7 +268,7 @@ impl LinkedAccount {
 
     /// This device's key, for logging in at the relay.
     #[must_use]
-    pub fn device_key(&self) -> &SigningKey {
+    pub fn device_key(&self) -> &DeviceKey {
         &self.device
     }
 

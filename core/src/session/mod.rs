@@ -7,7 +7,7 @@ mod reset;
 
 use std::collections::VecDeque;
 
-pub use reset::{ResetDesk, ResetIdentity, ResetStepped};
+pub use reset::{ResetDesk, ResetIdentity, ResetStepped, Unsigned};
 
 use pairlight_wire::envelope::{Envelope, EnvelopeKind, Header};
 use pairlight_wire::hash::sha256;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use pairlight_wire::id::{AccountId, DeviceId};
 use pairlight_wire::reset::{Reset, ResetAnswer, ResetFinish, ResetKeys, ResetOffer, ResetStart};
-use pairlight_wire::sign::{Signed, SigningContext};
+use pairlight_wire::sign::Signed;
 use pairlight_wire::{Bytes, Wire};
 use rand_core::CryptoRng;
 use zeroize::Zeroizing;
@@ -16,21 +16,19 @@ use crate::crypto::aead::OneShotKey;
 use crate::crypto::hpke::{ExportLabel, RecipientKey, SenderChannel};
 use crate::crypto::kdf::{KdfLabel, derive};
 use crate::crypto::olm::{RatchetAccount, RatchetKeys};
-use crate::crypto::sign::SigningKey;
 use crate::crypto::{CryptoError, constant_time_eq, random};
 use crate::devices::LabelKey;
 
 /// A reset that is not finished after this time is forgotten, ms.
 const PATIENCE_MS: u64 = 600_000;
 
-/// Who resets: this device, with what only devices of its account have.
+/// Who resets: this device, with what only devices of its account have. Its signature comes afterwards ([`Unsigned`]): the key
+/// may be one that the platform guards.
 pub struct ResetIdentity<'a> {
     /// The account.
     pub account: AccountId,
     /// This device.
     pub own: DeviceId,
-    /// Its signing key.
-    pub key: &'a SigningKey,
     /// The account's key of device names.
     pub label_key: &'a LabelKey,
 }
@@ -39,9 +37,37 @@ impl ResetIdentity<'_> {
     fn psk(&self) -> Zeroizing<[u8; 32]> {
         derive(self.account.as_bytes(), self.label_key, KdfLabel::ResetPsk, &[])
     }
+}
 
-    fn sign(&self, payload: Vec<u8>) -> Result<Signed, CryptoError> {
-        self.key.sign_payload(SigningContext::SessionReset, payload)
+/// A record of a reset that this device signs for
+/// [`SigningContext::SessionReset`](pairlight_wire::sign::SigningContext::SessionReset). Then [`ResetDesk::signed`] is told.
+pub struct Unsigned {
+    payload: Vec<u8>,
+    peer: DeviceId,
+    next: Next,
+}
+
+/// What is known once a record is signed.
+enum Next {
+    /// The other side answers.
+    Answer { secret: Box<RecipientKey>, at: Timestamp },
+    /// The other side finishes.
+    Finish { ratchet: Box<RatchetAccount>, exported: Zeroizing<[u8; 32]>, at: Timestamp },
+    /// It was the last record.
+    Nothing,
+}
+
+impl Unsigned {
+    /// What is signed.
+    #[must_use]
+    pub fn payload(&self) -> &[u8] {
+        &self.payload
+    }
+}
+
+impl core::fmt::Debug for Unsigned {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Unsigned").field("peer", &self.peer).finish_non_exhaustive()
     }
 }
 
@@ -51,14 +77,14 @@ fn info(offer: &[u8; 32]) -> Vec<u8> {
 
 /// This side asked.
 struct Asked {
-    secret: RecipientKey,
+    secret: Box<RecipientKey>,
     offer: [u8; 32],
     at: Timestamp,
 }
 
 /// This side answered.
 struct Answered {
-    ratchet: RatchetAccount,
+    ratchet: Box<RatchetAccount>,
     finish_key: Zeroizing<[u8; 32]>,
     answer: [u8; 32],
     at: Timestamp,
@@ -69,10 +95,10 @@ struct Answered {
 pub enum ResetStepped {
     /// Nothing: stale, unasked for, or the other side's turn.
     Nothing,
-    /// Send this.
-    Reply(Signed),
-    /// The new session; store it, then send the record if there is one.
-    Done(Box<Session>, Option<Signed>),
+    /// Sign this and send it.
+    Reply(Unsigned),
+    /// The new session. If there is a record, sign it; store the session; then send the record.
+    Done(Box<Session>, Option<Unsigned>),
 }
 
 /// The resets that are under way. Lives in memory only: after a restart they begin again.
@@ -83,6 +109,21 @@ pub struct ResetDesk {
 }
 
 impl ResetDesk {
+    /// Takes note that a record is signed: what answers it is taken from here on.
+    pub fn signed(&mut self, unsigned: Unsigned, signed: &Signed) {
+        let digest = signed.digest();
+        match unsigned.next {
+            Next::Answer { secret, at } => {
+                self.asked.insert(unsigned.peer, Asked { secret, offer: digest, at });
+            }
+            Next::Finish { ratchet, exported, at } => {
+                let finish_key = derive(&digest, exported.as_slice(), KdfLabel::ResetFinish, &[]);
+                self.answered.insert(unsigned.peer, Answered { ratchet, finish_key, answer: digest, at });
+            }
+            Next::Nothing => {}
+        }
+    }
+
     /// Asks a device for a new session; `None` while an earlier question is open.
     ///
     /// # Errors
@@ -93,16 +134,15 @@ impl ResetDesk {
         peer: DeviceId,
         now: Timestamp,
         rng: &mut impl CryptoRng,
-    ) -> Result<Option<Signed>, CryptoError> {
+    ) -> Result<Option<Unsigned>, CryptoError> {
         if self.asked.get(&peer).is_some_and(|asked| now.ms_since(asked.at) < PATIENCE_MS) {
             return Ok(None);
         }
         let generated = RecipientKey::generate(rng)?;
         let offer =
             ResetOffer { from: who.own, to: peer, nonce: random(rng), kem_pk: generated.public, at: now.unix_ms() };
-        let signed = who.sign(offer.encode())?;
-        self.asked.insert(peer, Asked { secret: generated.secret, offer: signed.digest(), at: now });
-        Ok(Some(signed))
+        let next = Next::Answer { secret: Box::new(generated.secret), at: now };
+        Ok(Some(Unsigned { payload: offer.encode(), peer, next }))
     }
 
     /// Takes the next record of a reset, from the device whose key is `peer_pk`.
@@ -163,11 +203,9 @@ impl ResetDesk {
             enc: initiated.enc,
             ct: Bytes::new(ct).map_err(|_| CryptoError)?,
         };
-        let signed = who.sign(answer.encode())?;
-        let finish_key =
-            derive(&signed.digest(), channel.export(ExportLabel::Reset)?.as_slice(), KdfLabel::ResetFinish, &[]);
-        self.answered.insert(peer, Answered { ratchet, finish_key, answer: signed.digest(), at: now });
-        Ok(ResetStepped::Reply(signed))
+        let ratchet = Box::new(ratchet);
+        let next = Next::Finish { ratchet, exported: channel.export(ExportLabel::Reset)?, at: now };
+        Ok(ResetStepped::Reply(Unsigned { payload: answer.encode(), peer, next }))
     }
 
     fn on_answer(
@@ -200,7 +238,8 @@ impl ResetDesk {
         let finish =
             ResetFinish { from: who.own, to: peer, answer: digest, ct: Bytes::new(ct).map_err(|_| CryptoError)? };
         let session = Session::new(who.own, peer, ratchet);
-        Ok(ResetStepped::Done(Box::new(session), Some(who.sign(finish.encode())?)))
+        let last = Unsigned { payload: finish.encode(), peer, next: Next::Nothing };
+        Ok(ResetStepped::Done(Box::new(session), Some(last)))
     }
 
     fn on_finish(
@@ -238,7 +277,9 @@ impl core::fmt::Debug for ResetDesk {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::crypto::sign::SigningKey;
     use pairlight_wire::envelope::EnvelopeKind;
+    use pairlight_wire::sign::SigningContext;
     use rand_chacha::ChaCha20Rng;
     use rand_core::SeedableRng;
 
@@ -263,9 +304,16 @@ mod tests {
         }
 
         fn ask(&mut self, peer: &Self, now: Timestamp) -> Option<Signed> {
-            let who =
-                ResetIdentity { account: AccountId([7; 16]), own: self.id(), key: &self.key, label_key: &self.label };
-            self.desk.ask(&who, peer.id(), now, &mut self.rng).unwrap()
+            let who = ResetIdentity { account: AccountId([7; 16]), own: self.id(), label_key: &self.label };
+            let asked = self.desk.ask(&who, peer.id(), now, &mut self.rng).unwrap();
+            asked.map(|unsigned| self.sign(unsigned))
+        }
+
+        fn sign(&mut self, unsigned: Unsigned) -> Signed {
+            let payload = unsigned.payload().to_vec();
+            let signed = self.key.sign_payload(SigningContext::SessionReset, payload).unwrap();
+            self.desk.signed(unsigned, &signed);
+            signed
         }
 
         fn take(
@@ -274,8 +322,7 @@ mod tests {
             signed: &Signed,
             now: Timestamp,
         ) -> Result<ResetStepped, CryptoError> {
-            let who =
-                ResetIdentity { account: AccountId([7; 16]), own: self.id(), key: &self.key, label_key: &self.label };
+            let who = ResetIdentity { account: AccountId([7; 16]), own: self.id(), label_key: &self.label };
             self.desk.handle(&who, peer.0, &peer.1, signed, now, &mut self.rng)
         }
 
@@ -284,16 +331,16 @@ mod tests {
         }
     }
 
-    fn reply(stepped: Result<ResetStepped, CryptoError>) -> Signed {
+    fn reply(side: &mut Side, stepped: Result<ResetStepped, CryptoError>) -> Signed {
         match stepped.unwrap() {
-            ResetStepped::Reply(signed) => signed,
+            ResetStepped::Reply(unsigned) => side.sign(unsigned),
             other => panic!("{other:?}"),
         }
     }
 
-    fn done(stepped: Result<ResetStepped, CryptoError>) -> (Session, Option<Signed>) {
+    fn done(side: &mut Side, stepped: Result<ResetStepped, CryptoError>) -> (Session, Option<Signed>) {
         match stepped.unwrap() {
-            ResetStepped::Done(session, signed) => (*session, signed),
+            ResetStepped::Done(session, last) => (*session, last.map(|unsigned| side.sign(unsigned))),
             other => panic!("{other:?}"),
         }
     }
@@ -307,10 +354,13 @@ mod tests {
         let (mut a, mut b) = (Side::new(1), Side::new(2));
         let offer = a.ask(&b, NOW).unwrap();
         assert!(a.ask(&b, NOW).is_none(), "asked already");
-        let answer = reply(b.take(a.name(), &offer, NOW));
-        let (mut at_a, finish) = done(a.take(b.name(), &answer, NOW));
+        let stepped = b.take(a.name(), &offer, NOW);
+        let answer = reply(&mut b, stepped);
+        let stepped = a.take(b.name(), &answer, NOW);
+        let (mut at_a, finish) = done(&mut a, stepped);
         let finish = finish.unwrap();
-        let (mut at_b, _) = done(b.take(a.name(), &finish, NOW));
+        let stepped = b.take(a.name(), &finish, NOW);
+        let (mut at_b, _) = done(&mut b, stepped);
         let there = at_a.seal(EnvelopeKind::Application, b"there", &mut a.rng).unwrap();
         assert_eq!(at_b.open(&there).unwrap().body, b"there");
         let back = at_b.seal(EnvelopeKind::Application, b"back", &mut b.rng).unwrap();
@@ -330,7 +380,8 @@ mod tests {
         assert!(b.take(a.name(), &bent, NOW).is_err());
         // A thief of the device key alone lacks the account's label key.
         b.label = [6; 32];
-        let answer = reply(b.take(a.name(), &offer, NOW));
+        let stepped = b.take(a.name(), &offer, NOW);
+        let answer = reply(&mut b, stepped);
         assert!(a.take(b.name(), &answer, NOW).is_err());
     }
 
@@ -344,7 +395,7 @@ mod tests {
             (b.take(a.name(), &from_a, NOW), a.take(b.name(), &from_b, NOW))
         };
         assert!(is_nothing(lower_stays));
-        reply(higher_gives_way);
+        assert!(matches!(higher_gives_way, Ok(ResetStepped::Reply(_))));
     }
 
     #[test]
@@ -352,7 +403,17 @@ mod tests {
         let (mut a, mut b) = (Side::new(1), Side::new(2));
         let offer = a.ask(&b, NOW).unwrap();
         assert!(is_nothing(b.take(a.name(), &offer, NOW.plus_ms(PATIENCE_MS + 1))));
-        let answer = reply(b.take(a.name(), &offer, NOW));
+        let stepped = b.take(a.name(), &offer, NOW);
+        let answer = reply(&mut b, stepped);
         assert!(is_nothing(a.take(b.name(), &answer, NOW.plus_ms(PATIENCE_MS + 1))));
+    }
+
+    #[test]
+    fn a_question_that_was_never_signed_is_no_question() {
+        let (mut a, b) = (Side::new(1), Side::new(2));
+        let who = ResetIdentity { account: AccountId([7; 16]), own: a.id(), label_key: &a.label };
+        assert!(a.desk.ask(&who, b.id(), NOW, &mut a.rng).unwrap().is_some());
+        assert!(a.ask(&b, NOW).is_some(), "whoever could not sign asks again");
+        assert!(a.ask(&b, NOW).is_none());
     }
 }

@@ -479,7 +479,8 @@ impl World {
             LinkedOutput::Save(LinkedSave::Discard) => self.stored_linked = None,
             LinkedOutput::Event(LinkedEvent::ShowCode { text, .. }) => self.shown = Some(text),
             // No evidence is set up: the machines ask for neither network nor radio.
-            LinkedOutput::Event(_) | LinkedOutput::ListenLan(_) | LinkedOutput::Radio(_) => {}
+            // The key is here: nobody else is asked to sign.
+            LinkedOutput::Event(_) | LinkedOutput::ListenLan(_) | LinkedOutput::Radio(_) | LinkedOutput::Sign(_) => {}
         }
     }
 

@@ -21,6 +21,7 @@ use serde_json::{Value, json};
 use wasm_bindgen::prelude::*;
 
 use crate::fault::{fault, from_net, from_store, from_sync, misuse};
+use crate::guard::Guard;
 use crate::keeper::{self, Database, Secret};
 use crate::shape;
 
@@ -29,6 +30,7 @@ use crate::shape;
 pub struct Device {
     device: LinkedDevice,
     store: SharedStore,
+    guard: Guard,
     linking: RefCell<Option<Rc<Linking>>>,
     sync: RefCell<Option<Rc<Sync>>>,
 }
@@ -62,7 +64,9 @@ fn list(values: impl Iterator<Item = Value>) -> String {
 impl Device {
     /// Opens the device. `rows` are pairs of bytes as `keep` got them, none at first; `secret` is 32 bytes, always the same;
     /// `keep` takes a list of pairs of bytes (the second is null for a row that is gone), keeps all of them or none, and gives
-    /// a promise. `relay` is its address; `relay_key` its attestation key, 64 hexadecimal digits, or nothing: then the
+    /// a promise. `make_key` and `sign` are what the browser guards the device's key with: the one gives a promise of the public
+    /// key of a new key, null where there are none; the other takes a public key and bytes, and gives a promise of the
+    /// signature. `relay` is its address; `relay_key` its attestation key, 64 hexadecimal digits, or nothing: then the
     /// relay is asked.
     pub async fn open(
         relay: String,
@@ -70,6 +74,8 @@ impl Device {
         secret: Vec<u8>,
         rows: Array,
         keep: Function,
+        make_key: Function,
+        sign: Function,
     ) -> Result<Device, JsValue> {
         let secret = Secret::new(secret).ok_or_else(|| misuse("the secret is 32 bytes"))?;
         let endpoint = match relay_key {
@@ -81,7 +87,17 @@ impl Device {
         let store = SharedStore::kept_by(store, Rc::new(Database(keep)));
         let device = LinkedDevice::open(store.clone(), client).await.map_err(from_net)?;
         let device = device.with_abilities(LinkedAbilities { passkey: true, ..LinkedAbilities::default() });
-        Ok(Self { device, store, linking: RefCell::default(), sync: RefCell::default() })
+        let guard = Guard { make: make_key, sign };
+        let device = device.with_key_guard(guard.clone());
+        Ok(Self { device, store, guard, linking: RefCell::default(), sync: RefCell::default() })
+    }
+
+    /// The public key that the browser guards for a link, complete or pending; nothing when there is no link, or its key lies in
+    /// the sealed store. Any other key that is guarded is of no use.
+    #[wasm_bindgen(js_name = guardedKey)]
+    pub async fn guarded_key(&self) -> Result<Option<Vec<u8>>, JsValue> {
+        let key = self.device.device_key().await.map_err(from_net)?;
+        Ok(key.filter(|key| key.own().is_none()).map(|key| key.public().to_vec()))
     }
 
     /// How this device stands; nothing when it is not linked.
@@ -96,6 +112,7 @@ impl Device {
             "restriction": standing.because.map(shape::key),
             "endsMs": standing.ends.unix_ms(),
             "linkedMs": entry.map(|entry| entry.created),
+            "keyGuard": if account.device_key().own().is_some() { "sealed" } else { "browser" },
         });
         Ok(Some(shown.to_string()))
     }
@@ -111,7 +128,10 @@ impl Device {
             None if self.device.account().await.map_err(from_net)?.is_some() => {
                 self.device.relink(description).await.map_err(from_net)?
             }
-            None => self.device.link(description),
+            None => match self.guard.make().await {
+                Some(public) => self.device.link_guarded(public, description),
+                None => self.device.link(description),
+            },
         };
         self.put_linking(Some(linking));
         Ok(())

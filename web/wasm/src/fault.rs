@@ -31,7 +31,9 @@ pub(crate) fn kind(error: &NetError) -> &'static str {
         NetError::NoAccount => "NotLinked",
         NetError::Ended => "Ended",
         NetError::OutOfScope(_) => "NotAllowed",
-        NetError::Store(_) | NetError::Sync(SyncError::Store(_) | SyncError::Damaged) => "Storage",
+        NetError::Store(_) | NetError::KeyGuard(_) | NetError::Sync(SyncError::Store(_) | SyncError::Damaged) => {
+            "Storage"
+        }
         NetError::Sync(SyncError::TooLarge { .. } | SyncError::Order(_))
         | NetError::File(_)
         | NetError::UnknownDevice

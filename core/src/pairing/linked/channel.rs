@@ -4,13 +4,16 @@ use pairlight_wire::Bytes;
 use pairlight_wire::limits::{CHECK_CODE_MS, CHECK_CODE_TRIES, COMMIT_GIVE_UP_MS, COMMIT_POLL_MS, MESSAGE_MS};
 use pairlight_wire::pairing::{EndReason, M4Body};
 use pairlight_wire::relay::{LinkRequest, SlotSend};
+use pairlight_wire::sign::SigningContext;
 use rand_core::CryptoRng;
 
+use super::signing::{Acceptance, ForSignature};
 use super::{Confirmed, LinkedEvent, LinkedMachine, LinkedOutput, LinkedSave, LinkedState, Shown, Step, Timer};
 use crate::Timestamp;
 use crate::crypto::olm::RatchetAccount;
+use crate::crypto::sign::DeviceKey;
 use crate::crypto::{CryptoError, constant_time_eq};
-use crate::pairing::handshake::LinkedCertified;
+use crate::pairing::handshake::{LinkedCertified, LinkedKeyed};
 use crate::pairing::record::LinkedAccount;
 use crate::session::Session;
 
@@ -50,15 +53,24 @@ impl<R: CryptoRng> LinkedMachine<R> {
         let context = shown.context.unwrap_or_default();
         match shown.displayed.receive_m1(&context, bytes, &mut self.rng) {
             Err(CryptoError) => self.fail_from(EndReason::Tampered),
-            Ok((keyed, m2)) => {
-                self.send(m2);
-                self.prepare_evidence(&keyed);
-                self.step = Step::Keyed { keyed: Box::new(keyed), tries_left: CHECK_CODE_TRIES };
-                self.state = LinkedState::AwaitingCheckCode;
-                self.timers.start(Timer::CheckCode, CHECK_CODE_MS);
-                self.outputs.push_back(LinkedOutput::Event(LinkedEvent::EnterCheckCode));
-            }
+            Ok((keyed, m2)) => match self.prove_known(&keyed) {
+                Some((public, message)) => {
+                    let what = ForSignature::Known { keyed: Box::new(keyed), m2 };
+                    self.ask_guard(public, SigningContext::KnownDevice, message, what);
+                }
+                None => self.enter(Box::new(keyed), m2),
+            },
         }
+    }
+
+    /// The channel stands: the person types the check code.
+    pub(super) fn enter(&mut self, keyed: Box<LinkedKeyed>, m2: Vec<u8>) {
+        self.send(m2);
+        self.prepare_evidence(&keyed);
+        self.step = Step::Keyed { keyed, tries_left: CHECK_CODE_TRIES };
+        self.state = LinkedState::AwaitingCheckCode;
+        self.timers.start(Timer::CheckCode, CHECK_CODE_MS);
+        self.outputs.push_back(LinkedOutput::Event(LinkedEvent::EnterCheckCode));
     }
 
     pub(super) fn confirm(&mut self) {
@@ -91,17 +103,36 @@ impl<R: CryptoRng> LinkedMachine<R> {
     pub(super) fn on_m3(&mut self, confirmed: Confirmed, bytes: &[u8], now: Timestamp) {
         match self.accept_m3(confirmed, bytes, now) {
             Err(CryptoError) => self.fail_from(EndReason::Tampered),
-            Ok((certified, account, m4)) => {
-                self.outputs.push_back(LinkedOutput::Save(LinkedSave::Pending(account.clone())));
-                self.saved = true;
-                self.stop_radio();
-                self.step = Step::Certified { certified: Some(Box::new(certified)), account };
-                self.state = LinkedState::AwaitingCommit;
-                self.timers.start(Timer::Message, MESSAGE_MS);
-                self.timers.start(Timer::GiveUp, COMMIT_GIVE_UP_MS);
-                self.send(m4);
+            Ok(acceptance) => {
+                let digest = acceptance.account.certificate().digest();
+                match acceptance.account.device_key() {
+                    DeviceKey::Own(key) => {
+                        let signature = key.sign(SigningContext::DeviceAccept, &digest);
+                        self.accept(acceptance, signature);
+                    }
+                    DeviceKey::Guarded(public) => {
+                        let (public, what) = (*public, ForSignature::Accept(Box::new(acceptance)));
+                        self.ask_guard(public, SigningContext::DeviceAccept, digest.to_vec(), what);
+                    }
+                }
             }
         }
+    }
+
+    /// Signed: from here on only a list of the account decides.
+    pub(super) fn accept(&mut self, acceptance: Acceptance, accept_sig: [u8; 64]) {
+        let Acceptance { mut certified, account, olm_msg } = acceptance;
+        let Ok(m4) = certified.accept(&M4Body { accept_sig, olm_msg }) else {
+            return self.fail_from(EndReason::Tampered);
+        };
+        self.outputs.push_back(LinkedOutput::Save(LinkedSave::Pending(account.clone())));
+        self.saved = true;
+        self.stop_radio();
+        self.step = Step::Certified { certified: Some(certified), account };
+        self.state = LinkedState::AwaitingCommit;
+        self.timers.start(Timer::Message, MESSAGE_MS);
+        self.timers.start(Timer::GiveUp, COMMIT_GIVE_UP_MS);
+        self.send(m4);
     }
 
     pub(super) fn accept_m3(
@@ -109,10 +140,10 @@ impl<R: CryptoRng> LinkedMachine<R> {
         confirmed: Confirmed,
         bytes: &[u8],
         now: Timestamp,
-    ) -> Result<(LinkedCertified, Box<LinkedAccount>, Vec<u8>), CryptoError> {
+    ) -> Result<Acceptance, CryptoError> {
         let Confirmed { channel, ratchet } = confirmed;
         let th2 = channel.th2;
-        let (mut certified, m3) = channel.receive_m3(bytes)?;
+        let (certified, m3) = channel.receive_m3(bytes)?;
         let mut account = LinkedAccount::verify(&m3, self.device.clone().ok_or(CryptoError)?, &th2, now)?;
         let joined = ratchet.join(&m3.olm_ik, m3.olm_prekey.as_slice())?;
         if !constant_time_eq(&joined.plaintext, &th2) {
@@ -124,8 +155,7 @@ impl<R: CryptoRng> LinkedMachine<R> {
         let session = Session::new(account.device_id(), peer, ratchet);
         account.set_session(session.encode().map_err(|_| CryptoError)?);
         let olm_msg = Bytes::new(answer.bytes).map_err(|_| CryptoError)?;
-        let m4 = certified.accept(&M4Body { accept_sig: account.accept_signature(), olm_msg })?;
-        Ok((certified, Box::new(account), m4))
+        Ok(Acceptance { certified: Box::new(certified), account: Box::new(account), olm_msg })
     }
 
     pub(super) fn on_m5(&mut self, mut certified: Box<LinkedCertified>, account: Box<LinkedAccount>, bytes: &[u8]) {

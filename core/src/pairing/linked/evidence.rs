@@ -14,6 +14,7 @@ use super::{
     Timer,
 };
 use crate::Timestamp;
+use crate::crypto::sign::DeviceKey;
 use crate::pairing::handshake::LinkedKeyed;
 use crate::trust::ble::Ears;
 use crate::trust::host::managed_challenge;
@@ -27,7 +28,8 @@ pub(super) struct Gathering {
     pub(super) abilities: LinkedAbilities,
     /// The device was linked before, under the key that it has now.
     pub(super) returning: bool,
-    relink: bool,
+    /// Its signature that shows it, where the other side says that it comes back.
+    pub(super) known: Option<[u8; 64]>,
     lan: Option<LanOffer>,
     ears: Option<Ears>,
     tap: Option<TapWord>,
@@ -39,12 +41,11 @@ pub(super) struct Gathering {
 
 impl Gathering {
     /// Items that are there and were not sent yet, by bit.
-    fn items(&mut self, key: Option<&crate::crypto::sign::SigningKey>) -> Vec<EvidenceItem> {
+    fn items(&mut self) -> Vec<EvidenceItem> {
         let lan = self.lan.as_ref().map(|offer| (EvidenceBit::Lan, offer.encode()));
         let heard = self.ears.as_ref().filter(|ears| !ears.heard().is_empty());
         let heard = heard.map(|ears| (EvidenceBit::Ble, ears.proof(&self.th2)));
-        let known = key.filter(|_| self.relink);
-        let known = known.map(|key| (EvidenceBit::KnownDevice, prove_known(key, &self.th2).to_vec()));
+        let known = self.known.map(|signature| (EvidenceBit::KnownDevice, signature.to_vec()));
         let own = lan.into_iter().chain(heard).chain(known);
         let own = own
             .filter_map(|(bit, proof)| Bytes::new(proof).ok().map(|proof| EvidenceItem { bit: bit.number(), proof }));
@@ -72,7 +73,7 @@ impl Gathering {
     #[cfg(test)]
     pub(super) fn holds_secrets(&self) -> bool {
         let bound = self.lan.is_some() || self.tap.is_some() || self.th2 != [0; 32];
-        bound || self.ears.is_some() || !self.from_app.is_empty()
+        bound || self.known.is_some() || self.ears.is_some() || !self.from_app.is_empty()
     }
 
     fn app_can(&self) -> Evidence {
@@ -148,20 +149,35 @@ impl<R: CryptoRng> LinkedMachine<R> {
         }
     }
 
-    /// The channel stands: what depends on the transcript can be made.
+    /// Whether to show that this device was linked before: signs that, or gives what the guard of its key must sign.
+    pub(super) fn prove_known(&mut self, keyed: &LinkedKeyed) -> Option<([u8; 32], Vec<u8>)> {
+        if !self.gathering.returning || keyed.purpose != Purpose::Relink {
+            return None;
+        }
+        match self.device.as_ref()? {
+            DeviceKey::Own(key) => {
+                self.gathering.known = Some(prove_known(key, &keyed.th2));
+                None
+            }
+            DeviceKey::Guarded(public) => Some((*public, keyed.th2.to_vec())),
+        }
+    }
+
+    /// The channel stands: what depends on the transcript can be made. Datagrams are answered at once, so not under a key
+    /// whose guard is asked each time.
     pub(super) fn prepare_evidence(&mut self, keyed: &LinkedKeyed) {
         self.gathering.th2 = keyed.th2;
         self.gathering.tap = Some(keyed.tap.clone());
-        self.gathering.relink = self.gathering.returning && keyed.purpose == Purpose::Relink;
-        if let Some(device) = self.device.clone().filter(|_| self.gathering.abilities.lan) {
-            let responder = LanResponder::new(keyed.lan.clone(), device);
+        let device = self.device.as_ref().and_then(DeviceKey::own);
+        if let Some(device) = device.filter(|_| self.gathering.abilities.lan) {
+            let responder = LanResponder::new(keyed.lan.clone(), device.clone());
             self.outputs.push_back(LinkedOutput::ListenLan(Box::new(responder)));
         }
     }
 
     /// What is there now, for M2b.
     pub(super) fn take_evidence(&mut self) -> Vec<EvidenceItem> {
-        self.gathering.items(self.device.as_ref())
+        self.gathering.items()
     }
 
     pub(super) fn heard_nonces(&self) -> Vec<crate::trust::ble::BleNonce> {

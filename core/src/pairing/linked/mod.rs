@@ -7,6 +7,7 @@ use pairlight_wire::limits::{COMMIT_GIVE_UP_MS, MESSAGE_MS, SHOW_MS};
 use pairlight_wire::offer::ClientKind;
 use pairlight_wire::pairing::EndReason;
 use pairlight_wire::relay::{CancelSlot, LinkEvent, LinkRequest, ListChain};
+use pairlight_wire::sign::SigningContext;
 use rand_core::CryptoRng;
 
 use super::handshake::{DeviceDescription, Displayed, LinkedCertified, LinkedConfirmed, LinkedKeyed};
@@ -14,15 +15,19 @@ use super::record::LinkedAccount;
 use super::timer::Timers;
 use crate::Timestamp;
 use crate::crypto::olm::RatchetAccount;
-use crate::crypto::sign::SigningKey;
+use crate::crypto::sign::{DeviceKey, SigningKey};
 
 mod channel;
 mod evidence;
 mod offering;
 mod output;
+mod signing;
 
 use evidence::Gathering;
-pub use output::{AppEvidence, EvidenceWanted, LinkedEvent, LinkedOutput, LinkedSave, LinkedState, PasskeyWanted};
+pub use output::{
+    AppEvidence, EvidenceWanted, LinkedEvent, LinkedOutput, LinkedSave, LinkedState, PasskeyWanted, SignOrder,
+};
+use signing::ForSignature;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Timer {
@@ -33,6 +38,7 @@ enum Timer {
     Message,
     CheckCode,
     Need,
+    Sign,
     Poll,
     GiveUp,
     LastAnswer,
@@ -65,6 +71,12 @@ enum Step {
     Confirmed(Box<Confirmed>),
     /// The account asked for more evidence.
     Asked(Box<Confirmed>),
+    /// The platform signs with the key that it guards. Nothing that depends on it has left.
+    Signing {
+        context: SigningContext,
+        message: Vec<u8>,
+        what: ForSignature,
+    },
     /// Signed for. Whatever happens to the channel now, only a list of the account decides.
     Certified {
         certified: Option<Box<LinkedCertified>>,
@@ -78,7 +90,7 @@ enum Step {
 pub struct LinkedMachine<R> {
     rng: R,
     /// Gone with the end.
-    device: Option<SigningKey>,
+    device: Option<DeviceKey>,
     description: DeviceDescription,
     relay_index: u8,
     gathering: Gathering,
@@ -103,7 +115,18 @@ impl<R: CryptoRng> LinkedMachine<R> {
     /// Begins: the first outputs connect to the relay and open a slot.
     #[must_use]
     pub fn new(description: DeviceDescription, relay_index: u8, now: Timestamp, mut rng: R) -> Self {
-        let device = SigningKey::generate(&mut rng);
+        let device = DeviceKey::Own(SigningKey::generate(&mut rng));
+        Self::begin(device, description, relay_index, now, rng)
+    }
+
+    /// As [`LinkedMachine::new`], under a new key that the platform guards, whose public key this is. The machine never has
+    /// it: it asks for signatures by [`LinkedOutput::Sign`].
+    #[must_use]
+    pub fn guarded(public: [u8; 32], description: DeviceDescription, relay_index: u8, now: Timestamp, rng: R) -> Self {
+        Self::begin(DeviceKey::Guarded(public), description, relay_index, now, rng)
+    }
+
+    fn begin(device: DeviceKey, description: DeviceDescription, relay_index: u8, now: Timestamp, rng: R) -> Self {
         let mut machine = Self::at(Step::Offering { shown: Vec::new() }, device, description, relay_index, now, rng);
         machine.timers.start(Timer::Show, SHOW_MS);
         machine.outputs.push_back(LinkedOutput::Connect);
@@ -120,11 +143,8 @@ impl<R: CryptoRng> LinkedMachine<R> {
         now: Timestamp,
         rng: R,
     ) -> Self {
-        let device = account.device_key().clone();
-        let mut machine = Self::at(Step::Offering { shown: Vec::new() }, device, description, relay_index, now, rng);
+        let mut machine = Self::begin(account.device_key().clone(), description, relay_index, now, rng);
         machine.gathering.returning = true;
-        machine.timers.start(Timer::Show, SHOW_MS);
-        machine.outputs.push_back(LinkedOutput::Connect);
         machine
     }
 
@@ -146,7 +166,7 @@ impl<R: CryptoRng> LinkedMachine<R> {
 
     fn at(
         step: Step,
-        device: SigningKey,
+        device: DeviceKey,
         description: DeviceDescription,
         relay_index: u8,
         now: Timestamp,
@@ -365,6 +385,7 @@ impl<R: CryptoRng> LinkedMachine<R> {
                 }
                 // Nobody gave what was asked for: the account decides without it.
                 Timer::Need => self.answer_need(),
+                Timer::Sign => self.fail(EndReason::TimedOut),
                 Timer::LastAnswer => self.fail_undecided(EndReason::Unreachable),
                 Timer::Claim | Timer::Message if self.state == LinkedState::AwaitingCommit => self.fetch_list(),
                 Timer::Claim | Timer::Message | Timer::CheckCode => self.fail(EndReason::TimedOut),

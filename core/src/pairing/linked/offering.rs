@@ -115,7 +115,7 @@ impl<R: CryptoRng> LinkedMachine<R> {
                 self.told = self.told.or(Some(reason).filter(|reason| *reason != EndReason::Expired));
                 self.fetch_list();
             }
-            Step::Claimed { .. } | Step::Keyed { .. } | Step::Confirmed(_) | Step::Asked(_)
+            Step::Claimed { .. } | Step::Keyed { .. } | Step::Confirmed(_) | Step::Asked(_) | Step::Signing { .. }
                 if Some(slot) == self.slot =>
             {
                 self.end(reason);
@@ -129,7 +129,7 @@ impl<R: CryptoRng> LinkedMachine<R> {
             // Before the first sealed message nobody knows which of the two scanners is the person's own.
             Step::Claimed { .. } => self.fail(EndReason::Conflict),
             // Afterwards the check code decides, and the second scanner was refused.
-            Step::Keyed { .. } | Step::Confirmed(_) | Step::Asked(_) => {
+            Step::Keyed { .. } | Step::Confirmed(_) | Step::Asked(_) | Step::Signing { .. } => {
                 self.outputs.push_back(LinkedOutput::Event(LinkedEvent::SecondScanner));
             }
             _ => {}

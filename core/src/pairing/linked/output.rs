@@ -5,6 +5,7 @@ use core::fmt;
 use pairlight_wire::evidence::PasskeyProof;
 use pairlight_wire::pairing::EndReason;
 use pairlight_wire::relay::LinkRequest;
+use pairlight_wire::sign::SigningContext;
 
 #[cfg(doc)]
 use super::LinkedMachine;
@@ -144,6 +145,23 @@ pub enum LinkedSave {
     Discard,
 }
 
+/// What the guard of a device's key is to sign.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SignOrder {
+    /// The public key.
+    pub public: [u8; 32],
+    /// What the signature is for.
+    pub context: SigningContext,
+    /// What is signed under it.
+    pub message: Vec<u8>,
+}
+
+impl fmt::Debug for SignOrder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SignOrder").field("context", &self.context).finish_non_exhaustive()
+    }
+}
+
 /// What the driver does next, in order.
 #[derive(Debug)]
 pub enum LinkedOutput {
@@ -162,6 +180,9 @@ pub enum LinkedOutput {
         /// The account as known so far: whose key logs in, from which epoch on.
         account: Box<LinkedAccount>,
     },
+    /// Have the guard of this device's key sign; answer with [`LinkedMachine::handle_signature`]. Only of a machine whose key
+    /// the platform guards.
+    Sign(SignOrder),
     /// Store something.
     Save(LinkedSave),
     /// Show something.

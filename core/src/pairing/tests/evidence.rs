@@ -492,7 +492,7 @@ fn a_revoked_device_cannot_come_back_under_its_key() {
 fn who_only_knows_the_public_key_of_a_lapsed_device_cannot_take_its_place() {
     let (_, account) = linked_before();
     let th2 = [3; 32];
-    let proof = known::prove_known(account.device_key(), &th2);
+    let proof = known::prove_known(account.device_key().own().unwrap(), &th2);
     let pk = account.device_key().public();
     assert_eq!(known::verify_known(&pk, &proof, &th2), Ok(()));
     assert_eq!(known::verify_known(&pk, &proof, &[4; 32]), Err(KnownError::Signature));

@@ -41,6 +41,9 @@ pub(super) type Act = Box<dyn Fn(&mut World)>;
 /// What the linked device's app gives when it is asked for evidence.
 pub(super) type App = Box<dyn FnMut(&EvidenceWanted) -> Option<Vec<AppEvidence>>>;
 
+/// Whom the linked device's machine asks for signatures.
+pub(super) type Guard = Box<dyn FnMut(&SignOrder) -> Option<Option<[u8; 64]>>>;
+
 /// A state of either machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum At {
@@ -226,6 +229,8 @@ pub(super) struct World {
     slots: Vec<Slot>,
     pub(super) linked_events: Vec<String>,
     pub(super) primary_events: Vec<String>,
+    /// Who has the linked device's key when its machine does not: signs, or cannot (the inner `None`), or never answers.
+    pub(super) guard: Guard,
     // ---- evidence
     /// What the primary device advertises.
     pub(super) on_air: RadioOrder,
@@ -327,6 +332,7 @@ impl World {
             slots: Vec::new(),
             linked_events: Vec::new(),
             primary_events: Vec::new(),
+            guard: Box::new(|order| panic!("the machine has its key: {order:?}")),
             on_air: RadioOrder::Stop,
             adverts: 0,
             listening: false,
@@ -760,6 +766,11 @@ impl World {
                 }
                 if let (true, false, RadioOrder::Advertise(uuid)) = (self.listening, self.out_of_range, self.on_air) {
                     self.linked.handle_advertisement(uuid, now);
+                }
+            }
+            LinkedOutput::Sign(order) => {
+                if let Some(signature) = (self.guard)(&order) {
+                    self.linked.handle_signature(signature.as_ref(), now);
                 }
             }
             LinkedOutput::Save(save) => self.save_linked(save),

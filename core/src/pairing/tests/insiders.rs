@@ -258,7 +258,7 @@ fn a_thief_without_the_key_of_a_lapsed_device_does_not_get_its_place() {
         vec![EvidenceItem { bit: EvidenceBit::KnownDevice.number(), proof: Bytes::new(proof.to_vec()).unwrap() }]
     };
     let (before, lapsed) = linked_before();
-    let (device, owner) = (lapsed.device_id(), lapsed.device_key().clone());
+    let (device, owner) = (lapsed.device_id(), lapsed.device_key().own().unwrap().clone());
     let place = before.account.list().entry(&device).unwrap().clone();
     let ask = |policy: Policy, key: &SigningKey, proof: Prove<'_>| {
         let mut world = World::new();

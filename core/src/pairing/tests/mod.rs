@@ -6,6 +6,7 @@ mod endings;
 mod evidence;
 mod faults;
 pub(crate) mod figures;
+mod guarded;
 mod harness;
 mod insiders;
 mod model;
@@ -33,6 +34,15 @@ pub(crate) fn linked_pair(seed: u8) -> Linked {
     world.scan();
     world.run();
     linked(world)
+}
+
+/// An honest pairing of a device whose key a guard has, and that key.
+#[cfg(feature = "net")]
+pub(crate) fn guarded_pair() -> (Linked, crate::crypto::sign::SigningKey) {
+    let mut world = guarded::guarded_world();
+    world.scan();
+    world.run();
+    (linked(world), guarded::key())
 }
 
 /// An honest pairing, and another in which the same device comes back to the account after its lease.

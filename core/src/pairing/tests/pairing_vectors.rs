@@ -17,7 +17,7 @@ use super::harness::{End, World};
 use crate::crypto::aead::OneShotKey;
 use crate::crypto::hpke::{ExportLabel, RecipientKey, response_key};
 use crate::crypto::random;
-use crate::crypto::sign::SigningKey;
+use crate::crypto::sign::{DeviceKey, SigningKey};
 use crate::pairing::DeviceDescription;
 use crate::pairing::check_code::CheckCode;
 use crate::pairing::handshake::Displayed;
@@ -168,8 +168,8 @@ fn check(vector: &Vector) {
     let key = OneShotKey::new(*k3(&th2, &channel.export(ExportLabel::M3).unwrap(), None));
     let opened = key.open(&aad("m3", &th2), M3::decode(&m3).unwrap().ct.as_slice()).unwrap();
     let m3_body = M3Body::decode(&opened).unwrap();
-    let mut account =
-        LinkedAccount::verify(&m3_body, device.clone(), &th2, super::harness::START).expect("M3 is believed");
+    let mut account = LinkedAccount::verify(&m3_body, DeviceKey::Own(device.clone()), &th2, super::harness::START)
+        .expect("M3 is believed");
     assert_eq!(Certificate::decode(m3_body.cert.payload.as_slice()).unwrap().link_th, th2);
 
     let th3 = th3(&th2, &evidence_said(&m2b), &m3);

@@ -3,6 +3,7 @@
 
 use pairlight_wire::envelope::EnvelopeKind;
 use pairlight_wire::qr::QrPayload;
+use pairlight_wire::sign::SigningContext;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
@@ -10,7 +11,7 @@ use super::harness::World;
 use crate::crypto::aead::{OneShotKey, RecordKey, SequenceKey};
 use crate::crypto::hpke::{RecipientKey, SenderChannel};
 use crate::crypto::olm::RatchetAccount;
-use crate::crypto::sign::SigningKey;
+use crate::crypto::sign::{DeviceKey, SigningKey};
 use crate::pairing::check_code::CheckCode;
 use crate::pairing::*;
 use crate::session::{OpenedMessage, Session};
@@ -25,6 +26,8 @@ fn keys_and_channels_print_their_names() {
     assert_eq!(format!("{:?}", QrPayload::new(2, [7; 32], [9; 16])), "QrPayload { relay_index: 2, .. }");
     assert_eq!(format!("{:?}", CheckCode::derive(&[1; 32], &[2; 32])), "CheckCode(..)");
     assert_eq!(format!("{:?}", SigningKey::from_seed(&[3; 32])), "SigningKey(..)");
+    assert_eq!(format!("{:?}", DeviceKey::Own(SigningKey::from_seed(&[3; 32]))), "DeviceKey::Own(..)");
+    assert_eq!(format!("{:?}", DeviceKey::Guarded([3; 32])), "DeviceKey::Guarded(..)");
     assert_eq!(format!("{:?}", OneShotKey::new([4; 32])), "OneShotKey(..)");
     assert_eq!(format!("{:?}", SequenceKey::new([4; 32], [5; 12])), "SequenceKey(..)");
     assert_eq!(format!("{:?}", RecordKey::new([4; 32])), "RecordKey(..)");
@@ -88,6 +91,8 @@ fn accounts_machines_and_their_outputs_print_no_secret() {
     }
     let fetch = LinkedOutput::FetchList { account: Box::new(linked.clone()) };
     assert_eq!(format!("{fetch:?}"), "FetchList { account: LinkedAccount { epoch: 2, committed: true, .. } }");
+    let order = SignOrder { public: [1; 32], context: SigningContext::DeviceAccept, message: b"private".to_vec() };
+    assert_eq!(format!("{:?}", LinkedOutput::Sign(order)), "Sign(SignOrder { context: DeviceAccept, .. })");
     for (save, text) in [
         (LinkedSave::Pending(Box::new(linked.clone())), "Pending(LinkedAccount { epoch: 2, committed: true, .. })"),
         (LinkedSave::Committed(Box::new(linked)), "Committed(LinkedAccount { epoch: 2, committed: true, .. })"),

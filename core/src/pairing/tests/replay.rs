@@ -14,6 +14,7 @@ use rand_core::{Rng, SeedableRng};
 use stateright::{Checker, Model};
 
 use super::figures::documented;
+use super::guarded::{guarded_world, signature};
 use super::harness::{START, World};
 use super::model::{
     Action, Answer, Call, L, LinkedDisk, List, Msg, P, Pairing, PrimaryDisk, Seconds, Side, State, What,
@@ -64,9 +65,12 @@ struct Rig {
 }
 
 impl Rig {
-    /// A claimed slot: where the model begins.
-    fn claimed() -> Self {
-        let mut world = World::new();
+    /// A claimed slot: where the model begins. The linked device has its key, or a guard has it that signs at once.
+    fn claimed(key: Key) -> Self {
+        let mut world = match key {
+            Key::Own => World::new(),
+            Key::Guarded => guarded_world(),
+        };
         world.nobody = true;
         world.scan();
         world.drain();
@@ -179,6 +183,13 @@ impl Rig {
                 LinkedSave::Discard => self.linked_disk = None,
             },
             LinkedOutput::Save(_) => {}
+            LinkedOutput::Sign(order) => {
+                let (signature, now) = (signature(&order), self.time());
+                if let Some(linked) = &mut self.linked {
+                    linked.handle_signature(Some(&signature), now);
+                }
+                return false;
+            }
             _ => return false,
         }
         true
@@ -546,9 +557,16 @@ fn call(asked: &Asked) -> Call {
     }
 }
 
-/// Plays a run on the real machines; tells how many steps it had.
-fn replay(faults: u8, story: &[Action]) {
-    let (mut state, mut rig) = (State::claimed(faults), Rig::claimed());
+/// Where the linked device's key is. The model does not know: both are one and the same to it.
+#[derive(Debug, Clone, Copy)]
+enum Key {
+    Own,
+    Guarded,
+}
+
+/// Plays a run on the real machines.
+fn replay(faults: u8, key: Key, story: &[Action]) {
+    let (mut state, mut rig) = (State::claimed(faults), Rig::claimed(key));
     rig.assert_is(&state, &[]);
     for (at, action) in story.iter().enumerate() {
         (state, _) = state.after(*action);
@@ -628,7 +646,8 @@ fn every_kind_of_step_of_the_model_is_one_of_the_real_machines() {
             at = before;
         }
         story.reverse();
-        replay(1, &story);
+        replay(1, Key::Own, &story);
+        replay(1, Key::Guarded, &story);
         runs += 1;
         steps += story.len();
     }
@@ -661,7 +680,7 @@ fn long_runs_of_the_model_are_runs_of_the_real_machines() {
             story.push(action);
         }
         assert!(state.is_at_rest());
-        replay(4, &story);
+        replay(4, if seed % 2 == 0 { Key::Own } else { Key::Guarded }, &story);
         steps += story.len();
     }
     println!("model against machines: {runs} random runs, {steps} steps");

@@ -143,7 +143,11 @@ fn no_message_of_a_pairing_holds_a_name_a_key_or_a_key_of_the_ratchet() {
     let mut keys = Vec::new();
     collect_keys(&state, &mut keys);
     assert!(keys.len() >= 3, "identity, one-time and base key at least: {}", keys.len());
-    keys.extend([linked.device_key().to_seed().to_vec(), linked.label_key().to_vec(), world.account.id().0.to_vec()]);
+    keys.extend([
+        linked.device_key().own().unwrap().to_seed().to_vec(),
+        linked.label_key().to_vec(),
+        world.account.id().0.to_vec(),
+    ]);
     keys.extend([b"Kim's laptop".to_vec(), world.account.root_pk().to_vec(), linked.device_id().as_bytes().to_vec()]);
     let sent = world.sent.iter().map(|(_, bytes)| bytes);
     for bytes in sent {

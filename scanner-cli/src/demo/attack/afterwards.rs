@@ -241,6 +241,8 @@ pub(super) async fn recorded_traffic(stage: &Stage) -> Result<(), Failure> {
     let heard = seen.heard();
     stage.tell(THIEF, format!("recorded {} bytes of the link and the first message", heard.len()))?;
     expect(heard.len() > 10_000, "the recorder sat on the line")?;
+    let key = account.device_key().own().ok_or_else(|| surprise("a laptop without its key"))?;
+    let seed = key.to_seed();
     let holds = |what: &[u8]| heard.windows(what.len()).any(|window| window == what);
     // Both ends of the socket are in the recording, so what is public is found: the search works.
     expect(holds(account.id().as_bytes()), "the account's id, which is public, is in the recording")?;
@@ -250,7 +252,7 @@ pub(super) async fn recorded_traffic(stage: &Stage) -> Result<(), Failure> {
         ("the secret of the code", &secret),
         ("the text of the code", text.as_bytes()),
         ("the key of the device names", account.label_key().as_slice()),
-        ("the key of the device", account.device_key().to_seed().as_slice()),
+        ("the key of the device", seed.as_slice()),
     ] {
         expect(!holds(bytes), &format!("{what} is not in the recording"))?;
     }
