@@ -26,6 +26,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 #[derive(Debug, Clone, Subcommand)]
 pub enum Operation {
     /// Have the running relay end: links under way are completed, nothing new begins, devices leave one after the other
+    #[command(before_help = "Examples:\n  pairlight relay drain --seconds 30 --data-dir /var/lib/pairlight-relay")]
     Drain {
         /// It ends after so many seconds at the latest
         #[arg(long, default_value_t = 30)]
@@ -35,6 +36,7 @@ pub enum Operation {
         no_wait: bool,
     },
     /// Look at the running relay
+    #[command(before_help = "Examples:\n  pairlight relay admin stats --json --data-dir /var/lib/pairlight-relay")]
     Admin(Admin),
 }
 
@@ -51,12 +53,16 @@ pub struct Admin {
 #[derive(Debug, Clone, Subcommand)]
 enum AdminCommand {
     /// What it is doing
+    #[command(before_help = "Examples:\n  pairlight relay admin stats")]
     Stats,
     /// The devices that are connected: account, device, role, country, since
+    #[command(before_help = "Examples:\n  pairlight relay admin sessions --json")]
     Sessions,
     /// The limits that hold
+    #[command(before_help = "Examples:\n  pairlight relay admin limits")]
     Limits,
     /// End the sockets of an account, or of one device, and let it in no more for a while; forgotten when the relay restarts
+    #[command(before_help = "Examples:\n  pairlight relay admin revoke 6be2d5360c8f4f0a9b1f2d3c4b5a6978 --minutes 60")]
     Revoke {
         /// Its id, as `admin sessions` shows it
         account: String,

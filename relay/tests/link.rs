@@ -112,7 +112,9 @@ async fn a_code_is_gone_when_unknown_expired_cancelled_or_its_socket_closed() {
     assert_eq!((late.status, late.refusal()), (410, RefusalCode::Gone));
     assert!(Refused::decode(&late.body).unwrap().words.as_str().contains("too old"));
 
-    laptop.opens(slot(2)).await;
+    // At a relay where none of them ends by its age meanwhile.
+    let relay = harness::relay().await;
+    let mut laptop = Shower::show(&relay, slot(2)).await;
     laptop.0.send(&LinkRequest::Cancel(CancelSlot { slot: slot(2), reason: EndReason::Cancelled })).await;
     laptop.opens(slot(3)).await;
     assert_eq!(claim(&relay, slot(2)).await.refusal(), RefusalCode::Gone, "cancelled");

@@ -63,7 +63,6 @@ impl core::fmt::Debug for OpenedMessage {
 }
 
 /// One end of the sealed conversation between two devices.
-#[derive(Debug)]
 pub struct Session {
     own: DeviceId,
     peer: DeviceId,
@@ -72,6 +71,14 @@ pub struct Session {
     ratchet: Ratchet,
     /// The latest envelopes that were opened, oldest first.
     opened: VecDeque<EnvelopeName>,
+}
+
+impl core::fmt::Debug for Session {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let mut session = f.debug_struct("Session");
+        session.field("own", &self.own).field("peer", &self.peer).field("next_seq", &self.next_seq);
+        session.field("received", &self.received).field("ratchet", &self.ratchet).finish_non_exhaustive()
+    }
 }
 
 /// The beginning of the hash of an envelope.

@@ -48,7 +48,7 @@ fn keys_and_channels_print_their_names() {
     assert_eq!(
         format!("{:?}", Session::new(own, peer, ratchet)),
         "Session { own: DeviceId(01010101010101010101010101010101), peer: DeviceId(02020202020202020202020202020202), \
-         next_seq: 0, received: 0, ratchet: Ratchet(..) }"
+         next_seq: 0, received: 0, ratchet: Ratchet(..), .. }"
     );
     let message = OpenedMessage { kind: EnvelopeKind::Application, seq: 3, body: b"private".to_vec() };
     assert_eq!(format!("{message:?}"), "OpenedMessage { kind: Application, seq: 3, .. }");
