@@ -197,7 +197,7 @@ impl Relay {
             uncounted: [state.trusted_proxies.as_slice(), &state.exempt].concat(),
         };
         let scheme = if acceptor.is_some() { "https" } else { "http" };
-        let listener = CountingListener::new(listener, acceptor, places.clone(), cutting, door);
+        let listener = CountingListener::new(listener, acceptor, places, cutting, door);
         let service = router(state.clone()).into_make_service_with_connect_info::<Peer>();
         let mut until = stopping.clone();
         let server = axum::serve(listener, service).with_graceful_shutdown(async move {
@@ -234,19 +234,7 @@ impl Relay {
                 }
             }));
         }
-        Ok(RelayHandle {
-            state: shared,
-            address,
-            scheme,
-            metrics_address,
-            host,
-            public_key,
-            stop,
-            cut,
-            places,
-            most,
-            tasks,
-        })
+        Ok(RelayHandle { state: shared, address, scheme, metrics_address, host, public_key, stop, cut, tasks })
     }
 }
 
@@ -260,8 +248,6 @@ pub struct RelayHandle {
     public_key: [u8; 32],
     stop: watch::Sender<bool>,
     cut: watch::Sender<bool>,
-    places: Arc<Semaphore>,
-    most: u32,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -311,14 +297,14 @@ impl RelayHandle {
     /// Stops accepting, tells every socket, and waits until no task and no connection is left.
     pub async fn shutdown(mut self) {
         let _ = self.stop.send(true);
-        let everybody_left = self.places.clone();
-        if timeout(GOODBYE, everybody_left.acquire_many(self.most)).await.is_err() {
+        let state = self.state.clone();
+        if timeout(GOODBYE, state.free.acquire_many(state.most)).await.is_err() {
             let _ = self.cut.send(true);
         }
         for task in self.tasks.drain(..) {
             let _ = task.await;
         }
-        let _ = self.places.acquire_many(self.most).await;
+        let _ = state.free.acquire_many(state.most).await;
     }
 }
 

@@ -145,12 +145,11 @@ impl Files {
         }
         let key = PrivateKeyDer::from_pem_slice(&key);
         let key = key.map_err(|_| self.fault(&self.key, "it holds no private key as PEM".into()))?;
-        let certified = CertifiedKey::from_der(chain, key, provider).map_err(|error| match error {
+        CertifiedKey::from_der(chain, key, provider).map_err(|error| match error {
             TlsError::InconsistentKeys(_) => self.fault(&self.key, "it is not the key of the certificate".into()),
             TlsError::InvalidCertificate(_) => self.fault(&self.chain, error.to_string()),
             other => self.fault(&self.key, other.to_string()),
-        })?;
-        Ok(certified)
+        })
     }
 }
 
